@@ -1,0 +1,92 @@
+{# Stops a run whose workspace cannot be read, with one line that names the fault and the fix. #}
+{% macro check_workspace() %}
+    {% if execute %}
+        {% set chosen = workspace() %}
+        {% if chosen.startswith('/') %}
+            {{ stop("THROUGHLINE_WORKSPACE is the absolute path " ~ chosen ~ ": with it dbt would write over your seeds. Give it relative to the project, or run `throughline use " ~ chosen ~ "`.") }}
+        {% endif %}
+        {% set settings = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
+        {% if settings.get('workspace', chosen) != chosen or (not settings and chosen != 'workspace') %}
+            {{ stop("THROUGHLINE_WORKSPACE is " ~ chosen ~ " but the settings in THROUGHLINE_VARS are " ~ ("those of " ~ settings.workspace if settings.workspace else "not set") ~ ". Run `throughline use " ~ chosen ~ "`.") }}
+        {% endif %}
+        {% for table in setting('inputs') %}
+            {{ check_raw_table(table) }}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+{% macro check_raw_table(table) %}
+    {% if table not in raw_tables() %}
+        {{ stop("setting inputs names " ~ table ~ ", which is no raw table. The raw tables are " ~ raw_tables() | join(', ') ~ ".") }}
+    {% endif %}
+    {% set delivered = raw_columns(table) %}
+    {% if delivered is none %}
+        {{ stop("raw table " ~ table ~ " has no files in " ~ workspace() ~ "/raw/" ~ table ~ ". Put .parquet or .csv files there, map it in the setting sources" ~ (", run `make demo` for sample data" if workspace() == 'workspace' else "") ~ (", or leave it out of the setting inputs." if table not in raw_tables()[:3] else ".")) }}
+    {% endif %}
+    {% for column in contract(table).columns if column.required and delivered_expression(table, column, delivered) is none %}
+        {{ stop("raw table " ~ table ~ " has no column " ~ column.name ~ ", which is required. It has " ~ delivered.keys() | join(', ') ~ ". Map it: setting mapping." ~ table ~ "." ~ column.name ~ ".") }}
+    {% endfor %}
+{% endmacro %}
+
+{# Stops a run with an ungoverned metric, by name. #}
+{% macro check_metrics() %}
+    {% if execute %}
+        {% set problems = metric_problems() %}
+        {% if problems %}
+            {{ stop(problems | join(' | ')) }}
+        {% endif %}
+    {% endif %}
+{% endmacro %}
+
+{# Every fault of the metric definitions as a sentence; none when all is well. #}
+{% macro metric_problems() %}
+    {% set problems = [] %}
+    {% set all_bricks = bricks() %}
+    {% for name, brick in all_bricks.items() if brick.agg != 'sum' %}
+        {% do problems.append("brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum. Write the condition into a column or a case and use agg: sum.") %}
+    {% endfor %}
+    {% set governed = metrics() %}
+    {% set outcome_metrics = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
+    {% for metric in governed %}
+        {% set card = metric.card %}
+        {% set missing = [] %}
+        {% for key, required in card_keys().items() if required and (card.get(key) is none or card.get(key) | string | trim == '') %}
+            {% do missing.append(key) %}
+        {% endfor %}
+        {% if missing %}
+            {% do problems.append("metric " ~ metric.name ~ " has an incomplete card: " ~ missing | join(', ') ~ " missing under config.meta.") %}
+        {% endif %}
+        {% for key in card if key not in card_keys() %}
+            {% do problems.append("metric " ~ metric.name ~ " has an unknown card key " ~ key ~ ". Known keys are " ~ card_keys().keys() | join(', ') ~ ".") %}
+        {% endfor %}
+        {% for key, values in card_values().items() if card.get(key) and card[key] not in values %}
+            {% do problems.append("metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is not one of " ~ values | join(', ') ~ ".") %}
+        {% endfor %}
+        {% if metric.type not in ['simple', 'ratio'] or metric.has_filter or metric.numerator not in all_bricks or (metric.denominator and metric.denominator not in all_bricks) %}
+            {% do problems.append("metric " ~ metric.name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter.") %}
+        {% endif %}
+        {% if card.get('excluded') and card.excluded not in all_bricks %}
+            {% do problems.append("metric " ~ metric.name ~ " excludes " ~ card.excluded ~ ", which is no brick.") %}
+        {% elif card.get('pillar') == 'performance' and not card.get('excluded') %}
+            {% do problems.append("metric " ~ metric.name ~ " is of pillar performance and must name the brick it leaves out: excluded.") %}
+        {% endif %}
+        {% if card.get('io_class') in ['input', 'output'] and card.get('leads_to') not in outcome_metrics %}
+            {% do problems.append("metric " ~ metric.name ~ " is an " ~ card.io_class ~ " that leads to no outcome metric (vanity): name one of " ~ outcome_metrics | join(', ') ~ " as leads_to.") %}
+        {% endif %}
+    {% endfor %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{% macro card_values() %}
+    {{ return({
+        'kind': ['leading', 'lagging', 'usage'],
+        'io_class': ['input', 'output', 'outcome'],
+        'pillar': ['performance', 'experience', 'impact', 'efficiency', 'risk'],
+        'tier': ['core', 'module'],
+        'direction': ['up', 'down'],
+    }) }}
+{% endmacro %}
+
+{% macro stop(message) %}
+    {{ exceptions.raise_compiler_error(message) }}
+{% endmacro %}

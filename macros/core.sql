@@ -1,0 +1,22 @@
+{# Columns of the settings `segments` and `protected_attributes`, each once, for a select list. #}
+{% macro group_columns() %}
+    {{ return((setting('segments') + setting('protected_attributes')) | unique | list) }}
+{% endmacro %}
+
+{# `amount` of `currency` in the reporting currency, given the joined exchange rate; no currency means the reporting one. #}
+{% macro in_reporting_currency(amount, currency, rate) -%}
+    {{ amount }} * case
+        when {{ currency }} is null or {{ currency }} = '{{ setting("reporting_currency") }}' then 1
+        else {{ rate }}
+    end
+{%- endmacro %}
+
+{# NULL instead of an error where the denominator is zero. #}
+{% macro safe_ratio(numerator, denominator) -%}
+    cast({{ numerator }} as {{ type_double() }}) / nullif(cast({{ denominator }} as {{ type_double() }}), 0)
+{%- endmacro %}
+
+{# A brick: the weight of the row where the condition holds, else 0. #}
+{% macro weighted(condition) -%}
+    case when {{ condition }} then sampling_weight else 0 end
+{%- endmacro %}

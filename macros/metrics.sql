@@ -1,0 +1,252 @@
+{# Every brick: a measure of a semantic model. brick -> {fact, expression, semantic_model}. #}
+{% macro bricks() %}
+    {% set found = {} %}
+    {% for semantic_model in graph.semantic_models.values() | sort(attribute='name') %}
+        {% for measure in semantic_model.measures %}
+            {% do found.update({measure.name: {
+                'semantic_model': semantic_model,
+                'expression': measure.expr or measure.name,
+                'description': measure.description,
+                'agg': measure.agg | string,
+            }}) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# The segments of a semantic model that the settings ask for: all, or those it has columns of. #}
+{% macro segments_of(semantic_model) %}
+    {% set declared = semantic_model.config.meta.get('segments', []) %}
+    {% set carried = [] %}
+    {% for segment in setting('segments') if declared == 'all' or segment in declared %}
+        {% do carried.append(segment) %}
+    {% endfor %}
+    {{ return(carried) }}
+{% endmacro %}
+
+{% macro is_versioned(semantic_model) %}
+    {{ return('model_version' in semantic_model.dimensions | map(attribute='name') | list) }}
+{% endmacro %}
+
+{# Column behind the time dimension that dates a semantic model's bricks. #}
+{% macro date_column(semantic_model) %}
+    {% set name = semantic_model.defaults.agg_time_dimension %}
+    {% for dimension in semantic_model.dimensions if dimension.name == name %}
+        {{ return(dimension.expr or dimension.name) }}
+    {% endfor %}
+{% endmacro %}
+
+{# Every governed metric: those of `graph` that are not a bare brick, each with its bricks and card. #}
+{% macro metrics() %}
+    {% set found = [] %}
+    {% set all_bricks = bricks() %}
+    {% for node in graph.metrics.values() | sort(attribute='name') if node.name not in all_bricks %}
+        {% set ratio = node.type | string == 'ratio' %}
+        {% set params = node.type_params %}
+        {% do found.append({
+            'name': node.name,
+            'label': node.label,
+            'description': node.description,
+            'card': node.config.meta,
+            'type': node.type | string,
+            'has_filter': node.filter is not none,
+            'numerator': params.numerator.name if ratio else (params.measure.name if params.measure else none),
+            'denominator': params.denominator.name if ratio else none,
+            'excluded': node.config.meta.get('excluded'),
+        }) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# The segments and versioning that every brick of a metric's value carries. #}
+{% macro shared_segments(metric) %}
+    {% set all_bricks = bricks() %}
+    {% set names = [metric.numerator, metric.denominator] | reject('none') | list %}
+    {% set shared = namespace(segments=setting('segments'), versioned=true) %}
+    {% for name in names %}
+        {% set carried = segments_of(all_bricks[name].semantic_model) %}
+        {% set shared.segments = shared.segments | select('in', carried) | list %}
+        {% set shared.versioned = shared.versioned and is_versioned(all_bricks[name].semantic_model) %}
+    {% endfor %}
+    {{ return({'segments': shared.segments, 'versioned': shared.versioned}) }}
+{% endmacro %}
+
+{# One select per metric, role, brick and segment: what `fct_metrics` joins to the bricks. #}
+{% macro metric_bricks() %}
+    {% set rows = [] %}
+    {% for metric in metrics() %}
+        {% set shared = shared_segments(metric) %}
+        {% for role in ['numerator', 'denominator', 'excluded'] if metric[role] %}
+            {% for segment in ['all'] + shared.segments %}
+                {% do rows.append({
+                    'metric': metric.name,
+                    'role': role,
+                    'brick': metric[role],
+                    'segment_name': segment,
+                    'is_versioned': shared.versioned,
+                    'has_denominator': metric.denominator is not none,
+                    'counts_units': role == ('denominator' if metric.denominator else 'numerator'),
+                }) %}
+            {% endfor %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+{# Rows of literals as a query, all texts and booleans. #}
+{% macro literal_rows(rows, columns) %}
+    {%- for row in rows %}
+    select
+        {%- for name in columns %}
+        {{ literal(row[name]) }} as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+{% endmacro %}
+
+{% macro literal(value) -%}
+    {%- if value is boolean -%}
+        {{ value | lower }}
+    {%- elif value is none -%}
+        cast(null as {{ dbt.type_string() }})
+    {%- elif value is string -%}
+        cast('{{ value | trim | replace("'", "''") }}' as {{ dbt.type_string() }})
+    {%- else -%}
+        cast({{ value }} as {{ type_double() }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# Formula in words, from the bricks. #}
+{% macro formula(metric) %}
+    {{ return(metric.numerator ~ (' / ' ~ metric.denominator if metric.denominator else '')) }}
+{% endmacro %}
+
+{# Changes when the formula, a brick or a brick's expression changes, and with nothing else. #}
+{% macro definition_hash(metric) %}
+    {% set all_bricks = bricks() %}
+    {% set parts = [formula(metric)] %}
+    {% for name in [metric.numerator, metric.denominator, metric.excluded] | reject('none') %}
+        {% do parts.append(name ~ ' = sum(' ~ all_bricks[name].expression | trim ~ ') over ' ~ all_bricks[name].semantic_model.model) %}
+    {% endfor %}
+    {{ return(local_md5(parts | join('; '))) }}
+{% endmacro %}
+
+{# CTEs that sum the bricks of one fact: once over all its dimensions, then by total and by each segment, then long. #}
+{% macro brick_ctes(fact) %}
+    {%- set segments = segments_of(fact) -%}
+    {%- set measures = fact.measures | sort(attribute='name') -%}
+{{ fact.name }}_cells as (
+
+    select
+        {{ date_column(fact) }} as metric_date,
+        coalesce(model_id, '(none)') as model_id,
+        {{ "coalesce(model_version, '(none)')" if is_versioned(fact) else "'all'" }} as model_version,
+        {%- for segment in segments %}
+        coalesce({{ segment }}, '(unknown)') as {{ segment }},
+        {%- endfor %}
+        {%- for measure in measures %}
+        cast(sum({{ measure.expr or measure.name }}) as {{ type_double() }}) as {{ measure.name }},
+        sum(case when ({{ measure.expr or measure.name }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref(fact.refs[0].name) }}
+    group by {{ range(1, 4 + segments | length) | join(', ') }}
+
+),
+
+{{ fact.name }}_totals as (
+
+    select
+        metric_date,
+        model_id,
+        model_version,
+        {%- if segments %}
+        case {% for segment in segments %}when grouping({{ segment }}) = 0 then '{{ segment }}' {% endfor %}else 'all' end as segment_name,
+        case {% for segment in segments %}when grouping({{ segment }}) = 0 then {{ segment }} {% endfor %}else 'all' end as segment_value,
+        {%- else %}
+        'all' as segment_name,
+        'all' as segment_value,
+        {%- endif %}
+        {%- for measure in measures %}
+        sum({{ measure.name }}) as {{ measure.name }},
+        sum({{ measure.name }}_units) as {{ measure.name }}_units{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ fact.name }}_cells
+    group by grouping sets (
+        (metric_date, model_id, model_version)
+        {%- for segment in segments %},
+        (metric_date, model_id, model_version, {{ segment }})
+        {%- endfor %}
+    )
+
+),
+
+{{ fact.name }}_names as (
+    {% for measure in measures %}
+    select '{{ measure.name }}' as brick
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+{{ fact.name }}_long as (
+
+    select
+        names.brick,
+        totals.metric_date,
+        totals.model_id,
+        totals.model_version,
+        totals.segment_name,
+        totals.segment_value,
+        case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }} {% endfor %}end as amount,
+        cast(case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }}_units {% endfor %}end as bigint) as unit_count
+    from {{ fact.name }}_totals as totals
+    cross join {{ fact.name }}_names as names
+
+),
+
+{{ fact.name }}_bricks as (
+
+    select * from {{ fact.name }}_long where unit_count > 0
+
+)
+{%- endmacro %}
+
+{# The keys of a metric card and whether every card must have them. #}
+{% macro card_keys() %}
+    {{ return({
+        'kind': true, 'io_class': true, 'leads_to': false, 'pillar': true, 'tier': true, 'tasks': true,
+        'unit': true, 'unit_of_count': true, 'direction': true, 'owner': true, 'approver': true,
+        'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'proxy_for': false,
+        'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false,
+    }) }}
+{% endmacro %}
+
+{# dim_metrics as rows of literals: lists become texts separated by a comma. #}
+{% macro metric_cards() %}
+    {% set rows = [] %}
+    {% for metric in metrics() %}
+        {% set shared = shared_segments(metric) %}
+        {% set row = {
+            'metric': metric.name,
+            'label': metric.label,
+            'description': metric.description,
+            'formula': formula(metric),
+            'numerator_brick': metric.numerator,
+            'denominator_brick': metric.denominator,
+            'excluded_brick': metric.excluded,
+            'segments': shared.segments | join(', '),
+            'is_versioned': shared.versioned,
+            'is_additive': true,
+            'definition_hash': definition_hash(metric),
+        } %}
+        {% for key in card_keys() if key != 'excluded' %}
+            {% set value = metric.card.get(key) %}
+            {% if value is not none and value is not string and value is not number %}
+                {% set value = value | join(', ') if value is iterable else value | string %}
+            {% endif %}
+            {% do row.update({key: value}) %}
+        {% endfor %}
+        {% do rows.append(row) %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}

@@ -1,0 +1,56 @@
+{# The settings and their defaults. A workspace's vars.yml or --vars overrides any of them. #}
+{% macro default_settings() %}
+    {{ return({
+        'as_of': none,
+        'inputs': raw_tables(),
+        'sources': {},
+        'mapping': {},
+        'segments': ['channel', 'device', 'region'],
+        'protected_attributes': ['age_band', 'gender'],
+        'numeric_features': [],
+        'categorical_features': [],
+        'reporting_currency': 'USD',
+        'minimum_cell': 20,
+    }) }}
+{% endmacro %}
+
+{% macro raw_tables() %}
+    {{ return([
+        'prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users',
+        'experiment_assignments', 'feedback', 'model_releases', 'serving_costs', 'kpi_annotations',
+    ]) }}
+{% endmacro %}
+
+{# --vars first, then what `throughline use` put into the environment, then the default. #}
+{% macro setting(name) %}
+    {% set from_workspace = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
+    {% for value in [var(name, none), from_workspace.get(name)] if value is not none %}
+        {{ return(value) }}
+    {% endfor %}
+    {{ return(default_settings()[name]) }}
+{% endmacro %}
+
+{% macro workspace() %}
+    {{ return(env_var('THROUGHLINE_WORKSPACE', 'workspace')) }}
+{% endmacro %}
+
+{# The moment the marts speak of, as a UTC timestamp literal: one moment for the whole run. #}
+{% macro as_of() %}
+    {%- set moment = setting('as_of') or run_started_at.strftime('%Y-%m-%d %H:%M:%S') -%}
+    cast('{{ moment }}' as timestamp)
+{%- endmacro %}
+
+{# Extra columns that the settings add to the prediction logs: name -> type. #}
+{% macro setting_columns() %}
+    {% set columns = {} %}
+    {% for name in setting('segments') + setting('protected_attributes') + setting('categorical_features') %}
+        {% do columns.update({name: 'string'}) %}
+    {% endfor %}
+    {% for name in setting('numeric_features') %}
+        {% do columns.update({name: 'double'}) %}
+    {% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+{# The day of as_of; the last complete day is the one before. #}
+{% macro as_of_date() %}cast({{ as_of() }} as date){% endmacro %}

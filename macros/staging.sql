@@ -1,0 +1,249 @@
+{# The contract of a raw table, read from models/staging/_sources.yml: key, event_at, checks and columns. #}
+{% macro contract(table) %}
+    {% set source_node = graph.sources['source.' ~ project_name ~ '.raw.' ~ table] %}
+    {% set columns = [] %}
+    {% for column in source_node.columns.values() %}
+        {% do columns.append(dict(column.config.meta, name=column.name, type=column.data_type)) %}
+    {% endfor %}
+    {% if table == 'prediction_logs' %}
+        {% for name, type in setting_columns().items() if name not in source_node.columns %}
+            {% do columns.append({'name': name, 'type': type}) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(dict(source_node.config.meta, columns=columns)) }}
+{% endmacro %}
+
+{# The delivered expression of a contract column: mapped, named alike, or none where it is absent. #}
+{% macro delivered_expression(table, column, delivered) %}
+    {% set mapped = (setting('mapping') or {}).get(table, {}).get(column.name) %}
+    {% if mapped %}
+        {{ return('(' ~ mapped ~ ')') }}
+    {% endif %}
+    {{ return('delivered.' ~ adapter.quote(column.name) if column.name in delivered else none) }}
+{% endmacro %}
+
+{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract. #}
+{% macro checked_ctes(table, keep_raw) %}
+    {%- set rules = contract(table) -%}
+    {%- set delivered = raw_columns(table) -%}
+    {%- set parse_errors = [] -%}
+    {%- set names = rules.columns | map(attribute='name') | list -%}
+delivered as (
+
+    select * from {{ raw_relation(table) }}
+
+),
+
+typed as {{ not_materialized() }} (
+
+    select
+        {%- for column in rules.columns %}
+        {%- set expression = delivered_expression(table, column, delivered) %}
+        {%- set delivered_type = 'VARCHAR' if (setting('mapping') or {}).get(table, {}).get(column.name) else delivered.get(column.name, '') %}
+        {%- if expression is none %}
+        cast(null as {{ contract_type(column.type) }}) as {{ column.name }},
+        {%- else %}
+        {%- set typed = safe_cast_to(column.type, expression, delivered_type) %}
+        {{ typed }} as {{ column.name }},
+        {%- if column.type != 'string' %}
+        {%- do parse_errors.append("when " ~ expression ~ " is not null and " ~ typed ~ " is null then '" ~ column.name ~ " is not a " ~ column.type ~ "'") %}
+        {%- endif %}
+        {%- endif %}
+        {%- endfor %}
+        {%- for name in delivered if keep_raw %}
+        delivered.{{ adapter.quote(name) }} as {{ adapter.quote('raw ' ~ name) }},
+        {%- endfor %}
+        {% if parse_errors -%}
+        case
+            {{ parse_errors | join('\n            ') }}
+        end
+        {%- else -%}
+        cast(null as {{ dbt.type_string() }})
+        {%- endif %} as parse_error
+    from delivered
+
+),
+
+registry as (
+
+    select * from {{ ref('model_registry') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('exchange_rates') }}
+
+),
+
+checked as {{ not_materialized() }} (
+
+    select
+        typed.*,
+        {{ reject_reason(rules) }} as reject_reason
+    from typed
+    {%- if 'model_id' in names %}
+    left join registry on typed.model_id = registry.model_id
+    {%- endif %}
+    {%- if 'currency' in names %}
+    left join rates
+        on typed.currency = rates.currency
+        and {{ valid_at('rates', 'typed.' ~ rules.event_at) }}
+    {%- endif %}
+    where typed.loaded_at is null or typed.loaded_at <= {{ as_of() }}
+
+)
+{%- endmacro %}
+
+{# The first rule of the contract that a typed row breaks, in words; NULL where it breaks none. #}
+{% macro reject_reason(rules) -%}
+        case
+            when typed.parse_error is not null then typed.parse_error
+            {%- for column in rules.columns %}
+            {%- set value = 'typed.' ~ column.name %}
+            {%- if column.required %}
+            when {{ value }} is null then '{{ column.name }} is missing'
+            {%- endif %}
+            {%- if column.type == 'double' %}
+            when abs({{ value }}) > 1.7e308 then '{{ column.name }} is not a finite number'
+            {%- elif column.type == 'timestamp' %}
+            when {{ value }} < cast('1900-01-01' as timestamp) or {{ value }} >= cast('2200-01-01' as timestamp)
+                then '{{ column.name }} is outside the years 1900 to 2199'
+            {%- endif %}
+            {%- if column.one_of %}
+            when {{ value }} not in ('{{ column.one_of | join("', '") }}') then '{{ column.name }} is not one of {{ column.one_of | join(", ") }}'
+            {%- endif %}
+            {%- if column.at_least is defined %}
+            when {{ value }} < {{ column.at_least }} then '{{ column.name }} is below {{ column.at_least }}'
+            {%- endif %}
+            {%- if column.above is defined %}
+            when {{ value }} <= {{ column.above }} then '{{ column.name }} is not above {{ column.above }}'
+            {%- endif %}
+            {%- if column.at_most is defined %}
+            when {{ value }} > {{ column.at_most }} then '{{ column.name }} is above {{ column.at_most }}'
+            {%- endif %}
+            {%- if column.known_model %}
+            when registry.model_id is null then 'model_id is not in model_registry'
+            {%- endif %}
+            {%- if column.name == 'currency' %}
+            when {{ value }} is not null and {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
+                then 'currency has no rate in exchange_rates on that day'
+            {%- endif %}
+            {%- endfor %}
+            {%- for check in rules.checks or [] %}
+            when {{ check.fails_when }} then '{{ check.reason }}'
+            {%- endfor %}
+        end
+{%- endmacro %}
+
+{# What the CTEs above read, declared where dbt looks for it: before anything is executed. #}
+{% macro declare_inputs(table) %}
+    {% do ref('model_registry') %}
+    {% do ref('exchange_rates') %}
+    {% do source('raw', table) %}
+{% endmacro %}
+
+{# Rows of a raw table that keep the contract, the latest copy of each. #}
+{% macro staged(table) %}
+    {%- do declare_inputs(table) -%}
+    {%- if not execute %}{{ return('select 1 as placeholder') }}{% endif -%}
+    {%- set rules = contract(table) -%}
+    {%- set names = rules.columns | map(attribute='name') | list -%}
+    {%- set later_first = ['loaded_at desc'] -%}
+    {%- for name in names if name not in rules.key + ['loaded_at'] -%}
+        {%- do later_first.append(name ~ ' desc nulls last') -%}
+    {%- endfor -%}
+    {%- if table not in setting('inputs') or raw_columns(table) is none %}
+select
+    {%- for column in rules.columns %}
+    cast(null as {{ contract_type(column.type) }}) as {{ column.name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+where 1 = 0
+    {%- else %}
+with {{ checked_ctes(table, keep_raw=false) }},
+
+redelivered as (
+
+    select {{ rules.key | join(', ') }}
+    from typed
+    group by {{ rules.key | join(', ') }}
+    having count(*) > 1
+
+),
+
+delivered_once as (
+
+    select checked.*
+    from checked
+    where
+        checked.reject_reason is null
+        and not exists (
+            select 1 from redelivered
+            where {% for part in rules.key %}redelivered.{{ part }} = checked.{{ part }}{{ ' and ' if not loop.last }}{% endfor %}
+        )
+
+),
+
+delivered_again as (
+
+    select
+        checked.*,
+        row_number() over (
+            partition by {% for part in rules.key %}checked.{{ part }}{{ ', ' if not loop.last }}{% endfor %}
+            order by {% for order in later_first %}checked.{{ order }}{{ ', ' if not loop.last }}{% endfor %}
+        ) as copy_rank
+    from checked
+    inner join redelivered
+        on {% for part in rules.key %}checked.{{ part }} = redelivered.{{ part }}{{ ' and ' if not loop.last }}{% endfor %}
+    where checked.reject_reason is null
+
+)
+
+select {{ names | join(', ') }} from delivered_once
+union all
+select {{ names | join(', ') }} from delivered_again
+where copy_rank = 1
+    {%- endif %}
+{% endmacro %}
+
+{# Rows of a raw table that break the contract, as delivered. #}
+{% macro rejected(table) %}
+    {%- do declare_inputs(table) -%}
+    {%- if not execute or table not in setting('inputs') or raw_columns(table) is none -%}
+select
+    cast(null as {{ dbt.type_string() }}) as table_name,
+    cast(null as {{ dbt.type_string() }}) as row_key,
+    cast(null as {{ dbt.type_string() }}) as reason,
+    cast(null as {{ dbt.type_string() }}) as raw_row,
+    cast(null as timestamp) as loaded_at
+where 1 = 0
+    {%- else -%}
+    {%- set raw = {} -%}
+    {%- for name in raw_columns(table) -%}{%- do raw.update({name: adapter.quote('raw ' ~ name)}) -%}{%- endfor -%}
+    {%- set key_parts = [] -%}
+    {%- for part in contract(table).key -%}
+        {%- do key_parts.append("coalesce(cast(" ~ part ~ " as " ~ dbt.type_string() ~ "), '')") -%}
+    {%- endfor %}
+(
+with {{ checked_ctes(table, keep_raw=true) }}
+
+select
+    cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
+    nullif({{ key_parts | join(" || ' | ' || ") }}, '') as row_key,
+    reject_reason as reason,
+    {{ json_row(raw) }} as raw_row,
+    loaded_at
+from checked
+where reject_reason is not null
+)
+    {%- endif %}
+{% endmacro %}
+
+{% macro contract_type(type) %}
+    {{ return({'string': dbt.type_string(), 'integer': 'bigint', 'double': type_double()}.get(type, type)) }}
+{% endmacro %}
+
+{# A row of a governed table with valid_from (inclusive) and valid_to (exclusive, open where NULL) holds at `moment`. #}
+{% macro valid_at(relation, moment) -%}
+    {{ moment }} >= {{ relation }}.valid_from and ({{ relation }}.valid_to is null or {{ moment }} < {{ relation }}.valid_to)
+{%- endmacro %}

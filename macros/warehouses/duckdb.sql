@@ -1,0 +1,62 @@
+{% macro duckdb__type_double() %}double{% endmacro %}
+
+{% macro duckdb__safe_cast_to(type, expression, delivered_type) -%}
+    {%- if type == 'string' -%}
+        nullif(cast({{ expression }} as varchar), '')
+    {%- elif type == 'integer' -%}
+        {#- a plain cast would round 1.7 to 2 -#}
+        case when try_cast({{ expression }} as double) = floor(try_cast({{ expression }} as double))
+            then try_cast(try_cast({{ expression }} as double) as bigint) end
+    {%- elif type == 'timestamp' and not delivered_type.startswith('TIMESTAMP') and delivered_type != 'DATE' -%}
+        {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz -#}
+        cast(try_cast({{ expression }} as timestamptz) as timestamp)
+    {%- else -%}
+        try_cast({{ expression }} as {{ type }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__raw_relation(table) %}
+    {% set chosen = (setting('sources') or {}).get(table) %}
+    {% if chosen and not duckdb__is_file_pattern(chosen) %}
+        {{ return(chosen) }}
+    {% endif %}
+    {% set patterns = [chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv'] %}
+    {% set readers = [] %}
+    {% for pattern in patterns %}
+        {% set path = pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern %}
+        {% set path = path | replace("'", "''") %}
+        {% if not chosen and execute and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
+        {% elif '.parquet' in pattern %}
+            {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false)") %}
+        {% else %}
+            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, union_by_name = true)") %}
+        {% endif %}
+    {% endfor %}
+    {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
+{% endmacro %}
+
+{% macro duckdb__is_file_pattern(text) %}
+    {{ return('/' in text or modules.re.search('[.](parquet|csv|csv[.]gz)$', text) is not none) }}
+{% endmacro %}
+
+{% macro duckdb__raw_columns(table) %}
+    {% set relation = raw_relation(table) %}
+    {% set columns = {} %}
+    {% if relation is none %}
+        {{ return(none) }}
+    {% endif %}
+    {% for row in run_query('describe select * from ' ~ relation) %}
+        {% do columns.update({row[0] | lower: row[1]}) %}
+    {% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+{% macro duckdb__json_row(columns) -%}
+    cast(json_object({% for key, column in columns.items() %}'{{ key }}', {{ column }}{{ ', ' if not loop.last }}{% endfor %}) as varchar)
+{%- endmacro %}
+
+{% macro duckdb__ordered_list(expression, separator, order_by) -%}
+    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by }})
+{%- endmacro %}
+
+{% macro duckdb__not_materialized() %}not materialized{% endmacro %}

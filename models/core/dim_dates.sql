@@ -1,0 +1,77 @@
+-- One row per day, from the first event to as_of or the last event, whichever is later.
+with decisions as (
+
+    select predicted_at from {{ ref('stg_prediction_logs') }}
+
+),
+
+usage_events as (
+
+    select occurred_at from {{ ref('stg_usage_events') }}
+
+),
+
+outcomes as (
+
+    select occurred_at from {{ ref('stg_business_outcomes') }}
+
+),
+
+eligibility as (
+
+    select eligible_from from {{ ref('stg_eligible_users') }}
+
+),
+
+moments as (
+
+    select {{ as_of() }} as earliest_at, {{ as_of() }} as latest_at
+    union all
+    select min(predicted_at), max(predicted_at) from decisions
+    union all
+    select min(occurred_at), max(occurred_at) from usage_events
+    union all
+    select min(occurred_at), max(occurred_at) from outcomes
+    union all
+    select min(eligible_from), cast(null as timestamp) from eligibility
+
+),
+
+bounds as (
+
+    select
+        cast(min(earliest_at) as date) as first_day,
+        cast(max(latest_at) as date) as last_day
+    from moments
+
+),
+
+numbers as (
+
+    -- 300 years: the contract admits the years 1900 to 2199
+    {{ dbt.generate_series(110000) }}
+
+),
+
+days as (
+
+    select cast({{ dbt.dateadd('day', 'cast(numbers.generated_number as int) - 1', 'bounds.first_day') }} as date) as date_day
+    from bounds
+    cross join numbers
+    where numbers.generated_number <= {{ dbt.datediff('bounds.first_day', 'bounds.last_day', 'day') }} + 1
+
+),
+
+dates as (
+
+    select
+        date_day,
+        cast({{ dbt.date_trunc('week', 'date_day') }} as date) as week_start_date,
+        cast({{ dbt.date_trunc('month', 'date_day') }} as date) as month_start_date,
+        mod({{ dbt.datediff("cast('1900-01-01' as date)", 'date_day', 'day') }}, 7) + 1 as weekday_number,
+        cast({{ dbt.dateadd('day', 1, 'date_day') }} as timestamp) <= {{ as_of() }} as is_complete
+    from days
+
+)
+
+select * from dates

@@ -1,0 +1,273 @@
+-- One row per decision in production, every brick a column.
+with predictions as (
+
+    select * from {{ ref('stg_prediction_logs') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+links as (
+
+    select * from {{ ref('int_outcome_links') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('stg_business_outcomes') }}
+
+),
+
+usage_events as (
+
+    select * from {{ ref('stg_usage_events') }}
+
+),
+
+unit_values as (
+
+    select * from {{ ref('unit_values') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('exchange_rates') }}
+
+),
+
+linked_outcomes as (
+
+    select
+        links.prediction_id,
+        links.is_credited,
+        outcomes.outcome_id,
+        outcomes.outcome_label,
+        outcomes.outcome_value,
+        outcomes.occurred_at,
+        coalesce(outcomes.status, 'final') as status,
+        outcomes.outcome_name = models.label_outcome as is_label,
+        coalesce(outcomes.outcome_name = models.amount_outcome, false) as is_amount,
+        case
+            when models.positive_label is not null then outcomes.outcome_label = models.positive_label
+            when models.task in ('binary', 'ranking') then true
+        end as is_positive,
+        case models.task
+            when 'regression' then outcomes.outcome_value is not null
+            when 'multiclass' then outcomes.outcome_label is not null
+            else models.positive_label is null or outcomes.outcome_label is not null
+        end as is_informative,
+        {{ in_reporting_currency('outcomes.outcome_value', 'outcomes.currency', 'rates.rate') }} as amount
+    from links
+    inner join outcomes on links.outcome_id = outcomes.outcome_id
+    inner join models on links.model_id = models.model_id
+    left join rates
+        on outcomes.currency = rates.currency
+        and {{ valid_at('rates', 'outcomes.occurred_at') }}
+    where outcomes.status is null or outcomes.status <> 'reversed'
+
+),
+
+label_candidates as (
+
+    select
+        *,
+        row_number() over (
+            partition by prediction_id
+            order by
+                case status when 'final' then 1 when 'provisional' then 2 else 3 end,
+                case when is_positive then 1 else 2 end,
+                occurred_at desc nulls last,
+                outcome_id desc nulls last
+        ) as candidate_rank
+    from linked_outcomes
+    where is_label and (status <> 'final' or is_informative)
+
+),
+
+labels as (
+
+    select * from label_candidates where candidate_rank = 1
+
+),
+
+credits as (
+
+    select
+        prediction_id,
+        sum(amount) as credited_amount
+    from linked_outcomes
+    where is_amount and is_credited and status = 'final'
+    group by prediction_id
+
+),
+
+uses as (
+
+    select
+        prediction_id,
+        event_name,
+        case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end as depth,
+        row_number() over (
+            partition by prediction_id
+            order by
+                case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end desc,
+                occurred_at desc nulls last,
+                event_id desc nulls last
+        ) as use_rank
+    from usage_events
+    where prediction_id is not null and event_name <> 'task_completed'
+
+),
+
+deepest_uses as (
+
+    select * from uses where use_rank = 1
+
+),
+
+labelled as (
+
+    select
+        predictions.*,
+        models.task,
+        models.positive_label,
+        models.negative_on_absence,
+        1 / coalesce(predictions.sampling_fraction, 1) as sampling_weight,
+        coalesce(predictions.decision_threshold, models.decision_threshold) as threshold_in_force,
+        cast({{ dbt.dateadd('day', 'models.horizon_days + models.label_delay_days', 'predictions.predicted_at') }} as timestamp)
+            as matures_at,
+        labels.status as label_status,
+        labels.outcome_label,
+        labels.outcome_value,
+        labels.is_positive,
+        credits.credited_amount,
+        deepest_uses.event_name as deepest_use,
+        coalesce(deepest_uses.depth, 0) as use_depth
+    from predictions
+    inner join models on predictions.model_id = models.model_id
+    left join labels on predictions.prediction_id = labels.prediction_id
+    left join credits on predictions.prediction_id = credits.prediction_id
+    left join deepest_uses on predictions.prediction_id = deepest_uses.prediction_id
+    where coalesce(predictions.environment, 'prod') = 'prod'
+
+),
+
+judged as (
+
+    select
+        *,
+        case
+            when matures_at > {{ as_of() }} or label_status = 'provisional' then 'pending'
+            when label_status = 'final' or (label_status is null and negative_on_absence) then 'matured'
+            else 'unlabelled'
+        end as label_state,
+        case
+            when task in ('multiclass', 'regression') and positive_label is null then null
+            when predicted_label is not null and task <> 'ranking' then predicted_label = positive_label
+            else score >= threshold_in_force
+        end as is_predicted_positive,
+        case
+            when label_status = 'final' then is_positive
+            when label_status is null and negative_on_absence then false
+        end as is_actual_positive,
+        case
+            when use_depth = 0 then 'not_shown'
+            when use_depth < 3 then 'ignored'
+            else deepest_use
+        end as user_action
+    from labelled
+
+),
+
+celled as (
+
+    select
+        *,
+        case
+            when label_state <> 'matured' then null
+            when is_predicted_positive and is_actual_positive then 'tp'
+            when is_predicted_positive and not is_actual_positive then 'fp'
+            when not is_predicted_positive and is_actual_positive then 'fn'
+            when not is_predicted_positive and not is_actual_positive then 'tn'
+        end as confusion_cell
+    from judged
+
+),
+
+decisions as (
+
+    select
+        celled.prediction_id,
+        celled.model_id,
+        celled.model_version,
+        celled.entity_id,
+        celled.user_id,
+        celled.list_id,
+        celled.feature_set_version,
+        {%- for column in group_columns() %}
+        celled.{{ column }},
+        {%- endfor %}
+        celled.predicted_label,
+        celled.outcome_label as actual_label,
+        celled.label_state,
+        celled.confusion_cell,
+        celled.user_action,
+        celled.error_type,
+        celled.rank_position,
+        celled.status_code,
+        celled.score,
+        celled.threshold_in_force as decision_threshold,
+        celled.propensity,
+        celled.predicted_value,
+        celled.outcome_value as actual_value,
+        celled.latency_ms,
+        celled.sampling_weight,
+        celled.sampling_weight as decision_count,
+        {{ weighted("label_state = 'pending'") }} as pending_count,
+        {{ weighted("label_state = 'matured'") }} as matured_count,
+        {{ weighted("label_state = 'unlabelled'") }} as unlabelled_count,
+        {{ weighted("label_state <> 'matured' and is_predicted_positive") }} as excluded_positive_count,
+        {{ weighted("confusion_cell = 'tp'") }} as true_positive_count,
+        {{ weighted("confusion_cell = 'fp'") }} as false_positive_count,
+        {{ weighted("confusion_cell = 'fn'") }} as false_negative_count,
+        {{ weighted("confusion_cell = 'tn'") }} as true_negative_count,
+        {{ weighted("label_state = 'matured' and is_actual_positive") }} as actual_positive_count,
+        {{ weighted("label_state = 'matured' and task = 'multiclass' and predicted_label = outcome_label") }}
+            + {{ weighted("task <> 'multiclass' and confusion_cell in ('tp', 'tn')") }} as correct_count,
+        {{ weighted("label_state = 'matured' and task = 'multiclass' and predicted_label is not null and outcome_label is not null") }}
+            + {{ weighted("task <> 'multiclass' and confusion_cell is not null") }} as judged_count,
+        {{ weighted("use_depth >= 1") }} as shown_count,
+        {{ weighted("use_depth >= 2") }} as viewed_count,
+        {{ weighted("user_action = 'accepted'") }} as accepted_count,
+        {{ weighted("user_action = 'rejected'") }} as rejected_count,
+        {{ weighted("user_action = 'overridden'") }} as overridden_count,
+        {{ weighted("user_action = 'edited'") }} as edited_count,
+        {{ weighted("user_action = 'dismissed'") }} as dismissed_count,
+        {{ weighted("user_action = 'ignored'") }} as ignored_count,
+        {{ weighted("confusion_cell is not null and unit_values.cell is not null") }} as valued_count,
+        celled.sampling_weight * celled.credited_amount as credited_amount,
+        celled.sampling_weight * (
+            {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
+            + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0)
+        ) as value_amount,
+        cast(celled.predicted_at as date) as decision_date,
+        celled.predicted_at,
+        celled.matures_at
+    from celled
+    left join unit_values
+        on celled.model_id = unit_values.model_id
+        and celled.confusion_cell = unit_values.cell
+        and {{ valid_at('unit_values', 'celled.predicted_at') }}
+    left join rates
+        on unit_values.currency = rates.currency
+        and {{ valid_at('rates', 'celled.predicted_at') }}
+
+)
+
+select * from decisions

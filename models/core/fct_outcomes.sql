@@ -1,0 +1,92 @@
+-- One row per outcome and model it is credited to; an outcome credited to none has one row without a model.
+with outcomes as (
+
+    select * from {{ ref('stg_business_outcomes') }}
+
+),
+
+links as (
+
+    select * from {{ ref('int_outcome_links') }}
+
+),
+
+predictions as (
+
+    select * from {{ ref('stg_prediction_logs') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('exchange_rates') }}
+
+),
+
+credits as (
+
+    select * from links where is_credited
+
+),
+
+credited as (
+
+    select
+        outcomes.*,
+        credits.model_id,
+        credits.prediction_id as credited_prediction_id,
+        coalesce(outcomes.status, 'final') = 'final' as is_final,
+        {{ in_reporting_currency('outcomes.outcome_value', 'outcomes.currency', 'rates.rate') }} as outcome_amount,
+        row_number() over (
+            partition by outcomes.outcome_id
+            order by
+                case when outcomes.outcome_name = models.amount_outcome then 1 else 2 end,
+                credits.predicted_at desc nulls last,
+                credits.model_id desc nulls last
+        ) = 1 as is_primary_credit
+    from outcomes
+    left join credits on outcomes.outcome_id = credits.outcome_id
+    left join models on credits.model_id = models.model_id
+    left join rates
+        on outcomes.currency = rates.currency
+        and {{ valid_at('rates', 'outcomes.occurred_at') }}
+
+),
+
+credited_outcomes as (
+
+    select
+        credited.outcome_id,
+        credited.model_id,
+        predictions.model_version,
+        credited.credited_prediction_id,
+        credited.entity_id,
+        credited.user_id,
+        {%- for column in setting('segments') %}
+        predictions.{{ column }},
+        {%- endfor %}
+        credited.outcome_name,
+        credited.outcome_label,
+        coalesce(credited.status, 'final') as status,
+        credited.outcome_value,
+        credited.outcome_amount,
+        case when credited.is_final then 1 else 0 end as outcome_count,
+        case when credited.is_final then credited.outcome_amount else 0 end as credited_amount,
+        case when credited.is_final and credited.is_primary_credit then credited.outcome_amount else 0 end as booked_amount,
+        credited.is_final,
+        credited.is_primary_credit,
+        cast(credited.occurred_at as date) as outcome_date,
+        credited.occurred_at,
+        credited.observed_at
+    from credited
+    left join predictions on credited.credited_prediction_id = predictions.prediction_id
+
+)
+
+select * from credited_outcomes

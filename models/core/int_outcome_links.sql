@@ -1,0 +1,101 @@
+-- One row per outcome and decision it is linked to.
+with outcomes as (
+
+    select * from {{ ref('stg_business_outcomes') }}
+
+),
+
+predictions as (
+
+    select * from {{ ref('stg_prediction_logs') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+decisions as (
+
+    select
+        predictions.prediction_id,
+        predictions.model_id,
+        predictions.entity_id,
+        predictions.user_id,
+        predictions.predicted_at,
+        cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) as horizon_ends_at
+    from predictions
+    inner join models on predictions.model_id = models.model_id
+    where coalesce(predictions.environment, 'prod') = 'prod'
+
+),
+
+linked_by_prediction as (
+
+    select
+        outcomes.outcome_id,
+        decisions.prediction_id,
+        decisions.model_id,
+        decisions.predicted_at
+    from outcomes
+    inner join decisions on outcomes.prediction_id = decisions.prediction_id
+
+),
+
+linked_by_entity as (
+
+    select
+        outcomes.outcome_id,
+        decisions.prediction_id,
+        decisions.model_id,
+        decisions.predicted_at
+    from outcomes
+    inner join decisions
+        on outcomes.entity_id = decisions.entity_id
+        and outcomes.occurred_at >= decisions.predicted_at
+        and outcomes.occurred_at < decisions.horizon_ends_at
+    where outcomes.prediction_id is null
+
+),
+
+linked_by_user as (
+
+    select
+        outcomes.outcome_id,
+        decisions.prediction_id,
+        decisions.model_id,
+        decisions.predicted_at
+    from outcomes
+    inner join decisions
+        on outcomes.user_id = decisions.user_id
+        and outcomes.occurred_at >= decisions.predicted_at
+        and outcomes.occurred_at < decisions.horizon_ends_at
+    where outcomes.prediction_id is null and outcomes.entity_id is null
+
+),
+
+links as (
+
+    select * from linked_by_prediction
+    union all
+    select * from linked_by_entity
+    union all
+    select * from linked_by_user
+
+),
+
+ranked_links as (
+
+    select
+        *,
+        row_number() over (
+            partition by outcome_id, model_id
+            order by predicted_at desc nulls last, prediction_id desc nulls last
+        ) = 1 as is_credited
+    from links
+
+)
+
+select * from ranked_links

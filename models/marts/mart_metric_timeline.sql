@@ -1,0 +1,205 @@
+-- One row per metric, model, segment, segment value and complete day, over all versions of the model.
+{%- set windows = {'': 0, '_7d': 6, '_28d': 27} %}
+{%- set series = ['metric', 'model_id', 'segment_name', 'segment_value'] %}
+{%- set cell = ['metric', 'model_id', 'segment_name', 'metric_date'] %}
+with metric_days as (
+
+    select * from {{ ref('fct_metrics') }}
+
+),
+
+dates as (
+
+    select * from {{ ref('dim_dates') }}
+
+),
+
+annotations as (
+
+    select * from {{ ref('stg_kpi_annotations') }}
+
+),
+
+daily as (
+
+    select
+        {{ series | join(', ') }},
+        metric_date,
+        sum(numerator) as numerator,
+        sum(denominator) as denominator,
+        sum(excluded_count) as excluded_count,
+        sum(unit_count) as unit_count
+    from metric_days
+    where is_additive
+    group by {{ series | join(', ') }}, metric_date
+
+),
+
+spans as (
+
+    select
+        {{ series | join(', ') }},
+        max(case when denominator is null then 0 else 1 end) as has_denominator,
+        min(metric_date) as first_date,
+        cast({{ dbt.dateadd('day', 27, 'max(metric_date)') }} as date) as last_date
+    from daily
+    group by {{ series | join(', ') }}
+
+),
+
+series_days as (
+
+    select
+        spans.metric,
+        spans.model_id,
+        spans.segment_name,
+        spans.segment_value,
+        spans.has_denominator,
+        dates.date_day as metric_date
+    from spans
+    inner join dates
+        on spans.first_date <= dates.date_day
+        and spans.last_date >= dates.date_day
+    where dates.is_complete
+
+),
+
+dense as (
+
+    select
+        series_days.*,
+        daily.excluded_count,
+        coalesce(daily.numerator, 0) as numerator,
+        case when series_days.has_denominator = 1 then coalesce(daily.denominator, 0) end as denominator,
+        coalesce(daily.unit_count, 0) as unit_count
+    from series_days
+    left join daily
+        on series_days.metric = daily.metric
+        and series_days.model_id = daily.model_id
+        and series_days.segment_name = daily.segment_name
+        and series_days.segment_value = daily.segment_value
+        and series_days.metric_date = daily.metric_date
+
+),
+
+rolling as (
+
+    select
+        {{ series | join(', ') }},
+        metric_date,
+        excluded_count
+        {%- for suffix, days_before in windows.items() %}
+        {%- for column in ['numerator', 'denominator', 'unit_count'] %},
+        sum({{ column }}) over (
+            partition by {{ series | join(', ') }}
+            order by metric_date nulls last
+            rows between {{ days_before }} preceding and current row
+        ) as {{ column }}{{ suffix }}
+        {%- endfor %}
+        {%- endfor %}
+    from dense
+
+),
+
+classed as (
+
+    select
+        *
+        {%- for suffix in windows %},
+        {{ size_class('unit_count' ~ suffix) }} as size_class{{ suffix }}
+        {%- endfor %}
+    from rolling
+
+),
+
+counted as (
+
+    select
+        *
+        {%- for suffix in windows %},
+        {{ small_cells('size_class' ~ suffix, cell) }} as small_cells{{ suffix }},
+        {{ size_rank('size_class' ~ suffix, 'unit_count' ~ suffix, cell) }} as size_rank{{ suffix }}
+        {%- endfor %}
+    from classed
+
+),
+
+flagged as (
+
+    select
+        *
+        {%- for suffix in windows %},
+        {{ is_suppressed('size_class' ~ suffix, 'small_cells' ~ suffix, 'size_rank' ~ suffix) }} as is_suppressed{{ suffix }}
+        {%- endfor %}
+    from counted
+
+),
+
+annotation_days as (
+
+    select
+        dates.date_day,
+        annotations.annotation_id,
+        annotations.scope,
+        annotations.title,
+        annotations.effective_from
+    from annotations
+    inner join dates
+        on cast(annotations.effective_from as date) <= dates.date_day
+        and (
+            cast(annotations.effective_from as date) = dates.date_day
+            or annotations.effective_to > cast(dates.date_day as timestamp)
+        )
+
+),
+
+series_names as (
+
+    select distinct metric, model_id from daily
+
+),
+
+annotated as (
+
+    select
+        series_names.metric,
+        series_names.model_id,
+        annotation_days.date_day,
+        {{ ordered_list('annotation_days.title', '; ', 'annotation_days.effective_from nulls last, annotation_days.annotation_id nulls last') }} as annotations
+    from series_names
+    inner join annotation_days
+        on annotation_days.scope in ('all', series_names.model_id, series_names.metric)
+    group by series_names.metric, series_names.model_id, annotation_days.date_day
+
+),
+
+timeline as (
+
+    select
+        flagged.metric,
+        flagged.model_id,
+        flagged.segment_name,
+        flagged.segment_value,
+        annotated.annotations
+        {%- for suffix in windows %},
+        case
+            when flagged.is_suppressed{{ suffix }} or flagged.unit_count{{ suffix }} = 0 then null
+            when flagged.denominator{{ suffix }} is null then flagged.numerator{{ suffix }}
+            else {{ safe_ratio('flagged.numerator' ~ suffix, 'flagged.denominator' ~ suffix) }}
+        end as value{{ suffix }}
+        {%- endfor %}
+        {%- for suffix in windows %},
+        cast(case when not flagged.is_suppressed{{ suffix }} then flagged.unit_count{{ suffix }} end as bigint) as unit_count{{ suffix }}
+        {%- endfor %},
+        case when not flagged.is_suppressed then flagged.excluded_count end as excluded_count,
+        flagged.is_suppressed or flagged.is_suppressed_7d or flagged.is_suppressed_28d as has_suppressed_values,
+        flagged.metric_date
+    from flagged
+    left join annotated
+        on flagged.metric = annotated.metric
+        and flagged.model_id = annotated.model_id
+        and flagged.metric_date = annotated.date_day
+
+)
+
+select * from timeline

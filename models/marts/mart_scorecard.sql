@@ -1,0 +1,182 @@
+-- One row per governed model and metric read for its task: the last 28 days against the 28 before and the target.
+with metric_days as (
+
+    select * from {{ ref('fct_metrics') }}
+
+),
+
+metrics as (
+
+    select * from {{ ref('dim_metrics') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+targets as (
+
+    select * from {{ ref('metric_targets') }}
+
+),
+
+pairs as (
+
+    select
+        models.model_id,
+        models.model_name,
+        metrics.metric,
+        metrics.label,
+        metrics.pillar,
+        metrics.tier,
+        metrics.owner,
+        metrics.unit,
+        metrics.direction,
+        metrics.so_what,
+        -- a metric of matured labels is read over days whose labels have all had time to arrive
+        case
+            when metrics.excluded_brick is null then 0
+            else models.horizon_days + models.label_delay_days
+        end as days_to_mature
+    from models
+    inner join metrics on ', ' || metrics.tasks || ',' like '%, ' || models.task || ',%'
+
+),
+
+windows as (
+
+    select
+        *,
+        cast({{ dbt.dateadd('day', '-28 - days_to_mature', as_of_date()) }} as date) as window_start_date,
+        cast({{ dbt.dateadd('day', '-1 - days_to_mature', as_of_date()) }} as date) as window_end_date,
+        cast({{ dbt.dateadd('day', '-56 - days_to_mature', as_of_date()) }} as date) as previous_start_date
+    from pairs
+
+),
+
+window_totals as (
+
+    select
+        windows.model_id,
+        windows.metric,
+        max(case when metric_days.denominator is null then 0 else 1 end) as has_denominator,
+        sum(metric_days.numerator) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as numerator,
+        sum(metric_days.denominator) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as denominator,
+        sum(metric_days.unit_count) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as unit_count,
+        sum(metric_days.excluded_count) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as excluded_count,
+        sum(metric_days.numerator) filter (where metric_days.metric_date < windows.window_start_date) as previous_numerator,
+        sum(metric_days.denominator) filter (where metric_days.metric_date < windows.window_start_date) as previous_denominator,
+        sum(metric_days.unit_count) filter (where metric_days.metric_date < windows.window_start_date) as previous_unit_count,
+        sum(metric_days.excluded_count) filter (where metric_days.metric_date > windows.window_end_date) as pending_count
+    from windows
+    inner join metric_days
+        on windows.metric = metric_days.metric
+        and windows.model_id = metric_days.model_id
+        and metric_days.metric_date >= windows.previous_start_date
+    where metric_days.segment_name = 'all' and metric_days.is_additive
+    group by windows.model_id, windows.metric
+
+),
+
+measured as (
+
+    select
+        windows.*,
+        coalesce(window_totals.unit_count, 0) as unit_count,
+        coalesce(window_totals.excluded_count, 0) as excluded_count,
+        case
+            when coalesce(window_totals.unit_count, 0) = 0 and window_totals.pending_count > 0 then 'labels_not_matured'
+            when coalesce(window_totals.unit_count, 0) = 0 then 'no_data'
+            when window_totals.unit_count < {{ setting('minimum_cell') }} then 'too_few_units'
+        end as not_ready_reason,
+        case
+            when coalesce(window_totals.unit_count, 0) < {{ setting('minimum_cell') }} then null
+            when window_totals.has_denominator = 1 then {{ safe_ratio('window_totals.numerator', 'window_totals.denominator') }}
+            else window_totals.numerator
+        end as value,
+        case
+            when coalesce(window_totals.previous_unit_count, 0) < {{ setting('minimum_cell') }} then null
+            when window_totals.has_denominator = 1 then {{ safe_ratio('window_totals.previous_numerator', 'window_totals.previous_denominator') }}
+            else window_totals.previous_numerator
+        end as previous_value
+    from windows
+    left join window_totals
+        on windows.model_id = window_totals.model_id
+        and windows.metric = window_totals.metric
+
+),
+
+candidate_targets as (
+
+    select
+        pairs.model_id,
+        pairs.metric,
+        targets.target,
+        targets.floor,
+        row_number() over (
+            partition by pairs.model_id, pairs.metric
+            order by
+                case when targets.metric = '*' then 2 else 1 end,
+                case when targets.model_id = '*' then 2 else 1 end,
+                case when targets.segment_name = '*' then 2 else 1 end,
+                case when targets.segment_value = '*' then 2 else 1 end
+        ) as specificity_rank
+    from pairs
+    inner join targets
+        on targets.metric in (pairs.metric, '*')
+        and targets.model_id in (pairs.model_id, '*')
+    where
+        targets.segment_name in ('all', '*')
+        and targets.segment_value in ('all', '*')
+        and {{ valid_at('targets', as_of_date()) }}
+
+),
+
+targets_in_force as (
+
+    select * from candidate_targets where specificity_rank = 1
+
+),
+
+scorecard as (
+
+    select
+        measured.model_id,
+        measured.model_name,
+        measured.metric,
+        measured.label,
+        measured.pillar,
+        measured.tier,
+        measured.owner,
+        measured.unit,
+        measured.direction,
+        case
+            when measured.not_ready_reason is not null then 'not_ready'
+            when targets_in_force.target is null then 'no_target'
+            when measured.direction = 'up' and measured.value >= targets_in_force.target then 'on_target'
+            when measured.direction = 'down' and measured.value <= targets_in_force.target then 'on_target'
+            when measured.direction = 'up' and measured.value < targets_in_force.floor then 'breached'
+            when measured.direction = 'down' and measured.value > targets_in_force.floor then 'breached'
+            else 'off_target'
+        end as status,
+        measured.not_ready_reason,
+        measured.so_what as next_step,
+        measured.value,
+        measured.previous_value,
+        targets_in_force.target,
+        targets_in_force.floor,
+        measured.excluded_count,
+        cast(measured.unit_count as bigint) as unit_count,
+        measured.window_start_date,
+        measured.window_end_date
+    from measured
+    left join targets_in_force
+        on measured.model_id = targets_in_force.model_id
+        and measured.metric = targets_in_force.metric
+
+)
+
+select * from scorecard

@@ -1,0 +1,44 @@
+-- One row per metric: its card, its formula and the hash of its definition.
+{%- set cards = metric_cards() if execute else [{'metric': ''}] %}
+with cards as (
+{{ literal_rows(cards, cards[0].keys()) }}
+
+),
+
+metrics as (
+
+    select
+        metric,
+        label,
+        description,
+        formula,
+        numerator_brick,
+        denominator_brick,
+        excluded_brick,
+        segments,
+        kind,
+        io_class,
+        leads_to,
+        pillar,
+        tier,
+        tasks,
+        unit,
+        unit_of_count,
+        direction,
+        owner,
+        approver,
+        frequency,
+        rationale,
+        so_what,
+        proxy_for,
+        synonyms,
+        definition_hash,
+        minimum_meaningful_lift,
+        is_versioned,
+        is_additive,
+        cast(review_by as date) as review_by
+    from cards
+
+)
+
+select * from metrics

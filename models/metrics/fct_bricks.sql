@@ -1,0 +1,19 @@
+-- One row per brick, day, model, version, segment and segment value with a sum other than nothing.
+-- depends_on: {{ ref('fct_decisions') }}
+-- depends_on: {{ ref('fct_usage') }}
+-- depends_on: {{ ref('fct_outcomes') }}
+{%- set facts = graph.semantic_models.values() | sort(attribute='name') if execute else [] %}
+with
+{% for fact in facts %}
+{{ brick_ctes(fact) }},
+{% endfor %}
+stacked as (
+
+    {%- for fact in facts %}
+    select * from {{ fact.name }}_bricks
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+)
+
+select * from stacked

@@ -1,0 +1,2 @@
+-- One row per question asked: its latest valid delivery visible at as_of.
+{{ staged('feedback') }}

@@ -1,0 +1,2 @@
+-- One row per decision: its latest valid delivery visible at as_of.
+{{ staged('prediction_logs') }}
