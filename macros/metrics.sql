@@ -131,7 +131,7 @@
     {{ return(local_md5(parts | join('; '))) }}
 {% endmacro %}
 
-{# CTEs that sum the bricks of one fact: once over all its dimensions, then by total and by each segment, then long. #}
+{# CTEs that sum the bricks of one fact: once over all its dimensions, then for the total and each segment, then long. #}
 {% macro brick_ctes(fact) %}
     {%- set segments = segments_of(fact) -%}
     {%- set measures = fact.measures | sort(attribute='name') -%}
@@ -153,30 +153,29 @@
 
 ),
 
+{{ fact.name }}_segments as (
+    {% for segment in ['all'] + segments %}
+    select '{{ segment }}' as segment_name
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
 {{ fact.name }}_totals as (
 
     select
-        metric_date,
-        model_id,
-        model_version,
-        {%- if segments %}
-        case {% for segment in segments %}when grouping({{ segment }}) = 0 then '{{ segment }}' {% endfor %}else 'all' end as segment_name,
-        case {% for segment in segments %}when grouping({{ segment }}) = 0 then {{ segment }} {% endfor %}else 'all' end as segment_value,
-        {%- else %}
-        'all' as segment_name,
-        'all' as segment_value,
-        {%- endif %}
+        cells.metric_date,
+        cells.model_id,
+        cells.model_version,
+        segments.segment_name,
+        case segments.segment_name {% for segment in segments %}when '{{ segment }}' then cells.{{ segment }} {% endfor %}when 'all' then 'all' end as segment_value,
         {%- for measure in measures %}
-        sum({{ measure.name }}) as {{ measure.name }},
-        sum({{ measure.name }}_units) as {{ measure.name }}_units{{ ',' if not loop.last }}
+        sum(cells.{{ measure.name }}) as {{ measure.name }},
+        sum(cells.{{ measure.name }}_units) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ fact.name }}_cells
-    group by grouping sets (
-        (metric_date, model_id, model_version)
-        {%- for segment in segments %},
-        (metric_date, model_id, model_version, {{ segment }})
-        {%- endfor %}
-    )
+    from {{ fact.name }}_cells as cells
+    cross join {{ fact.name }}_segments as segments
+    group by 1, 2, 3, 4, 5
 
 ),
 

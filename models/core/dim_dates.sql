@@ -27,13 +27,13 @@ moments as (
 
     select {{ as_of() }} as earliest_at, {{ as_of() }} as latest_at
     union all
-    select min(predicted_at), max(predicted_at) from decisions
+    select min(predicted_at) as earliest_at, max(predicted_at) as latest_at from decisions
     union all
-    select min(occurred_at), max(occurred_at) from usage_events
+    select min(occurred_at) as earliest_at, max(occurred_at) as latest_at from usage_events
     union all
-    select min(occurred_at), max(occurred_at) from outcomes
+    select min(occurred_at) as earliest_at, max(occurred_at) as latest_at from outcomes
     union all
-    select min(eligible_from), cast(null as timestamp) from eligibility
+    select min(eligible_from) as earliest_at, cast(null as timestamp) as latest_at from eligibility
 
 ),
 
@@ -48,14 +48,16 @@ bounds as (
 
 numbers as (
 
-    -- 300 years: the contract admits the years 1900 to 2199
+    -- 300 years, as many as the contract admits
+    -- noqa: disable=LT05
     {{ dbt.generate_series(110000) }}
 
 ),
 
 days as (
 
-    select cast({{ dbt.dateadd('day', 'cast(numbers.generated_number as int) - 1', 'bounds.first_day') }} as date) as date_day
+    select
+        cast({{ dbt.dateadd('day', 'cast(numbers.generated_number as int) - 1', 'bounds.first_day') }} as date) as date_day
     from bounds
     cross join numbers
     where numbers.generated_number <= {{ dbt.datediff('bounds.first_day', 'bounds.last_day', 'day') }} + 1

@@ -195,7 +195,11 @@ celled as (
             when is_predicted_positive and not is_actual_positive then 'fp'
             when not is_predicted_positive and is_actual_positive then 'fn'
             when not is_predicted_positive and not is_actual_positive then 'tn'
-        end as confusion_cell
+        end as confusion_cell,
+        case
+            when label_state = 'matured' and task = 'multiclass' then predicted_label = outcome_label
+            when label_state = 'matured' then is_predicted_positive = is_actual_positive
+        end as is_correct
     from judged
 
 ),
@@ -238,10 +242,8 @@ decisions as (
         {{ weighted("confusion_cell = 'fn'") }} as false_negative_count,
         {{ weighted("confusion_cell = 'tn'") }} as true_negative_count,
         {{ weighted("label_state = 'matured' and is_actual_positive") }} as actual_positive_count,
-        {{ weighted("label_state = 'matured' and task = 'multiclass' and predicted_label = outcome_label") }}
-            + {{ weighted("task <> 'multiclass' and confusion_cell in ('tp', 'tn')") }} as correct_count,
-        {{ weighted("label_state = 'matured' and task = 'multiclass' and predicted_label is not null and outcome_label is not null") }}
-            + {{ weighted("task <> 'multiclass' and confusion_cell is not null") }} as judged_count,
+        {{ weighted("is_correct") }} as correct_count,
+        {{ weighted("is_correct is not null") }} as judged_count,
         {{ weighted("use_depth >= 1") }} as shown_count,
         {{ weighted("use_depth >= 2") }} as viewed_count,
         {{ weighted("user_action = 'accepted'") }} as accepted_count,

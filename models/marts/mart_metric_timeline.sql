@@ -87,16 +87,16 @@ rolling as (
     select
         {{ series | join(', ') }},
         metric_date,
-        excluded_count
         {%- for suffix, days_before in windows.items() %}
-        {%- for column in ['numerator', 'denominator', 'unit_count'] %},
+        {%- for column in ['numerator', 'denominator', 'unit_count'] %}
         sum({{ column }}) over (
             partition by {{ series | join(', ') }}
             order by metric_date nulls last
             rows between {{ days_before }} preceding and current row
-        ) as {{ column }}{{ suffix }}
+        ) as {{ column }}{{ suffix }},
         {%- endfor %}
         {%- endfor %}
+        excluded_count
     from dense
 
 ),
@@ -104,10 +104,10 @@ rolling as (
 classed as (
 
     select
-        *
-        {%- for suffix in windows %},
-        {{ size_class('unit_count' ~ suffix) }} as size_class{{ suffix }}
+        {%- for suffix in windows %}
+        {{ size_class('unit_count' ~ suffix) }} as size_class{{ suffix }},
         {%- endfor %}
+        *
     from rolling
 
 ),
@@ -115,11 +115,11 @@ classed as (
 counted as (
 
     select
-        *
-        {%- for suffix in windows %},
+        {%- for suffix in windows %}
         {{ small_cells('size_class' ~ suffix, cell) }} as small_cells{{ suffix }},
-        {{ size_rank('size_class' ~ suffix, 'unit_count' ~ suffix, cell) }} as size_rank{{ suffix }}
+        {{ size_rank('size_class' ~ suffix, 'unit_count' ~ suffix, cell) }} as size_rank{{ suffix }},
         {%- endfor %}
+        *
     from classed
 
 ),
@@ -127,10 +127,10 @@ counted as (
 flagged as (
 
     select
-        *
-        {%- for suffix in windows %},
-        {{ is_suppressed('size_class' ~ suffix, 'small_cells' ~ suffix, 'size_rank' ~ suffix) }} as is_suppressed{{ suffix }}
+        {%- for suffix in windows %}
+        {{ is_suppressed('size_class' ~ suffix, 'small_cells' ~ suffix, 'size_rank' ~ suffix) }} as is_suppressed{{ suffix }},
         {%- endfor %}
+        *
     from counted
 
 ),
@@ -165,7 +165,9 @@ annotated as (
         series_names.metric,
         series_names.model_id,
         annotation_days.date_day,
-        {{ ordered_list('annotation_days.title', '; ', 'annotation_days.effective_from nulls last, annotation_days.annotation_id nulls last') }} as annotations
+        {{ ordered_list(
+            'annotation_days.title', '; ', 'annotation_days.effective_from nulls last, annotation_days.annotation_id nulls last'
+        ) }} as annotations
     from series_names
     inner join annotation_days
         on annotation_days.scope in ('all', series_names.model_id, series_names.metric)
@@ -180,17 +182,17 @@ timeline as (
         flagged.model_id,
         flagged.segment_name,
         flagged.segment_value,
-        annotated.annotations
-        {%- for suffix in windows %},
+        annotated.annotations,
+        {%- for suffix in windows %}
         case
             when flagged.is_suppressed{{ suffix }} or flagged.unit_count{{ suffix }} = 0 then null
             when flagged.denominator{{ suffix }} is null then flagged.numerator{{ suffix }}
             else {{ safe_ratio('flagged.numerator' ~ suffix, 'flagged.denominator' ~ suffix) }}
-        end as value{{ suffix }}
+        end as value{{ suffix }},
         {%- endfor %}
-        {%- for suffix in windows %},
-        cast(case when not flagged.is_suppressed{{ suffix }} then flagged.unit_count{{ suffix }} end as bigint) as unit_count{{ suffix }}
-        {%- endfor %},
+        {%- for suffix in windows %}
+        cast(case when not flagged.is_suppressed{{ suffix }} then flagged.unit_count{{ suffix }} end as bigint) as unit_count{{ suffix }},
+        {%- endfor %}
         case when not flagged.is_suppressed then flagged.excluded_count end as excluded_count,
         flagged.is_suppressed or flagged.is_suppressed_7d or flagged.is_suppressed_28d as has_suppressed_values,
         flagged.metric_date

@@ -57,27 +57,45 @@ windows as (
 
 ),
 
-window_totals as (
+window_days as (
 
     select
         windows.model_id,
         windows.metric,
-        max(case when metric_days.denominator is null then 0 else 1 end) as has_denominator,
-        sum(metric_days.numerator) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as numerator,
-        sum(metric_days.denominator) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as denominator,
-        sum(metric_days.unit_count) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as unit_count,
-        sum(metric_days.excluded_count) filter (where metric_days.metric_date between windows.window_start_date and windows.window_end_date) as excluded_count,
-        sum(metric_days.numerator) filter (where metric_days.metric_date < windows.window_start_date) as previous_numerator,
-        sum(metric_days.denominator) filter (where metric_days.metric_date < windows.window_start_date) as previous_denominator,
-        sum(metric_days.unit_count) filter (where metric_days.metric_date < windows.window_start_date) as previous_unit_count,
-        sum(metric_days.excluded_count) filter (where metric_days.metric_date > windows.window_end_date) as pending_count
+        metric_days.numerator,
+        metric_days.denominator,
+        metric_days.unit_count,
+        metric_days.excluded_count,
+        case
+            when metric_days.metric_date < windows.window_start_date then 'previous'
+            when metric_days.metric_date <= windows.window_end_date then 'current'
+            else 'maturing'
+        end as period
     from windows
     inner join metric_days
         on windows.metric = metric_days.metric
         and windows.model_id = metric_days.model_id
-        and metric_days.metric_date >= windows.previous_start_date
+        and windows.previous_start_date <= metric_days.metric_date
     where metric_days.segment_name = 'all' and metric_days.is_additive
-    group by windows.model_id, windows.metric
+
+),
+
+window_totals as (
+
+    select
+        model_id,
+        metric,
+        max(case when denominator is null then 0 else 1 end) as has_denominator,
+        sum(numerator) filter (where period = 'current') as numerator,
+        sum(denominator) filter (where period = 'current') as denominator,
+        sum(unit_count) filter (where period = 'current') as unit_count,
+        sum(excluded_count) filter (where period = 'current') as excluded_count,
+        sum(numerator) filter (where period = 'previous') as previous_numerator,
+        sum(denominator) filter (where period = 'previous') as previous_denominator,
+        sum(unit_count) filter (where period = 'previous') as previous_unit_count,
+        sum(excluded_count) filter (where period = 'maturing') as maturing_count
+    from window_days
+    group by model_id, metric
 
 ),
 
@@ -88,18 +106,20 @@ measured as (
         coalesce(window_totals.unit_count, 0) as unit_count,
         coalesce(window_totals.excluded_count, 0) as excluded_count,
         case
-            when coalesce(window_totals.unit_count, 0) = 0 and window_totals.pending_count > 0 then 'labels_not_matured'
+            when coalesce(window_totals.unit_count, 0) = 0 and window_totals.maturing_count > 0 then 'labels_not_matured'
             when coalesce(window_totals.unit_count, 0) = 0 then 'no_data'
             when window_totals.unit_count < {{ setting('minimum_cell') }} then 'too_few_units'
         end as not_ready_reason,
         case
             when coalesce(window_totals.unit_count, 0) < {{ setting('minimum_cell') }} then null
-            when window_totals.has_denominator = 1 then {{ safe_ratio('window_totals.numerator', 'window_totals.denominator') }}
+            when window_totals.has_denominator = 1
+                then {{ safe_ratio('window_totals.numerator', 'window_totals.denominator') }}
             else window_totals.numerator
         end as value,
         case
             when coalesce(window_totals.previous_unit_count, 0) < {{ setting('minimum_cell') }} then null
-            when window_totals.has_denominator = 1 then {{ safe_ratio('window_totals.previous_numerator', 'window_totals.previous_denominator') }}
+            when window_totals.has_denominator = 1
+                then {{ safe_ratio('window_totals.previous_numerator', 'window_totals.previous_denominator') }}
             else window_totals.previous_numerator
         end as previous_value
     from windows

@@ -1,7 +1,8 @@
 -- One row per metric: its card, its formula and the hash of its definition.
 {%- set cards = metric_cards() if execute else [{'metric': ''}] %}
 with cards as (
-{{ literal_rows(cards, cards[0].keys()) }}
+
+    {{ literal_rows(cards, cards[0].keys()) }}
 
 ),
 

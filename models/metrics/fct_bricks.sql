@@ -9,10 +9,10 @@ with
 {% endfor %}
 stacked as (
 
-    {%- for fact in facts %}
+    {% for fact in facts -%}
     select * from {{ fact.name }}_bricks
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 
 )
 

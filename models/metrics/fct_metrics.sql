@@ -6,10 +6,11 @@ with bricks as (
 ),
 
 metric_bricks as (
-{{ literal_rows(
-    metric_bricks() if execute else [{'metric': ''}],
-    ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'counts_units']
-) }}
+
+    {{ literal_rows(
+        metric_bricks() if execute else [{'metric': ''}],
+        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'counts_units']
+    ) }}
 
 ),
 
