@@ -1,0 +1,87 @@
+"""Builds a workspace with dbt in a copy of the project, as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from throughline.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+LINKED = ("profiles.yml", "macros", "seeds", "tests", "analyses")
+
+
+@dataclass(frozen=True)
+class Run:
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project with its own models, target folder and workspaces."""
+
+    root: Path
+
+    @classmethod
+    def copy(cls, root: Path) -> Project:
+        root.mkdir(parents=True)
+        for name in LINKED:
+            (root / name).symlink_to(ROOT / name)
+        shutil.copy(ROOT / "dbt_project.yml", root)
+        shutil.copytree(ROOT / "models", root / "models")
+        return cls(root)
+
+    def run(
+        self, workspace: Path, program: Sequence[str], *, standard_input: str | None = None
+    ) -> Run:
+        """Runs a program of this environment, e.g. ["dbt", "build"], on a workspace."""
+        chosen = Workspace(project=self.root, folder=workspace, chosen_by="the test")
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("THROUGHLINE_", "DBT_"))
+        }
+        environment |= chosen.environment() | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+        executable = Path(sys.executable).with_name(program[0])
+        done = subprocess.run(
+            [executable, *program[1:]],
+            cwd=self.root,
+            env=environment,
+            input=standard_input,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout + done.stderr)
+
+    def build(self, workspace: Path, *arguments: str) -> Run:
+        return self.run(workspace, ["dbt", "--no-use-colors", "build", *arguments])
+
+    def metricflow(self, workspace: Path, queries: list[dict[str, Any]]) -> list[pd.DataFrame]:
+        """The answers of MetricFlow to queries of the form {"metrics": [...], "group_by": [...]}."""
+        script = Path(__file__).with_name("mf_rows.py")
+        run = self.run(workspace, ["python", str(script)], standard_input=json.dumps(queries))
+        answers = [line for line in run.output.splitlines() if line.startswith("ANSWERS ")]
+        assert answers, run.output
+        return [pd.DataFrame(rows) for rows in json.loads(answers[0].removeprefix("ANSWERS "))]
+
+
+def query(workspace: Path, sql: str) -> pd.DataFrame:
+    """Rows of the built warehouse; the schemas are on the search path."""
+    with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(
+            "set search_path = 'main_staging,main_config,main_core,main_metrics,main_marts'"
+        )
+        return connection.sql(sql).df()

@@ -1,0 +1,175 @@
+"""Fixtures: a copy of the project that costs nothing, and a small sound workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "requirements.txt",
+    "models",
+    "macros",
+    "seeds",
+    "tests",
+    "analyses",
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No choice made outside reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("THROUGHLINE_", "DBT_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, by links to the real one; the current folder, without a workspace."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in SHARED:
+        (root / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(root)
+    return root
+
+
+@dataclass(frozen=True)
+class Company:
+    """A workspace that tests break in one place; it delivers the three core tables and costs."""
+
+    project: Path
+    folder: Path
+
+    def seed(self, name: str, *rows: str) -> Path:
+        """Replaces the rows of a seed and keeps its header."""
+        path = self.folder / "seeds" / f"{name}.csv"
+        header = path.read_text(encoding="utf-8").splitlines()[0]
+        path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+        return path
+
+    def settings(self, text: str) -> None:
+        (self.folder / "vars.yml").write_text(text, encoding="utf-8")
+
+    def raw(self, table: str, *lines: str) -> Path:
+        """Replaces the files of a raw table by one CSV; the first line is its header."""
+        folder = self.folder / "raw" / table
+        for path in folder.iterdir():
+            path.unlink()
+        path = folder / "rows.csv"
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        return path
+
+    def parquet(self, table: str, query: str, name: str = "rows.parquet") -> Path:
+        """Adds a Parquet file made by a query to a raw table."""
+        path = self.folder / "raw" / table / name
+        with duckdb.connect() as connection:
+            connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+        return path
+
+    def bytes(self) -> dict[str, bytes]:
+        """Every file of the workspace but the warehouse, by relative path."""
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and path.suffix != ".duckdb"
+        }
+
+
+INPUTS = "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]\n"
+REGISTRY = (
+    "lead,Lead scoring,CRM,binary,growth,Rank leads,converted,true,revenue,0.5,14,2,true,,,ann,why",
+)
+SEED_ROWS: Mapping[str, Sequence[str]] = {
+    "model_registry": REGISTRY,
+    "unit_values": (
+        "lead,tp,10,0.1,USD,2025-01-01,,ann,why",
+        "lead,fp,-2,0,EUR,2025-01-01,2025-06-01,ann,why",
+        "lead,fp,-3,0,EUR,2025-06-01,,ann,why",
+    ),
+    "exchange_rates": (
+        "USD,1,2025-01-01,,ann,why",
+        "EUR,1.1,2025-01-01,,ann,why",
+    ),
+    "metric_targets": ("precision,*,*,*,0.5,0.4,,,,,2025-01-01,,ann,why",),
+}
+RAW: Mapping[str, Sequence[str]] = {
+    "prediction_logs": (
+        "prediction_id,model_id,model_version,predicted_at,entity_id,score,loaded_at",
+        "p1,lead,v1,2025-03-01 10:00:00,e1,0.9,2025-03-01 11:00:00",
+        "p2,lead,v1,2025-03-02 10:00:00,e2,0.2,2025-03-02 11:00:00",
+    ),
+    "usage_events": (
+        "event_id,event_name,occurred_at,user_id,model_id,loaded_at",
+        "u1,accepted,2025-03-01 12:00:00,ann,lead,2025-03-01 13:00:00",
+    ),
+    "business_outcomes": (
+        "outcome_id,outcome_name,entity_id,outcome_label,outcome_value,currency,occurred_at,"
+        "observed_at,loaded_at",
+        "o1,converted,e1,true,,,2025-03-05 10:00:00,2025-03-05 10:00:00,2025-03-05 11:00:00",
+        "o2,revenue,e1,,120.5,EUR,2025-03-05 10:00:00,2025-03-05 10:00:00,2025-03-05 11:00:00",
+    ),
+    "serving_costs": (
+        "cost_id,model_id,period_start,period_end,cost_type,amount,currency,loaded_at",
+        "c1,lead,2025-03-01 00:00:00,2025-04-01 00:00:00,compute,9.5,USD,2025-04-01 00:00:00",
+    ),
+}
+
+
+@pytest.fixture
+def company(project: Path) -> Company:
+    """A workspace in the project in which the doctor finds nothing."""
+    from throughline import seeds, workspace
+
+    headers = {name: spec.header for name, spec in seeds.read_specs(project).items()}
+    folder = project / "company"
+    workspace.create(folder, project=project, headers=headers)
+    made = Company(project=project, folder=folder)
+    made.settings(INPUTS)
+    for name, rows in SEED_ROWS.items():
+        made.seed(name, *rows)
+    for table, lines in RAW.items():
+        made.raw(table, *lines)
+    return made
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.err.splitlines()
+
+    @property
+    def report(self) -> dict[str, object]:
+        loaded: dict[str, object] = json.loads(self.out)
+        return loaded
+
+
+@pytest.fixture
+def throughline(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs the command line in this process and catches what it and its children print."""
+    from throughline import cli
+
+    def call(*arguments: str) -> Outcome:
+        status = 0
+        try:
+            cli.main(arguments)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call

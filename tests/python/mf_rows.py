@@ -1,0 +1,33 @@
+"""Answers metric queries with MetricFlow, many in one process: reads and writes JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from dbt_metricflow.cli.cli_configuration import CLIConfiguration
+from metricflow.engine.metricflow_engine import MetricFlowQueryRequest
+
+
+def main() -> None:
+    """Reads [{"metrics": [...], "group_by": [...]}, ...]; writes a list of rows for each."""
+    queries = json.load(sys.stdin)
+    configuration = CLIConfiguration()
+    configuration.setup(configure_file_logging=False)
+    answers: list[list[dict[str, Any]]] = []
+    for query in queries:
+        request = MetricFlowQueryRequest.create(
+            metric_names=query["metrics"], group_by_names=query["group_by"]
+        )
+        table = configuration.mf.query(request).result_df
+        if table is None:
+            raise RuntimeError(f"MetricFlow gave no rows for {query}")
+        answers.append(
+            [dict(zip(table.column_names, row, strict=True)) for row in table.rows]
+        )
+    print("ANSWERS " + json.dumps(answers, default=str))
+
+
+if __name__ == "__main__":
+    main()

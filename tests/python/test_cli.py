@@ -1,0 +1,210 @@
+"""The commands: choice, refusals, the run of dbt and the scorecard."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from rich.console import Console
+
+from conftest import Company, Outcome
+from throughline import build, cli, workspace
+
+Call = Callable[..., Outcome]
+
+
+def test_use_shows_the_choice(company: Company, throughline: Call) -> None:
+    (company.project / "workspace").mkdir()
+    assert throughline("use").out == "workspace (chosen by default)\n"
+    assert throughline("use", "company").out == "company is chosen: .env is written\n"
+    assert throughline("use").out == "company (chosen by .env)\n"
+
+
+def test_use_says_that_the_environment_goes_first(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THROUGHLINE_WORKSPACE", "workspace")
+    assert throughline("use", "company").lines == [
+        "warning environment: THROUGHLINE_WORKSPACE=workspace is set there and goes before .env. "
+        "unset THROUGHLINE_WORKSPACE"
+    ]
+
+
+def test_missing_workspace_is_one_line(project: Path, throughline: Call) -> None:
+    for command in ("use", "doctor", "build"):
+        ended = throughline(command)
+        assert ended.status == 1
+        assert len(ended.lines) == 1
+        assert ended.lines[0].startswith("error workspace: no such folder (chosen by default). ")
+
+
+def test_help_names_every_command_with_an_example(throughline: Call) -> None:
+    listed = throughline("--help").out
+    for name, command in cli.cli.commands.items():
+        assert name in listed
+        assert "Example" in (command.help or "")
+
+
+def test_simulate_refuses_a_folder_of_other_data(company: Company, throughline: Call) -> None:
+    before = company.bytes()
+    ended = throughline("simulate", "--out", "company")
+    assert (ended.status, len(ended.lines)) == (1, 1)
+    assert ended.lines[0].startswith("error simulate: ")
+    assert company.bytes() == before
+
+
+def test_build_stops_at_the_doctors_errors(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throughline("use", "company")
+    (company.folder / "seeds" / "kpi_links.csv").unlink()
+    (company.folder / "raw/usage_events/rows.csv").unlink()
+    monkeypatch.setattr(build, "run", lambda *_, **__: pytest.fail("dbt was run"))
+    ended = throughline("build")
+    assert ended.status == 1
+    assert [line.split(":")[0] for line in ended.lines] == [
+        "error company/seeds/kpi_links.csv",
+        "error company/raw/usage_events",
+    ]
+
+
+def test_build_passes_arguments_to_dbt(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throughline("use", "company")
+    passed: list[list[str]] = []
+
+    def run(*_: object, arguments: list[str], **__: object) -> list[workspace.Finding]:
+        passed.append(arguments)
+        return []
+
+    monkeypatch.setattr(build, "run", run)
+    assert throughline("build", "--full-refresh", "--", "--select", "a+").status == 0
+    assert throughline("build", "--no-tests").status == 0
+    assert passed == [
+        ["--full-refresh", "--select", "a+"],
+        ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"],
+    ]
+
+
+def test_exec_gives_the_workspace_to_any_program(company: Company, throughline: Call) -> None:
+    throughline("use", "company")
+    script = "import os; print(os.environ['THROUGHLINE_SEEDS'], os.getcwd()); raise SystemExit(3)"
+    ended = throughline("exec", "--", "python", "-c", script)
+    assert (ended.status, ended.out) == (3, f"company/seeds {company.project}\n")
+
+
+def test_exec_of_an_unknown_program_is_one_line(company: Company, throughline: Call) -> None:
+    throughline("use", "company")
+    ended = throughline("exec", "nosuchprogram")
+    assert ended.status == 1
+    assert ended.lines == ["error nosuchprogram: no such program. Run make setup, or name another."]
+
+
+# dbt on a project of two models
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> workspace.Workspace:
+    """A project with a scorecard and one model above it; its workspace is the folder `ws`."""
+    root = tmp_path / "small"
+    (root / "ws").mkdir(parents=True)
+    files = {
+        "dbt_project.yml": "name: small\nprofile: small\n",
+        "profiles.yml": (
+            "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb}}}\n"
+        ),
+        "models/mart_scorecard.sql": (
+            "select 'Lead scoring' as model_name, 'Precision' as label, 'share' as unit, "
+            "'breached' as status, null as not_ready_reason, 'Raise it.' as "
+            "next_step, 0.25::double as value, 0.5::double as previous_value, "
+            "0.6::double as target, 0.3::double as floor "
+            "union all select 'Lead scoring', 'Net value', 'currency', 'not_ready', 'no_data', "
+            "'Wait.', null, 1234.5, null, null"
+        ),
+        "models/above.sql": "select * from {{ ref('mart_scorecard') }}",
+        "models/staging/_sources.yml": (
+            "sources: [{name: raw, tables: "
+            "[{name: prediction_logs, columns: [{name: model_id, data_type: string}]}]}]\n"
+        ),
+    }
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return workspace.at(root / "ws", project=root, chosen_by="test")
+
+
+def printing() -> Console:
+    return Console(file=io.StringIO(), width=120, highlight=False)
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_successful_run_prints_the_scorecard(small: workspace.Workspace) -> None:
+    console = printing()
+    assert build.run(small, arguments=[], console=console) == []
+    build.show_scorecard(small, console=console)
+    text = printed(console)
+    assert "PASS=2 WARN=0 ERROR=0" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["Lead", "scoring"] in rows
+    assert ["Precision", "25.0%", "50.0%", "60.0%", "30.0%", "breached"] in rows
+    assert ["Net", "value", "1,234.50", "no_data"] in rows
+    assert "  Lead scoring, Precision: Raise it.\n" in text
+    assert "ws/warehouse.duckdb" in text
+
+
+def test_failed_models_and_tests_are_one_line_each(small: workspace.Workspace) -> None:
+    models = small.project / "models"
+    (models / "wrong.sql").write_text("select nothing as a from nowhere", encoding="utf-8")
+    (models / "above.yml").write_text(
+        "models: [{name: above, columns: [{name: target, data_tests: [not_null]}]}]\n",
+        encoding="utf-8",
+    )
+    test, model = sorted(
+        map(str, build.run(small, arguments=[], console=printing())),
+        key=lambda line: "wrong" in line,
+    )
+    assert test == (
+        "test not_null_above_target (models/above.yml): Got 1 result, configured to fail if "
+        "!= 0. Its query: target/compiled/small/models/above.yml/not_null_above_target.sql"
+    )
+    assert model.startswith(
+        "model wrong (models/wrong.sql): Catalog Error: Table with name nowhere does not exist!"
+    )
+    assert "\n" not in model
+
+
+def test_fault_before_the_run_is_one_line(small: workspace.Workspace) -> None:
+    (small.project / "models/above.sql").write_text("{{ ref('nowhere') }}", encoding="utf-8")
+    (fault,) = build.run(small, arguments=[], console=printing())
+    assert str(fault).startswith("dbt: Model 'model.small.above' (models/above.sql) depends on ")
+    (small.project / "dbt_project.yml").write_text("name: [", encoding="utf-8")
+    (fault,) = build.run(small, arguments=[], console=printing())
+    assert "\n" not in str(fault)
+    assert "dbt_project.yml" in str(fault) or "Syntax error" in str(fault)
+
+
+def test_environment_keeps_dbt_silent(company: Company) -> None:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    given = build.environment(found)
+    assert given["DBT_SEND_ANONYMOUS_USAGE_STATS"] == "false"
+    assert given["THROUGHLINE_WORKSPACE"] == "company"
+    assert json.loads(given["THROUGHLINE_VARS"])["workspace"] == "company"
+
+
+def test_scorecard_of_another_warehouse_is_left_out(small: workspace.Workspace) -> None:
+    console = printing()
+    build.show_scorecard(small, console=console)
+    assert "Scorecard" not in printed(console)
+    duckdb.connect(str(small.warehouse)).close()
+    build.show_scorecard(small, console=console)
+    assert "Scorecard" not in printed(console)

@@ -1,0 +1,305 @@
+"""The simulated company end to end: marts against the planted truth, pandas and MetricFlow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plain_pandas
+import pytest
+from building import ROOT, Project, query
+from throughline.simulate import simulate
+
+KEYS = ["metric", "metric_date", "model_id", "model_version", "segment_name", "segment_value"]
+OF_DECISIONS = [
+    "precision",
+    "recall",
+    "accuracy",
+    "acceptance_rate",
+    "conversion_rate",
+    "net_value_per_decision",
+    "net_value",
+]
+CROSS_FACT = ["adoption_rate", "revenue_per_active_user_day"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.copy(tmp_path_factory.mktemp("demo") / "project")
+
+
+@pytest.fixture(scope="module")
+def demo(project: Project) -> Path:
+    workspace = project.root / "workspace"
+    simulate(out=workspace, predictions=12_000, days=120, seed=11)
+    run = project.build(workspace)
+    assert run.status == 0, run.output
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def truth(demo: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((demo / "truth.json").read_text())
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def company(demo: Path) -> plain_pandas.Company:
+    return plain_pandas.Company(workspace=demo, seeds=ROOT / "seeds", as_of="2026-07-01")
+
+
+def test_every_delivered_row_is_in_one_place(demo: Path, truth: dict[str, Any]) -> None:
+    rejected = query(demo, "select table_name, reason from stg_rejected_rows")
+    # the company forgot a rate for a currency: those amounts are refused, not added
+    no_rate = rejected.reason == "currency has no rate in exchange_rates on that day"
+    assert set(rejected[no_rate].table_name) == {"business_outcomes"}
+    without_rate = sum(outcome["without_rate"] for outcome in truth["outcomes"].values())
+    assert without_rate > 0
+    for table, planted in truth["raw"].items():
+        staged = query(demo, f"select count(*) as n from stg_{table}").n[0]
+        refused = without_rate if table == "business_outcomes" else 0
+        assert staged == planted["staged"] - refused, table
+        malformed = sum(len(keys) for keys in planted["malformed"].values())
+        assert (rejected[~no_rate].table_name == table).sum() == malformed, table
+
+
+def test_decisions_are_what_was_planted(demo: Path, truth: dict[str, Any]) -> None:
+    built = query(
+        demo,
+        """
+        select
+            model_id, model_version, strftime(decision_date, '%Y-%m') as month,
+            count(*) as decisions,
+            count(*) filter (where label_state = 'matured') as matured,
+            count(*) filter (where label_state = 'pending') as pending,
+            count(*) filter (where label_state = 'unlabelled') as unlabelled,
+            count(*) filter (where confusion_cell = 'tp') as tp,
+            count(*) filter (where confusion_cell = 'fp') as fp,
+            count(*) filter (where confusion_cell = 'fn') as fn,
+            count(*) filter (where confusion_cell = 'tn') as tn,
+            cast(sum(shown_count) as int) as shown,
+            cast(sum(viewed_count) as int) as viewed,
+            cast(sum(accepted_count) as int) as accepted,
+            cast(sum(rejected_count) as int) as rejected,
+            cast(sum(overridden_count) as int) as overridden,
+            cast(sum(edited_count) as int) as edited,
+            cast(sum(dismissed_count) as int) as dismissed,
+            cast(sum(ignored_count) as int) as ignored,
+            coalesce(sum(credited_amount), 0) as credited_usd,
+            coalesce(sum(value_amount), 0) as value_usd
+        from fct_decisions
+        group by all
+        """,
+    )
+    planted = pd.DataFrame(
+        {"model_id": model_id, **row}
+        for model_id, model in truth["models"].items()
+        for row in model["by_version_and_month"]
+    )
+    keys = ["model_id", "model_version", "month"]
+    built = built.set_index(keys).sort_index()
+    planted = planted.set_index(keys).sort_index()[list(built.columns)]
+    assert list(built.index) == list(planted.index)
+    money = ["credited_usd", "value_usd"]
+    assert (built.drop(columns=money) - planted.drop(columns=money)).abs().sum().sum() == 0
+    np.testing.assert_allclose(built[money], planted[money], atol=1e-3)
+
+
+def test_adoption_is_what_was_planted(demo: Path, truth: dict[str, Any]) -> None:
+    built = query(
+        demo,
+        """
+        select
+            model_id,
+            cast(sum(eligible_day_count) as int) as eligible_user_days,
+            cast(sum(active_day_count) as int) as active_user_days,
+            cast(sum(adopted_day_count) as int) as active_eligible_user_days
+        from fct_usage
+        group by model_id
+        """,
+    ).set_index("model_id")
+    planted = pd.DataFrame({m: t["adoption"] for m, t in truth["models"].items()}).T
+    assert (built.sort_index() == planted.sort_index()[list(built.columns)]).all(axis=None)
+
+
+def test_booked_money_counts_every_outcome_once(demo: Path, truth: dict[str, Any]) -> None:
+    built = query(
+        demo,
+        """
+        select
+            outcome_name,
+            count(*) filter (where is_primary_credit and status <> 'reversed') as outcomes,
+            sum(booked_amount) as amount_usd
+        from fct_outcomes
+        group by outcome_name
+        """,
+    ).set_index("outcome_name")
+    for name, planted in truth["outcomes"].items():
+        assert built.outcomes[name] == planted["outcomes"] - planted["without_rate"], name
+        if planted["amount_usd"] is not None:
+            assert built.amount_usd[name] == pytest.approx(planted["amount_usd"], abs=1e-2), name
+
+
+def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> None:
+    group = truth["groups"]
+    built = query(
+        demo,
+        f"""
+        select
+            case when {group["protected_attribute"]} = '{group["treated_worse"]}' then 'treated_worse' else 'rest' end as side,
+            count(*) filter (where confusion_cell = 'tp') as tp,
+            count(*) filter (where confusion_cell = 'fn') as fn
+        from fct_decisions
+        where model_id = '{group["model_id"]}'
+        group by all
+        """,
+    ).set_index("side")
+    for side, planted in group["counts"].items():
+        assert (built.tp[side], built.fn[side]) == (planted["tp"], planted["fn"])
+
+
+def test_the_waist_equals_plain_pandas(demo: Path, company: plain_pandas.Company) -> None:
+    built = query(
+        demo,
+        f"""
+        select {", ".join(KEYS)}, numerator, denominator, excluded_count from fct_metrics
+        """,
+    )
+    built["metric_date"] = built.metric_date.astype("datetime64[us]")
+    plain = company.metrics()
+    plain["metric_date"] = plain.metric_date.astype("datetime64[us]")
+    assert set(built.metric) == set(plain.metric)
+    both = plain.merge(built, on=KEYS, how="outer", suffixes=("_plain", "_built"), indicator=True)
+    assert set(both["_merge"]) == {"both"}
+    for column in ("numerator", "denominator", "excluded_count"):
+        np.testing.assert_allclose(
+            both[f"{column}_built"], both[f"{column}_plain"], rtol=1e-9, atol=1e-9
+        )
+
+
+def test_the_waist_equals_metricflow(project: Project, demo: Path) -> None:
+    """Every additive metric, by model and month and by each segment its bricks share."""
+    everywhere = [*OF_DECISIONS, *CROSS_FACT, "credited_revenue"]
+    assert set(query(demo, "select metric from dim_metrics").metric) == set(everywhere)
+    queries: list[dict[str, Any]] = [
+        {"metrics": everywhere, "group_by": ["metric_time__month", "model"]},
+        {"metrics": OF_DECISIONS, "group_by": ["model", "decision__model_version"]},
+        {"metrics": ["credited_revenue"], "group_by": ["model", "credited_outcome__model_version"]},
+    ]
+    segments = ["channel", "device", "region"]
+    sliced = [*OF_DECISIONS, "credited_revenue"]
+    queries += [{"metrics": sliced, "group_by": ["model", segment]} for segment in segments]
+    answers = project.metricflow(demo, queries)
+
+    waist = query(
+        demo,
+        "select *, date_trunc('month', metric_date) as month from fct_metrics where is_additive",
+    )
+    total = waist[waist.segment_name == "all"]
+    months = answers[0].rename(columns={"metric_time__month": "month"})
+    months["month"] = pd.to_datetime(months.month)
+    total = total.assign(month=pd.to_datetime(total.month))
+    compared = same_values(total, months, ["model", "month"], everywhere)
+    for answer, name in ((answers[1], "decision"), (answers[2], "credited_outcome")):
+        renamed = answer.rename(columns={f"{name}__model_version": "model_version"})
+        metrics = [m for m in sliced if m in renamed]
+        compared += same_values(total, renamed, ["model", "model_version"], metrics)
+    for segment, answer in zip(segments, answers[3:], strict=True):
+        rows = waist[waist.segment_name == segment].assign(**{segment: waist.segment_value})
+        compared += same_values(rows, answer, ["model", segment], sliced)
+    assert compared > 300
+
+
+def same_values(
+    waist: pd.DataFrame, answer: pd.DataFrame, by: list[str], metrics: list[str]
+) -> int:
+    """Rolls the waist up and holds every value against MetricFlow's; the number compared."""
+    compared = 0
+    missing = {"model": "(none)", "model_version": "(none)"}
+    for column in by:
+        answer = answer.assign(
+            **{column: answer[column].where(answer[column].notna(), missing.get(column, "(unknown)"))}
+        )
+    for metric in metrics:
+        rows = waist[waist.metric == metric].rename(columns={"model_id": "model"})
+        sums = rows.groupby(by)[["numerator", "denominator"]].sum(min_count=1)
+        has_denominator = sums.denominator.notna().any()
+        ours = (
+            sums.numerator / sums.denominator.where(sums.denominator != 0)
+            if has_denominator
+            else sums.numerator
+        )
+        theirs = pd.to_numeric(answer.set_index(by)[metric])
+        theirs = theirs.dropna() if has_denominator else theirs[theirs.fillna(0) != 0]
+        ours = ours.dropna() if has_denominator else ours[ours != 0]
+        assert set(ours.index) == set(theirs.index), metric
+        np.testing.assert_allclose(ours, theirs.reindex(ours.index), rtol=1e-9, err_msg=metric)
+        compared += len(ours)
+    return compared
+
+
+def test_the_scorecard_reads_the_last_28_days_that_can_be_read(
+    demo: Path, company: plain_pandas.Company
+) -> None:
+    card = query(demo, "select * from mart_scorecard").set_index(["model_id", "metric"])
+    plain = company.metrics()
+    plain = plain[plain.segment_name == "all"]
+    waits = (company.registry.horizon_days + company.registry.label_delay_days).set_axis(
+        company.registry.model_id
+    )
+    needs_labels = {*OF_DECISIONS} - {"acceptance_rate"}
+    for (model_id, metric), line in card.iterrows():
+        delay = waits[model_id] if metric in needs_labels else 0
+        last = company.as_of - pd.Timedelta(days=1 + int(delay))
+        days = plain[(plain.metric == metric) & (plain.model_id == model_id)]
+        window = days[(days.metric_date > last - pd.Timedelta(days=28)) & (days.metric_date <= last)]
+        if line.status == "not_ready":
+            assert pd.isna(line.value)
+            continue
+        value = window.numerator.sum()
+        if days.denominator.notna().any():
+            value /= window.denominator.sum()
+        assert line.value == pytest.approx(value, rel=1e-9), (model_id, metric)
+    assert (card.status != "not_ready").sum() > 15
+
+
+def test_small_segment_values_are_never_shown(demo: Path) -> None:
+    timeline = query(demo, "select * from mart_metric_timeline where segment_name <> 'all'")
+    for suffix in ("", "_7d", "_28d"):
+        shown = timeline[timeline[f"unit_count{suffix}"].fillna(0) > 0]
+        assert shown[f"unit_count{suffix}"].min() >= 20
+        assert timeline[timeline[f"unit_count{suffix}"].isna()][f"value{suffix}"].isna().all()
+        # a hidden value must not follow from the total: never exactly one is hidden
+        cell = timeline.groupby(["metric", "model_id", "segment_name", "metric_date"])
+        hidden = cell[f"unit_count{suffix}"].agg(lambda units: units.isna().sum())
+        others = cell[f"unit_count{suffix}"].agg(lambda units: (units.fillna(0) > 0).sum())
+        assert not ((hidden == 1) & (others > 0)).any()
+
+
+def test_annotations_stand_on_their_days(demo: Path) -> None:
+    marked = query(
+        demo,
+        """
+        select count(*) as n from mart_metric_timeline, stg_kpi_annotations
+        where
+            scope in ('all', model_id, metric) and metric_date = cast(effective_from as date)
+            and position(title in coalesce(annotations, '')) = 0
+        """,
+    )
+    assert marked.n[0] == 0
+    assert query(demo, "select count(annotations) as n from mart_metric_timeline").n[0] > 0
+
+
+def test_a_second_build_changes_nothing(project: Project, demo: Path) -> None:
+    files = [path for path in demo.rglob("*") if path.suffix in {".csv", ".parquet", ".yml"}]
+    before = {path: path.read_bytes() for path in [*files, *(ROOT / "seeds").glob("*.csv")]}
+    rows = query(demo, "select * from fct_metrics order by all")
+    run = project.build(demo)
+    assert run.status == 0, run.output
+    pd.testing.assert_frame_equal(
+        rows, query(demo, "select * from fct_metrics order by all"), rtol=1e-12
+    )
+    assert before == {path: path.read_bytes() for path in before}

@@ -1,0 +1,214 @@
+"""Metrics are governed: adding one touches one file, and a bad one stops the build by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from building import Project, query
+from throughline.simulate import simulate
+
+CARD = """\
+    config:
+      meta:
+        kind: usage
+        io_class: output
+        leads_to: revenue_per_active_user_day
+        pillar: experience
+        tier: module
+        tasks: [binary, ranking]
+        unit: share
+        unit_of_count: decisions
+        direction: up
+        owner: Product
+        approver: Product
+        frequency: weekly
+        rationale: A decision nobody was shown cannot change anything.
+        so_what: Find out which surface hides them.
+        minimum_meaningful_lift: 0.02
+        review_by: "2027-06-30"
+"""
+SHOWN_RATE = f"""
+  - name: shown_rate
+    label: Shown rate
+    description: Share of decisions that a user was shown.
+    type: ratio
+    type_params:
+      numerator: shown_decisions
+      denominator: decisions
+{CARD}"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    copied = Project.copy(tmp_path_factory.mktemp("metrics") / "project")
+    simulate(out=copied.root / "workspace", predictions=1_000, days=30, seed=3)
+    return copied
+
+
+@pytest.fixture
+def definitions(project: Project) -> Path:
+    """The file of metric definitions, restored afterwards."""
+    path = project.root / "models" / "metrics" / "_metrics.yml"
+    return path
+
+
+@pytest.fixture(autouse=True)
+def restored(definitions: Path) -> object:
+    before = definitions.read_text()
+    yield
+    definitions.write_text(before)
+
+
+def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> None:
+    definitions.write_text(definitions.read_text() + SHOWN_RATE)
+    workspace = project.root / "workspace"
+    run = project.build(workspace, "--exclude-resource-type", "unit_test")
+    assert run.status == 0, run.output
+
+    waist = query(
+        workspace,
+        "select sum(numerator) as n, sum(denominator) as d from fct_metrics"
+        " where metric = 'shown_rate' and segment_name = 'all'",
+    )
+    facts = query(
+        workspace,
+        "select sum(shown_count) as n, sum(decision_count) as d from fct_decisions",
+    )
+    assert waist.n[0] == facts.n[0] > 0
+    assert waist.d[0] == facts.d[0]
+    card = query(workspace, "select * from dim_metrics where metric = 'shown_rate'")
+    assert card.formula[0] == "shown_decisions / decisions"
+    assert card.rationale[0] == "A decision nobody was shown cannot change anything."
+    segments = query(
+        workspace, "select distinct segment_name from fct_metrics where metric = 'shown_rate'"
+    )
+    assert set(segments.segment_name) == {"all", "channel", "device", "region"}
+    assert (
+        query(workspace, "select count(*) as n from mart_scorecard where metric = 'shown_rate'").n[0]
+        == 3
+    )
+    answer = project.metricflow(
+        workspace, [{"metrics": ["shown_rate"], "group_by": ["metric_time__year"]}]
+    )[0]
+    assert answer.shown_rate[0] == pytest.approx(waist.n[0] / waist.d[0], rel=1e-12)
+
+
+def test_the_hash_follows_the_definition_and_nothing_else(
+    project: Project, definitions: Path
+) -> None:
+    workspace = project.root / "workspace"
+
+    def hashes() -> dict[str, str]:
+        run = project.build(workspace, "--select", "dim_metrics", "--exclude-resource-type", "test")
+        assert run.status == 0, run.output
+        rows = query_one(workspace)
+        return dict(zip(rows.metric, rows.definition_hash, strict=True))
+
+    def query_one(folder: Path):  # type: ignore[no-untyped-def]
+        return query(folder, "select metric, definition_hash from dim_metrics")
+
+    project.build(workspace, "--exclude-resource-type", "test", "unit_test")
+    before = hashes()
+    text = definitions.read_text()
+    definitions.write_text(text.replace("owner: Product", "owner: Somebody else"))
+    assert hashes() == before
+    definitions.write_text(text.replace("denominator: shown_decisions", "denominator: decisions"))
+    after = hashes()
+    assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
+    definitions.write_text(text)
+    facts = project.root / "models" / "core" / "fct_decisions.yml"
+    original = facts.read_text()
+    facts.write_text(original.replace("expr: shown_count", "expr: viewed_count"))
+    after = hashes()
+    facts.write_text(original)
+    assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
+
+
+BAD_CARDS = {
+    "card without owner and unit": (
+        SHOWN_RATE.replace("        owner: Product\n", "").replace("        unit: share\n", ""),
+        "metric shown_rate has an incomplete card: unit, owner missing under config.meta.",
+    ),
+    "no card": (
+        SHOWN_RATE.replace(CARD, ""),
+        "metric shown_rate has an incomplete card: kind, io_class,",
+    ),
+    "empty rationale": (
+        re.sub("rationale: .*", 'rationale: " "', SHOWN_RATE),
+        "metric shown_rate has an incomplete card: rationale missing under config.meta.",
+    ),
+    "vanity": (
+        SHOWN_RATE.replace("        leads_to: revenue_per_active_user_day\n", ""),
+        "metric shown_rate is an output that leads to no outcome metric (vanity):",
+    ),
+    "leads to another output": (
+        SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: precision"),
+        "metric shown_rate is an output that leads to no outcome metric (vanity):",
+    ),
+    "derived": (
+        SHOWN_RATE.replace(
+            "type: ratio\n    type_params:\n      numerator: shown_decisions\n"
+            "      denominator: decisions",
+            "type: derived\n    type_params:\n      expr: shown_decisions - decisions\n"
+            "      metrics: [shown_decisions, decisions]",
+        ),
+        "metric shown_rate is neither a brick nor brick / brick:",
+    ),
+    "ratio of a metric": (
+        SHOWN_RATE.replace("denominator: decisions", "denominator: precision"),
+        "metric shown_rate is neither a brick nor brick / brick:",
+    ),
+    "filter": (
+        SHOWN_RATE.replace(
+            "    type: ratio\n",
+            "    type: ratio\n    filter: \"{{ Dimension('decision__model_version') }} = 'v1'\"\n",
+        ),
+        "metric shown_rate is neither a brick nor brick / brick:",
+    ),
+    "performance without what it leaves out": (
+        SHOWN_RATE.replace("pillar: experience", "pillar: performance"),
+        "metric shown_rate is of pillar performance and must name the brick it leaves out",
+    ),
+    "leaves out an unknown brick": (
+        SHOWN_RATE.replace("tier: module", "tier: module\n        excluded: nothing"),
+        "metric shown_rate excludes nothing, which is no brick.",
+    ),
+    "unknown direction": (
+        SHOWN_RATE.replace("direction: up", "direction: sideways"),
+        "metric shown_rate has direction sideways, which is not one of up, down.",
+    ),
+    "misspelt key": (
+        SHOWN_RATE.replace("tier: module", "tier: module\n        sinonyms: [a]"),
+        "metric shown_rate has an unknown card key sinonyms.",
+    ),
+}
+
+
+def test_bad_metrics_stop_the_build_by_name(project: Project, definitions: Path) -> None:
+    """All at once: each is renamed, so that each message stands for itself."""
+    text = definitions.read_text()
+    expected = []
+    for number, (bad, message) in enumerate(BAD_CARDS.values()):
+        name = f"shown_rate_{number}"
+        text += bad.replace("name: shown_rate\n", f"name: {name}\n").replace(
+            "label: Shown rate", f"label: Shown rate {number}"
+        )
+        expected.append(message.replace("shown_rate", name))
+    definitions.write_text(text)
+    run = project.build(project.root / "workspace")
+    assert run.status != 0
+    for message in expected:
+        assert message in run.output, message
+    assert "stg_prediction_logs" not in run.output
+
+
+def test_a_brick_that_is_no_sum_stops_the_build(project: Project) -> None:
+    facts = project.root / "models" / "core" / "fct_decisions.yml"
+    original = facts.read_text()
+    facts.write_text(original.replace("agg: sum", "agg: average", 1))
+    run = project.build(project.root / "workspace")
+    facts.write_text(original)
+    assert run.status != 0
+    assert "has agg average: a brick is a sum." in run.output
