@@ -1,0 +1,68 @@
+# The doors of the project. Every target works from a bare clone: it sets up .venv when needed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint example bench docs requirements clean
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+THROUGHLINE := $(BIN)/throughline
+# Builds that are not the user's keep their own workspace, target and log folder.
+SCRATCH := .build
+
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export DBT_VERSION_CHECK := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(STAMP)  ## install the pinned versions into .venv
+
+$(STAMP): requirements.txt pyproject.toml scripts/setup_venv
+	@scripts/setup_venv .venv
+	@touch $@
+
+demo: setup  ## simulate a company's raw logs, build, print the scorecard
+	@$(THROUGHLINE) simulate --predictions 60000 --days 120 --seed 7 --out workspace
+	@$(THROUGHLINE) use workspace
+	@$(THROUGHLINE) build
+
+lint: setup  ## format, lint and type checks of the Python code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+test: export DBT_TARGET_PATH := $(SCRATCH)/test/target
+test: export DBT_LOG_PATH := $(SCRATCH)/test/logs
+test: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
+test: lint  ## lint, type checks, dbt unit and data tests, pytest
+	@rm -rf $(SCRATCH)/test
+	@$(THROUGHLINE) simulate --predictions 20000 --days 120 --seed 7 --out $(THROUGHLINE_WORKSPACE)
+	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
+	@$(THROUGHLINE) build
+	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH $(BIN)/pytest -q -n 2
+
+example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
+example: export DBT_LOG_PATH := $(SCRATCH)/open_bandit/logs
+example: export THROUGHLINE_WORKSPACE := examples/open_bandit
+example: setup  ## the same models on a real public log
+	@$(THROUGHLINE) build
+
+bench: setup  ## wall time and memory at 1 and 10 million predictions
+	@$(BIN)/python bench/bench.py
+
+docs: setup  ## the dbt documentation as one page, with lineage
+	@$(THROUGHLINE) exec -- dbt docs generate --static
+	@echo "Open $${DBT_TARGET_PATH:-target}/static_index.html in a browser."
+
+requirements: setup  ## recompile requirements.txt from requirements.in
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile requirements.in --override requirements.override.txt --universal \
+		--python-version 3.10 --no-annotate --no-header --no-emit-index-url --upgrade --quiet \
+		--output-file requirements.txt
+	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
+
+clean:  ## remove what setup and builds made; never a workspace's raw files
+	@rm -rf .venv .build .bootstrap target logs .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		build scripts/*.egg-info

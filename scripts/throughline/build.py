@@ -1,0 +1,261 @@
+"""Runs dbt on a workspace: its environment, progress, faults in one line each, the scorecard."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from throughline.workspace import Finding, Workspace
+
+SHOWN_FAULTS = 10
+STATUS_STYLES = {
+    "breached": "bold red",
+    "off_target": "yellow",
+    "on_target": "green",
+    "no_target": "",
+    "not_ready": "dim",
+}
+
+
+def target(environment: Mapping[str, str]) -> str:
+    """The dbt target in force, as profiles.yml chooses it."""
+    return environment.get("THROUGHLINE_TARGET") or "duckdb"
+
+
+def environment(workspace: Workspace) -> dict[str, str]:
+    """What a dbt process gets: the workspace, and no word to anyone outside."""
+    return {
+        **os.environ,
+        **workspace.environment(),
+        "DBT_PROJECT_DIR": str(workspace.project),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_VERSION_CHECK": "false",
+    }
+
+
+def program(name: str) -> str:
+    """A program of the running Python's environment, else of PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name) or name
+
+
+@dataclass
+class Run:
+    """What the events of one dbt run have told so far."""
+
+    faults: list[Finding] = field(default_factory=list)
+    summary: str = ""
+    done: int = 0
+    total: int = 0
+    doing: str = "starting dbt"
+
+    def take(self, line: str) -> None:
+        """Reads one line of dbt's output: a JSON event, or the plain text of an early failure."""
+        try:
+            event = json.loads(line)
+            name, message = event["info"]["name"], plain(event["info"]["msg"])
+            data = event.get("data", {})
+        except (ValueError, KeyError, TypeError):
+            if line.strip():
+                self.summary = f"{self.summary}\n{plain(line)}"
+            return
+        if name == "LogStartLine":
+            self.total = data.get("total") or self.total
+            self.doing = data.get("node_info", {}).get("node_name", "")
+        elif name == "SkippingDetails" or (data.get("index") and "status" in data):
+            self.done += 1
+        elif name == "RunResultFailure":
+            where = message.removeprefix("[ERROR]: in ")
+            self.faults.append(Finding("error", "failed", where, ""))
+        elif name.startswith("RunResultError") and self.faults:
+            self.faults[-1] = replace(self.faults[-1], what=telling(message))
+        elif name == "SQLCompiledPath" and self.faults:
+            path = message.strip().removeprefix("compiled code at ")
+            self.faults[-1] = replace(self.faults[-1], fix=f"Its query: {path}")
+        elif name == "MainEncounteredError":
+            self.faults.append(Finding("error", telling(message), "dbt", ""))
+        elif name == "StatsLine":
+            self.summary = message
+
+
+def run(
+    workspace: Workspace, *, arguments: Sequence[str], console: Console, is_verbose: bool = False
+) -> list[Finding]:
+    """Runs `dbt build`; the faults that stopped it, none on success."""
+    command = [program("dbt"), "--no-use-colors"]
+    if is_verbose:
+        finished = subprocess.run(
+            [*command, "build", *arguments],
+            cwd=workspace.project,
+            env=environment(workspace),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        fault = Finding("error", "did not succeed", "dbt build", "Its output above says why.")
+        return [fault] if finished.returncode else []
+    seen = Run()
+    with (
+        Progress(
+            TextColumn("dbt build"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as progress,
+        subprocess.Popen(
+            [*command, "--log-format", "json", "build", *arguments],
+            cwd=workspace.project,
+            env=environment(workspace),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        task = progress.add_task(seen.doing, total=None)
+        for line in process.stdout or ():
+            seen.take(line)
+            progress.update(
+                task, completed=seen.done, total=seen.total or None, description=seen.doing
+            )
+    if process.returncode == 0:
+        console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
+        return []
+    return _shown(seen)
+
+
+def _shown(seen: Run) -> list[Finding]:
+    if not seen.faults:
+        return [Finding("error", telling(seen.summary) or "failed", "dbt", "See logs/dbt.log.")]
+    left_off = len(seen.faults) - SHOWN_FAULTS
+    if left_off <= 0:
+        return seen.faults
+    more = Finding("error", f"{left_off} more faults", "dbt", "throughline build --verbose")
+    return [*seen.faults[:SHOWN_FAULTS], more]
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def telling(message: str) -> str:
+    """The sentence of a dbt message that says what is wrong, on one line."""
+    kept: list[str] = []
+    for line in (line.strip() for line in message.splitlines()):
+        if line.startswith(("> in macro", "> called by", "LINE ", "compiled code at")):
+            break
+        if line and not re.match(r"(\[ERROR\]: Encountered|\w+ Error( in .*)?$)", line):
+            kept.append(line)
+    return " ".join(kept) or " ".join(message.split())
+
+
+# The scorecard
+
+
+def show_scorecard(workspace: Workspace, *, console: Console) -> None:
+    """Prints mart_scorecard, a block per model, and where to look next."""
+    try:
+        records = read_mart(workspace.warehouse, "mart_scorecard")
+    except (duckdb.Error, LookupError):
+        records = []
+    lines = []
+    if records:
+        console.print(scorecard(records))
+        missed = breaches(records)
+        lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
+        lines += [*(f"  {line}" for line in missed), ""]
+    lines += [
+        f"Marts     {workspace.relative}/warehouse.duckdb, schema main_marts",
+        "Trends    select * from main_marts.mart_metric_timeline",
+        "Rejected  select table_name, reason, count(*) from main_staging.stg_rejected_rows "
+        "group by all",
+        "Any cut   throughline exec -- mf query --metrics precision --group-by metric_time__month",
+        "Lineage   make docs",
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def read_mart(warehouse: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a relation, whichever schema it is in; raises LookupError where it is not."""
+    if not warehouse.exists():
+        raise LookupError(name)
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        found = connection.execute(
+            "select table_schema from information_schema.tables where table_name = ?", [name]
+        ).fetchone()
+        if found is None:
+            raise LookupError(name)
+        cursor = connection.execute(f'select * from "{found[0]}"."{name}"')
+        columns = [column[0] for column in cursor.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def scorecard(records: Sequence[Mapping[str, Any]]) -> Table:
+    """The scorecard as a table for the terminal: a block per model, what needs a hand first."""
+    table = Table(
+        title="Scorecard: the last 28 days against the 28 before",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("model and metric")
+    for number in ("value", "before", "target", "floor"):
+        table.add_column(number, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    previous = None
+    for record in sorted(records, key=_urgency):
+        if record["model_name"] != previous:
+            table.add_section()
+            table.add_row(Text(record["model_name"], style="bold"))
+        previous = record["model_name"]
+        numbers = (record[name] for name in ("value", "previous_value", "target", "floor"))
+        status = record["status"]
+        table.add_row(
+            Text(f"  {record['label']}"),
+            *(figure(number, unit=record["unit"]) for number in numbers),
+            Text(record["not_ready_reason"] or status, style=STATUS_STYLES[status]),
+        )
+    return table
+
+
+def breaches(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for each metric below its floor: what to do."""
+    return [
+        f"{record['model_name']}, {record['label']}: {record['next_step']}"
+        for record in sorted(records, key=_urgency)
+        if record["status"] == "breached"
+    ]
+
+
+def _urgency(record: Mapping[str, Any]) -> tuple[str, int, str]:
+    place = list(STATUS_STYLES).index(record["status"])
+    return record["model_name"], place, record["label"]
+
+
+def figure(value: float | None, *, unit: str) -> str:
+    """A value as people read it: shares (0-1) in percent, amounts with two decimals if small."""
+    if value is None:
+        return ""
+    if unit == "share":
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -1,0 +1,212 @@
+"""The command line: thin commands over workspace, doctor, simulate and dbt."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from throughline import __version__, build, doctor, seeds, workspace
+from throughline.workspace import Finding, UserError, Workspace
+
+NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+console = Console(highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; a user's fault ends it with one line each and status 1."""
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, prog_name="throughline")
+    except UserError as error:
+        show(error.findings)
+        sys.exit(1)
+
+
+def show(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        color = "red" if finding.severity == "error" else "yellow"
+        click.echo(f"{click.style(finding.severity, fg=color)} {finding}", err=True)
+
+
+def project() -> Path:
+    return workspace.find_project(Path.cwd())
+
+
+def chosen() -> Workspace:
+    return workspace.choose(project=project(), environment=os.environ)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="throughline %(version)s")
+def cli() -> None:
+    """From raw logs of a model's decisions to governed numbers about their impact.
+
+    \b
+    A first look:    throughline simulate --out workspace
+                     throughline build
+    Your own data:   throughline init my_company
+                     throughline use my_company
+                     throughline doctor
+                     throughline build
+    """
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+def init(folder: Path) -> None:
+    """Make an empty workspace in DIR: raw folders, seed headers, commented settings.
+
+    Example: throughline init ../my_company
+    """
+    root = project()
+    headers = {name: spec.header for name, spec in seeds.read_specs(root).items()}
+    made = workspace.create(folder, project=root, headers=headers)
+    click.echo(f"Made {made.relative}. Next: {made.relative}/README.md")
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR", required=False)
+def use(folder: Path | None) -> None:
+    """Choose the workspace DIR for every command and for plain dbt; without DIR: show the choice.
+
+    Writes THROUGHLINE_* to .env and keeps its other lines. Run it again after changing vars.yml.
+
+    Example: throughline use ../my_company
+    """
+    if folder is None:
+        current = chosen()
+        click.echo(f"{current.relative} (chosen by {current.chosen_by})")
+        return
+    made = workspace.use(folder, project=project())
+    click.echo(f"{made.relative} is chosen: .env is written")
+    overriding = os.environ.get(workspace.VARIABLES[0])
+    if overriding and overriding != made.relative:
+        what = f"{workspace.VARIABLES[0]}={overriding} is set there and goes before .env"
+        fix = f"unset {workspace.VARIABLES[0]}"
+        show([Finding("warning", what, "environment", fix)])
+
+
+@cli.command()
+@click.option("--predictions", type=int, default=60_000, show_default=True)
+@click.option("--days", type=int, default=120, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Workspace to fill.")
+def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
+    """Fill a workspace with the raw logs of an invented company; truth.json says what is planted.
+
+    The same arguments give the same rows. A folder that holds other data is refused.
+
+    Example: throughline simulate --predictions 1000000 --days 365 --out /tmp/company
+    """
+    from throughline import simulate as simulator
+
+    try:
+        simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
+    except simulator.SimulationError as error:
+        fix = "throughline simulate --help"
+        raise workspace.refuse(str(error), where="simulate", fix=fix) from None
+    click.echo(f"{out}: {predictions:,} predictions over {days} days")
+
+
+@cli.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
+def doctor_(as_json: bool) -> None:
+    """Check versions, settings, seeds and raw files; name each fault with its place and fix.
+
+    Exit status 1 when an error stands; warnings do not stop a build.
+
+    Example: throughline doctor
+    """
+    current = chosen()
+    findings = doctor.check(current, target=build.target(os.environ))
+    errors = sum(finding.severity == "error" for finding in findings)
+    if as_json:
+        report: dict[str, Any] = {
+            "workspace": current.relative,
+            "errors": errors,
+            "warnings": len(findings) - errors,
+            "findings": [asdict(finding) for finding in findings],
+        }
+        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        show(findings)
+        click.echo(f"{current.relative}: {_counted(findings)}")
+    sys.exit(1 if errors else 0)
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    errors = sum(finding.severity == "error" for finding in findings)
+    parts = [(errors, "error"), (len(findings) - errors, "warning")]
+    texts = [f"{number} {noun}{'s' * (number > 1)}" for number, noun in parts if number]
+    return ", ".join(texts) or "all is well"
+
+
+@cli.command(name="build", context_settings={"ignore_unknown_options": False})
+@click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from scratch.")
+@click.option("--no-tests", is_flag=True, help="Build without data and unit tests.")
+@click.option("--verbose", is_flag=True, help="Show dbt's own output.")
+@click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
+def build_(
+    full_refresh: bool, no_tests: bool, verbose: bool, dbt_arguments: tuple[str, ...]
+) -> None:
+    """Check the workspace, run dbt build on it and print the scorecard.
+
+    \b
+    Examples: throughline build
+              throughline build --no-tests
+              throughline build -- --select fct_metrics+
+    """
+    current = chosen()
+    findings = doctor.check(current, target=build.target(os.environ))
+    where = f"{current.relative}/warehouse.duckdb"
+    locked = doctor.lock_fault(current.warehouse, where=where)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    errors += [locked] if locked else []
+    if errors:
+        show(errors)
+        sys.exit(1)
+    if findings:
+        fix = "See them: throughline doctor"
+        show([Finding("warning", _counted(findings), current.relative, fix)])
+    arguments = [
+        *(["--full-refresh"] if full_refresh else []),
+        *(NO_TESTS if no_tests else []),
+        *dbt_arguments,
+    ]
+    faults = build.run(current, arguments=arguments, console=console, is_verbose=verbose)
+    if faults:
+        show(faults)
+        sys.exit(1)
+    build.show_scorecard(current, console=console)
+
+
+@cli.command(
+    name="exec", context_settings={"ignore_unknown_options": True, "help_option_names": []}
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
+def exec_(command: tuple[str, ...]) -> None:
+    """Run a command of the environment, such as dbt or mf, on the chosen workspace.
+
+    Example: throughline exec -- mf query --metrics precision --group-by metric_time__month
+    """
+    current = chosen()
+    try:
+        finished = subprocess.run(
+            [build.program(command[0]), *command[1:]],
+            cwd=current.project,
+            env=build.environment(current),
+            check=False,
+        )
+    except OSError:
+        fix = "Run make setup, or name another."
+        raise workspace.refuse("no such program", where=command[0], fix=fix) from None
+    sys.exit(finished.returncode)

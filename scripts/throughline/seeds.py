@@ -1,0 +1,330 @@
+"""Checks of the governed configuration: the seed files of a workspace.
+
+dbt reads the same files; these checks come first because they can name the row, column and fix.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+from throughline.workspace import Finding, did_you_mean
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What the rows of a seed must be, as models/config/<seed>.yml declares and dbt tests it.
+
+    `types` holds every column in its order; `key` identifies a row, within its validity where
+    `has_validity`; `rules` maps a column to SQL expressions that must not be false.
+    """
+
+    name: str
+    types: Mapping[str, str]
+    key: tuple[str, ...]
+    has_validity: bool
+    required: frozenset[str]
+    allowed: Mapping[str, tuple[str, ...]]
+    rules: Mapping[str, tuple[str, ...]]
+    any_model: bool
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return tuple(self.types)
+
+
+def read_specs(project: Path) -> dict[str, Seed]:
+    """Every seed by name."""
+    specs = {}
+    for path in sorted((project / "models/config").glob("*.yml")):
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8")).get("seeds", ()):
+            specs[entry["name"]] = _spec(entry)
+    return specs
+
+
+def _spec(entry: Mapping[str, Any]) -> Seed:
+    tests = {column["name"]: list(_tests(column)) for column in entry["columns"]}
+    table_tests = dict(_tests(entry))
+    key = tuple(table_tests["grain"]["arguments"]["columns"])
+    relationship = dict(tests.get("model_id", ())).get("relationships", {})
+    return Seed(
+        name=entry["name"],
+        types=entry["config"]["column_types"],
+        key=tuple(column for column in key if column != "valid_from"),
+        has_validity="no_overlap" in table_tests,
+        required=frozenset(key)
+        | {column for column, found in tests.items() if "not_null" in dict(found)},
+        allowed={
+            column: tuple(dict(found)["accepted_values"]["arguments"]["values"])
+            for column, found in tests.items()
+            if "accepted_values" in dict(found)
+        },
+        rules={
+            column: tuple(
+                body["arguments"]["expression"] for test, body in found if test == "holds"
+            )
+            for column, found in tests.items()
+        },
+        any_model="'*'" in relationship.get("config", {}).get("where", ""),
+    )
+
+
+def _tests(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for test in entry.get("data_tests", ()):
+        yield from test.items() if isinstance(test, dict) else ((test, {}),)
+
+
+@dataclass(frozen=True)
+class Row:
+    number: int
+    """Line of the file, the header being 1, as an editor shows it."""
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SeedFile:
+    name: str
+    where: str
+    rows: tuple[Row, ...]
+    is_whole: bool
+    """False where the file or its header could not be read, so that its rows say nothing."""
+
+
+def read_seed(path: Path, *, where: str, header: tuple[str, ...]) -> tuple[SeedFile, list[Finding]]:
+    """The rows of a seed and the faults of its form: encoding, delimiter, header, cells per row."""
+    findings: list[Finding] = []
+
+    def error(what: str, fix: str, place: str = where) -> None:
+        findings.append(Finding("error", what, place, fix))
+
+    def unreadable() -> tuple[SeedFile, list[Finding]]:
+        return SeedFile(path.stem, where, (), is_whole=False), findings
+
+    if not path.is_file():
+        error("missing", f"Add it; this header is enough: {','.join(header)}")
+        return unreadable()
+    content = path.read_bytes()
+    if content.startswith(b"\xef\xbb\xbf"):
+        error("starts with a byte order mark", "Save it as UTF-8 without BOM.")
+        content = content[3:]
+    content_faults = len(findings)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        line = content[: fault.start].count(b"\n") + 1
+        error("not UTF-8 text", "Save it as UTF-8.", f"{where}, row {line}")
+        return unreadable()
+    try:
+        lines = list(_lines(text))
+    except csv.Error as fault:
+        error(f"not readable as CSV: {fault}", "Correct the quotes or line ends.")
+        return unreadable()
+    if not lines:
+        error("empty", f"Its first line must be the header: {','.join(header)}")
+        return unreadable()
+    columns = lines[0][1]
+    for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(columns) == 1 and delimiter in columns[0]:
+            error(f"columns are separated by {name}", "Separate them by commas.")
+            return unreadable()
+    _check_header(columns, header=header, error=error)
+    for number, cells in lines[1:]:
+        if len(cells) != len(columns):
+            error(
+                f"{len(cells)} cells, but the header has {len(columns)}",
+                "Put a cell that holds a comma into double quotes; leave no comma out.",
+                f"{where}, row {number}",
+            )
+    if len(findings) > content_faults:
+        return unreadable()
+    rows = tuple(Row(number, dict(zip(columns, cells, strict=True))) for number, cells in lines[1:])
+    return SeedFile(path.stem, where, rows, is_whole=True), findings
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    first = 1
+    for cells in reader:
+        if cells:
+            yield first, cells
+        first = reader.line_num + 1
+
+
+def _check_header(
+    columns: list[str], *, header: tuple[str, ...], error: Callable[[str, str], None]
+) -> None:
+    for column in dict.fromkeys(columns):
+        if columns.count(column) > 1:
+            error(f"column {column} stands twice in the header", "Keep one.")
+        if column not in header:
+            error(f"unknown column '{column}'", did_you_mean(column, header))
+    missing = [column for column in header if column not in columns]
+    if missing:
+        error(f"column {', '.join(missing)} missing", f"Header: {','.join(header)}")
+
+
+def check_values(seed: SeedFile, spec: Seed) -> list[Finding]:
+    """Faults of single cells, broken rules, duplicate keys and overlapping validity."""
+    findings = []
+    for row in seed.rows:
+        faults = [
+            Finding("error", what, f"{seed.where}, row {row.number}, column {column}", fix)
+            for column, value in row.values.items()
+            for what, fix in _cell_faults(value, column=column, spec=spec)
+        ]
+        findings += faults or _broken_rules(row, seed=seed, spec=spec)
+    return findings + _duplicates(seed, spec)
+
+
+def _cell_faults(value: str, *, column: str, spec: Seed) -> Iterator[tuple[str, str]]:
+    if not value:
+        if column in spec.required:
+            yield "empty", "Fill it in."
+    elif value != value.strip():
+        yield f"'{value}' has a space at its start or end", "Remove it."
+    elif column in spec.allowed and value not in spec.allowed[column]:
+        yield f"'{value}' is not allowed", did_you_mean(value, spec.allowed[column])
+    elif column == "currency" and not re.fullmatch("[A-Z]{3}", value):
+        yield f"'{value}' is not a currency code", "Write it like USD."
+    else:
+        check = CHECKS.get(spec.types[column])
+        if check and (fault := check(value)):
+            yield f"'{value}' {fault[0]}", fault[1]
+
+
+def _broken_rules(row: Row, *, seed: SeedFile, spec: Seed) -> list[Finding]:
+    typed = ", ".join(
+        f"try_cast(nullif(?, '') as {type_}) as {column}" for column, type_ in spec.types.items()
+    )
+    findings = []
+    for column, rules in spec.rules.items():
+        for rule in rules:
+            query = f"select ({rule}) is not false from (select {typed})"
+            values = [row.values[name] for name in spec.types]
+            if duckdb.execute(query, values).fetchall() != [(True,)]:
+                place = f"{seed.where}, row {row.number}, column {column}"
+                what = f"'{row.values[column]}' breaks the rule {rule}"
+                findings.append(Finding("error", what, place, "Correct it."))
+    start, end = row.values.get("valid_from"), row.values.get("valid_to")
+    if start and end and end <= start:
+        place = f"{seed.where}, row {row.number}, column valid_to"
+        what = f"{end} is not after valid_from {start}"
+        fix = "valid_to is the first day on which the row no longer holds; empty is open."
+        findings.append(Finding("error", what, place, fix))
+    return findings
+
+
+def _duplicates(seed: SeedFile, spec: Seed) -> list[Finding]:
+    """A key may stand twice only with validities (from inclusive, to exclusive) that are apart."""
+    findings = []
+    earlier: dict[tuple[str, ...], list[Row]] = {}
+    for row in seed.rows:
+        key = tuple(row.values[column] for column in spec.key)
+        rivals = [other for other in earlier.get(key, ()) if _overlap(row, other)]
+        earlier.setdefault(key, []).append(row)
+        if not rivals:
+            continue
+        name = ", ".join(f"{column} {value}" for column, value in zip(spec.key, key, strict=True))
+        if spec.has_validity:
+            what = f"valid at the same time as row {rivals[0].number} ({name})"
+            fix = "End the earlier row: valid_to is the first day on which it no longer holds."
+        else:
+            what, fix = f"same key as row {rivals[0].number} ({name})", "Keep one."
+        findings.append(Finding("error", what, f"{seed.where}, row {row.number}", fix))
+    return findings
+
+
+def _overlap(one: Row, two: Row) -> bool:
+    def span(row: Row) -> tuple[str, str]:
+        # ISO dates sort as text; a seed without validity always holds.
+        return row.values.get("valid_from", ""), row.values.get("valid_to", "") or "9999-12-31"
+
+    (from_one, to_one), (from_two, to_two) = span(one), span(two)
+    return from_one < to_two and from_two < to_one
+
+
+def check_references(
+    files: Mapping[str, SeedFile],
+    specs: Mapping[str, Seed],
+    *,
+    reporting_currency: str,
+    metrics: Collection[str],
+) -> list[Finding]:
+    """Model ids, currencies and metric names that nothing declares."""
+    findings = []
+    registry, rates = files["model_registry"], files["exchange_rates"]
+    models = values_of(registry, "model_id")
+    currencies = values_of(rates, "currency") | {reporting_currency}
+    for name, seed in files.items():
+        allowed = models | ({"*"} if specs[name].any_model else set())
+        for row in seed.rows:
+            place = f"{seed.where}, row {row.number}, column"
+            model, currency = row.values.get("model_id"), row.values.get("currency")
+            if registry.is_whole and model and model not in allowed:
+                what = f"unknown model '{model}'"
+                fix = f"Declare it in model_registry. {did_you_mean(model, sorted(allowed))}"
+                findings.append(Finding("error", what, f"{place} model_id", fix))
+            if rates.is_whole and currency and currency not in currencies:
+                what = f"no exchange rate for '{currency}' to {reporting_currency}"
+                fix = "Add it to exchange_rates.csv."
+                findings.append(Finding("error", what, f"{place} currency", fix))
+            for column in ("metric", "primary_metric"):
+                metric = row.values.get(column)
+                if metrics and metric and metric not in metrics:
+                    what, fix = f"no metric '{metric}'", did_you_mean(metric, sorted(metrics))
+                    findings.append(Finding("warning", what, f"{place} {column}", fix))
+    return findings
+
+
+def values_of(seed: SeedFile, column: str) -> set[str]:
+    return {row.values[column] for row in seed.rows if row.values.get(column)}
+
+
+# Faults of a typed cell: what is wrong, how to mend it
+
+Fault = tuple[str, str]
+
+
+def _date_fault(value: str) -> Fault | None:
+    try:
+        date.fromisoformat(value if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) else "")
+    except ValueError:
+        return "is not a date", "Write it as YYYY-MM-DD."
+    return None
+
+
+def _number_fault(value: str) -> Fault | None:
+    if "," in value:
+        return "holds a comma", "Write the decimal point as . and no thousands separator."
+    if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", value):
+        return None
+    return "is not a number", "Write it like 12.5."
+
+
+def _integer_fault(value: str) -> Fault | None:
+    if re.fullmatch(r"-?\d+", value):
+        return None
+    return "is not a whole number", "Write it like 14."
+
+
+def _boolean_fault(value: str) -> Fault | None:
+    if value.lower() in ("true", "false"):
+        return None
+    return "is not a boolean", "Write true or false."
+
+
+CHECKS: Mapping[str, Callable[[str], Fault | None]] = {
+    "date": _date_fault,
+    "double": _number_fault,
+    "integer": _integer_fault,
+    "boolean": _boolean_fault,
+}

@@ -1,0 +1,594 @@
+"""Workspaces: which one is chosen, what its settings say, and how both reach dbt.
+
+A workspace is a folder with raw/<table>/ files, an optional seeds/ folder and an optional vars.yml.
+dbt learns of it through three environment variables, which `throughline use` also writes to .env.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+VARIABLES = ("THROUGHLINE_WORKSPACE", "THROUGHLINE_SEEDS", "THROUGHLINE_VARS")
+DEFAULT_WORKSPACE = "workspace"
+CORE_INPUTS = ("prediction_logs", "usage_events", "business_outcomes")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault: what is wrong, where it stands and how to fix it; an error stops a build."""
+
+    severity: Literal["error", "warning"]
+    what: str
+    where: str
+    fix: str
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.where}: {self.what}. {self.fix}".split())
+
+
+class UserError(Exception):
+    """Faults the user can mend; the command line prints one line for each."""
+
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = findings
+
+
+def refuse(what: str, *, where: str, fix: str) -> UserError:
+    return UserError(Finding("error", what, where, fix))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known name, or all of them where none is near."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}."
+
+
+# The contract of the raw tables
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    data_type: str
+    required: bool
+    known_model: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+def read_contract(project: Path) -> dict[str, Table]:
+    """The raw tables by name, from models/staging/_sources.yml, in its order."""
+    text = (project / "models/staging/_sources.yml").read_text(encoding="utf-8")
+    tables = yaml.safe_load(text)["sources"][0]["tables"]
+    return {table["name"]: _table(table) for table in tables}
+
+
+def _table(table: Mapping[str, Any]) -> Table:
+    def column(entry: Mapping[str, Any]) -> Column:
+        meta = entry.get("config", {}).get("meta", {})
+        return Column(
+            name=entry["name"],
+            data_type=entry["data_type"],
+            required=bool(meta.get("required")),
+            known_model=bool(meta.get("known_model")),
+        )
+
+    return Table(name=table["name"], columns=tuple(column(entry) for entry in table["columns"]))
+
+
+def find_project(start: Path) -> Path:
+    """The project that holds `start`, else the one this package is installed from.
+
+    Raises UserError where neither is a Throughline project.
+    """
+    here = start.resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if all((folder / name).is_file() for name in PROJECT_MARKS):
+            return folder
+    raise refuse(
+        "no Throughline project here", where=str(start), fix="Run it inside the cloned folder."
+    )
+
+
+PROJECT_MARKS = ("dbt_project.yml", "models/staging/_sources.yml")
+
+
+# Settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of vars.yml: its meaning, an example for the template, and the check of a value.
+
+    `check` returns the value as dbt shall see it, or raises ValueError with what is wrong.
+    """
+
+    name: str
+    meaning: str
+    example: str
+    check: Callable[[Any], Any]
+
+
+def _moment(value: Any) -> str:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        except ValueError:
+            raise ValueError(f"'{value}' is not a timestamp like 2025-06-30 00:00:00") from None
+    if isinstance(value, datetime):
+        utc = value.astimezone(timezone.utc) if value.tzinfo else value
+        return utc.replace(tzinfo=None).isoformat(sep=" ")
+    if isinstance(value, date):
+        return f"{value.isoformat()} 00:00:00"
+    raise ValueError(f"{value!r} is not a timestamp like 2025-06-30 00:00:00")
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is not a list like [channel, device]")
+    for name in value:
+        if not (isinstance(name, str) and re.fullmatch("[a-z_][a-z0-9_]*", name)):
+            raise ValueError(f"{name!r} is not a column name in lower case")
+        if value.count(name) > 1:
+            raise ValueError(f"'{name}' is listed twice")
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a mapping of names to texts")
+    for name, text in value.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{name!r} is not a name")
+        if isinstance(text, (dict, list)) or text is None or not str(text).strip():
+            raise ValueError(f"{name} is {text!r}, not a text")
+    return {name: _text(text) for name, text in value.items()}
+
+
+def _text(value: Any) -> str:
+    # An SQL literal that YAML read as a boolean goes back as SQL writes it.
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def _mapping(value: Any) -> dict[str, dict[str, str]]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a mapping of tables to their columns")
+    mapping = {}
+    for table, columns in value.items():
+        try:
+            mapping[table] = _texts(columns)
+        except ValueError as error:
+            raise ValueError(f"{table}: {error}") from None
+    return mapping
+
+
+def _currency(value: Any) -> str:
+    if not (isinstance(value, str) and re.fullmatch("[A-Z]{3}", value)):
+        raise ValueError(f"{value!r} is not a currency code like USD")
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{value!r} is not a whole number of at least 1")
+    return value
+
+
+SETTINGS = (
+    Setting(
+        "as_of",
+        "The moment the marts speak of (UTC): rows loaded later are invisible, and labels mature\n"
+        "by it. Without it: now.",
+        "as_of: 2025-06-30 00:00:00",
+        _moment,
+    ),
+    Setting(
+        "inputs",
+        "The raw tables you deliver. Without it all nine are expected. Three are always required.",
+        "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]",
+        _names,
+    ),
+    Setting(
+        "sources",
+        "Where a raw table is read from: a file pattern relative to this folder, or a relation of\n"
+        "the warehouse. Without it: raw/<table>/**/*.parquet and *.csv.",
+        "sources:\n  prediction_logs: raw/scores/2025-*/*.parquet\n"
+        "  serving_costs: raw/finance/costs.csv",
+        _texts,
+    ),
+    Setting(
+        "mapping",
+        "Contract columns that your files name otherwise: an SQL expression over your columns.\n"
+        "A column you do not map is read under its own name. In CSV files every column is text.",
+        "mapping:\n  prediction_logs:\n    prediction_id: request_id\n"
+        "    predicted_at: to_timestamp(cast(ts as bigint))\n    model_version: \"'v1'\"",
+        _mapping,
+    ),
+    Setting(
+        "segments",
+        "Columns of prediction_logs by which metrics are split.",
+        "segments: [channel, device, region]",
+        _names,
+    ),
+    Setting(
+        "protected_attributes",
+        "Columns of prediction_logs that fairness alone may use.",
+        "protected_attributes: [age_band, gender]",
+        _names,
+    ),
+    Setting(
+        "numeric_features",
+        "Number columns of prediction_logs that are watched for drift.",
+        "numeric_features: [lead_age_days]",
+        _names,
+    ),
+    Setting(
+        "categorical_features",
+        "Text columns of prediction_logs that are watched for drift.",
+        "categorical_features: [industry]",
+        _names,
+    ),
+    Setting(
+        "reporting_currency",
+        "The currency of every amount in the marts; seeds/exchange_rates.csv leads to it.",
+        "reporting_currency: USD",
+        _currency,
+    ),
+    Setting(
+        "minimum_cell",
+        "A segment value with fewer units than this is not shown.",
+        "minimum_cell: 20",
+        _count,
+    ),
+)
+
+COLUMN_SETTINGS = ("segments", "protected_attributes", "numeric_features", "categorical_features")
+DEFAULTS: dict[str, Any] = {
+    "segments": ["channel", "device", "region"],
+    "protected_attributes": ["age_band", "gender"],
+    "numeric_features": [],
+    "categorical_features": [],
+    "reporting_currency": "USD",
+}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key given twice is a fault and not a silent choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"'{key.value}' is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_settings(path: Path, *, where: str, contract: Mapping[str, Table]) -> dict[str, Any]:
+    """The checked settings of a vars.yml, {} where there is none.
+
+    Raises UserError with one finding for each fault; `where` names the file in them.
+    """
+    if not path.exists():
+        return {}
+    try:
+        loaded = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_StrictLoader)
+    except UnicodeDecodeError:
+        raise refuse("not UTF-8 text", where=where, fix="Save it as UTF-8.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise refuse(
+            f"not valid YAML: {error.problem}", where=f"{where}{line}", fix="Correct that line."
+        ) from None
+    except yaml.YAMLError as error:
+        raise refuse(f"not valid YAML: {error}", where=where, fix="Correct it.") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise refuse(
+            "not a mapping of settings", where=where, fix="Write lines like minimum_cell: 20."
+        )
+    settings, findings = _checked(loaded, where=where)
+    findings += _unknown_names(settings, where=where, contract=contract)
+    if findings:
+        raise UserError(*findings)
+    return settings
+
+
+def _checked(loaded: dict[Any, Any], *, where: str) -> tuple[dict[str, Any], list[Finding]]:
+    known = {setting.name: setting for setting in SETTINGS}
+    settings: dict[str, Any] = {}
+    findings = []
+    for name, value in loaded.items():
+        if name not in known:
+            fix = did_you_mean(str(name), known)
+            findings.append(Finding("error", f"unknown setting '{name}'", where, fix))
+        elif value is not None:
+            try:
+                settings[name] = known[name].check(value)
+            except ValueError as error:
+                fix = f"Example: {' '.join(known[name].example.split())}"
+                findings.append(Finding("error", f"{name}: {error}", where, fix))
+    return settings, findings
+
+
+def _unknown_names(
+    settings: Mapping[str, Any], *, where: str, contract: Mapping[str, Table]
+) -> list[Finding]:
+    def finding(what: str, fix: str) -> Finding:
+        return Finding("error", what, where, fix)
+
+    findings = [
+        finding(f"{name}: unknown table '{table}'", did_you_mean(str(table), contract))
+        for name in ("inputs", "sources", "mapping")
+        for table in settings.get(name, ())
+        if table not in contract
+    ]
+    missing = [table for table in CORE_INPUTS if table not in settings.get("inputs", CORE_INPUTS)]
+    if missing:
+        findings.append(
+            finding(
+                f"inputs: lacks {', '.join(missing)}",
+                f"The core tables are always required: {', '.join(CORE_INPUTS)}.",
+            )
+        )
+    for table, columns in settings.get("mapping", {}).items():
+        if table not in contract:
+            continue
+        known = list(contract[table].column_names)
+        if table == "prediction_logs":
+            known += extra_columns(settings)
+        findings += [
+            finding(
+                f"mapping: {table} has no column '{column}' in the contract",
+                did_you_mean(column, known),
+            )
+            for column in columns
+            if column not in known
+        ]
+    return findings
+
+
+def extra_columns(settings: Mapping[str, Any]) -> list[str]:
+    """Columns that the settings add to prediction_logs."""
+    return [column for name in COLUMN_SETTINGS for column in settings.get(name, DEFAULTS[name])]
+
+
+# The choice
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A chosen workspace; `project` and `folder` are absolute, `chosen_by` says by what."""
+
+    project: Path
+    folder: Path
+    chosen_by: str
+
+    @property
+    def relative(self) -> str:
+        """The folder as dbt must see it: relative to the project, whatever the user wrote."""
+        return Path(os.path.relpath(self.folder, self.project)).as_posix()
+
+    @property
+    def has_own_seeds(self) -> bool:
+        return any((self.folder / "seeds").glob("*.csv"))
+
+    @property
+    def seeds(self) -> str:
+        """The seed folder relative to the project: the workspace's, else the demo company's."""
+        return f"{self.relative}/seeds" if self.has_own_seeds else "seeds"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    @cached_property
+    def contract(self) -> dict[str, Table]:
+        return read_contract(self.project)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The checked settings of vars.yml; raises UserError."""
+        return read_settings(
+            self.folder / "vars.yml", where=f"{self.relative}/vars.yml", contract=self.contract
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The three variables by which dbt learns of the workspace; raises UserError."""
+        values = {**self.settings, "workspace": self.relative}
+        return dict(zip(VARIABLES, (self.relative, self.seeds, as_json(values)), strict=True))
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    """One line of JSON that YAML and a single-quoted .env value both read back unchanged."""
+    text = json.dumps(values, ensure_ascii=False, separators=(", ", ": "))
+    for character, escape in ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
+
+
+# Quotes and backslashes end or change a .env value, ${…} is interpolated there, and YAML folds the
+# last four, which it holds for line breaks or unprintable.
+ESCAPES = {
+    "\\\\": "\\u005c",
+    "'": "\\u0027",
+    "$": "\\u0024",
+    "\x7f": "\\u007f",
+    "\x85": "\\u0085",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
+
+
+def at(folder: Path, *, project: Path, chosen_by: str) -> Workspace:
+    """The workspace in `folder`; raises UserError where it is none or its path cannot be used."""
+    workspace = Workspace(project=project, folder=folder.resolve(), chosen_by=chosen_by)
+    where = workspace.relative
+    if not workspace.folder.is_dir():
+        raise refuse(
+            f"no such folder (chosen by {chosen_by})",
+            where=where,
+            fix="Make it with throughline init or throughline simulate --out, or choose another "
+            "with throughline use DIR.",
+        )
+    if re.search(r"[*?\[\]{}\\\n\r\"$]", where):
+        raise refuse(
+            "a workspace path may not hold any of * ? [ ] { } \\ $ or a double quote",
+            where=where,
+            fix="Rename the folder.",
+        )
+    if workspace.folder == project:
+        raise refuse(
+            "the project itself is no workspace", where=where, fix="Choose a folder of your own."
+        )
+    return workspace
+
+
+def choose(*, project: Path, environment: Mapping[str, str]) -> Workspace:
+    """The workspace named by the environment, else by .env, else the default; raises UserError."""
+    name = "THROUGHLINE_WORKSPACE"
+    candidates = (
+        (environment.get(name), f"the environment variable {name}"),
+        (read_env(project / ".env").get(name), ".env"),
+        (DEFAULT_WORKSPACE, "default"),
+    )
+    folder, chosen_by = next((value, by) for value, by in candidates if value)
+    return at(project / folder, project=project, chosen_by=chosen_by)
+
+
+# .env
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The values of a .env as dbt reads them, {} where there is none; raises UserError."""
+    try:
+        return {name: value or "" for name, value in dotenv_values(path, encoding="utf-8").items()}
+    except UnicodeDecodeError:
+        raise refuse("not UTF-8 text", where=path.name, fix="Save it as UTF-8.") from None
+
+
+def write_env(path: Path, values: Mapping[str, str]) -> None:
+    """Sets `values` in a .env and keeps every other line as it stands."""
+    read_env(path)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    kept = "".join(
+        binding.original.string
+        for binding in parse_stream(io.StringIO(text))
+        if binding.key not in values
+    )
+    if kept and not kept.endswith("\n"):
+        kept += "\n"
+    swap_in(path, kept + "".join(f"{name}={quoted(value)}\n" for name, value in values.items()))
+
+
+def quoted(value: str) -> str:
+    """A single-quoted .env value; `value` holds no backslash pair (see ESCAPES)."""
+    return "'" + value.replace("'", "\\'") + "'"
+
+
+def swap_in(path: Path, text: str) -> None:
+    """Writes a file beside the old one, then takes its place: never half a file."""
+    target = path.resolve()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def use(folder: Path, *, project: Path) -> Workspace:
+    """Chooses a workspace for every later command and for plain dbt; raises UserError."""
+    workspace = at(folder, project=project, chosen_by=".env")
+    write_env(project / ".env", workspace.environment())
+    return workspace
+
+
+# A new workspace
+
+
+def create(folder: Path, *, project: Path, headers: Mapping[str, Sequence[str]]) -> Workspace:
+    """An empty workspace: raw folders, seeds with their `headers`, settings template, README.
+
+    Raises UserError where the folder holds anything but hidden files.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise refuse("a file, not a folder", where=str(folder), fix="Choose another name.")
+    if folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise refuse(
+            "the folder is not empty",
+            where=str(folder),
+            fix="Choose a new folder: nothing is overwritten.",
+        )
+    contract = read_contract(project)
+    for table in contract:
+        (folder / "raw" / table).mkdir(parents=True, exist_ok=True)
+    (folder / "seeds").mkdir(exist_ok=True)
+    for seed, header in headers.items():
+        text = ",".join(header) + "\n"
+        (folder / "seeds" / f"{seed}.csv").write_text(text, encoding="utf-8", newline="")
+    (folder / "vars.yml").write_text(vars_template(), encoding="utf-8")
+    workspace = at(folder, project=project, chosen_by="argument")
+    (folder / "README.md").write_text(_readme(contract), encoding="utf-8")
+    return workspace
+
+
+def vars_template() -> str:
+    """A vars.yml in which every setting is explained and commented out."""
+    blocks = ["# Settings of this workspace. Remove the # before a setting to change it.\n"]
+    for setting in SETTINGS:
+        meaning = "".join(f"# {line}\n" for line in setting.meaning.splitlines())
+        example = "".join(f"#{line}\n" for line in setting.example.splitlines())
+        blocks.append(meaning + example)
+    return "\n".join(blocks)
+
+
+def _readme(contract: Mapping[str, Table]) -> str:
+    optional = ", ".join(table for table in contract if table not in CORE_INPUTS)
+    return f"""# A Throughline workspace
+
+1. **Deliver.** Put Parquet or CSV files into `raw/<table>/`. Required: {", ".join(CORE_INPUTS)}.
+   Optional: {optional}; list the tables you deliver under `inputs` in `vars.yml`. Other file or
+   column names: see `sources` and `mapping` there.
+2. **Declare.** Add a row per model to `seeds/model_registry.csv`, and to `seeds/unit_values.csv`
+   what a right or wrong decision is worth. Every row has an owner and a rationale.
+3. **Choose, check and build**, from the project's folder:
+
+       throughline use <this folder>
+       throughline doctor
+       throughline build
+
+`throughline doctor` names each fault with its place and its fix. Your files are only read.
+"""
