@@ -23,7 +23,7 @@ outcomes as (
 
 ),
 
-usage_events as (
+usage_events as {{ not_materialized() }} (
 
     select * from {{ ref('stg_usage_events') }}
 
@@ -111,23 +111,37 @@ uses as (
 
     select
         prediction_id,
-        event_name,
-        case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end as depth,
-        row_number() over (
-            partition by prediction_id
-            order by
-                case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end desc,
-                occurred_at desc nulls last,
-                event_id desc nulls last
-        ) as use_rank
+        max(case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end) as depth
     from usage_events
     where prediction_id is not null and event_name <> 'task_completed'
+    group by prediction_id
 
 ),
 
-deepest_uses as (
+ranked_actions as (
 
-    select * from uses where use_rank = 1
+    select
+        prediction_id,
+        event_name,
+        row_number() over (
+            partition by prediction_id
+            order by occurred_at desc nulls last, event_id desc nulls last
+        ) as action_rank
+    from usage_events
+    where prediction_id is not null and event_name not in ('exposed', 'viewed', 'task_completed')
+
+),
+
+last_uses as (
+
+    select
+        uses.prediction_id,
+        uses.depth,
+        coalesce(ranked_actions.event_name, 'ignored') as user_action
+    from uses
+    left join ranked_actions
+        on uses.prediction_id = ranked_actions.prediction_id
+        and ranked_actions.action_rank = 1
 
 ),
 
@@ -147,13 +161,13 @@ labelled as (
         labels.outcome_value,
         labels.is_positive,
         credits.credited_amount,
-        deepest_uses.event_name as deepest_use,
-        coalesce(deepest_uses.depth, 0) as use_depth
+        coalesce(last_uses.depth, 0) as use_depth,
+        coalesce(last_uses.user_action, 'not_shown') as user_action
     from predictions
     inner join models on predictions.model_id = models.model_id
     left join labels on predictions.prediction_id = labels.prediction_id
     left join credits on predictions.prediction_id = credits.prediction_id
-    left join deepest_uses on predictions.prediction_id = deepest_uses.prediction_id
+    left join last_uses on predictions.prediction_id = last_uses.prediction_id
     where coalesce(predictions.environment, 'prod') = 'prod'
 
 ),
@@ -175,12 +189,7 @@ judged as (
         case
             when label_status = 'final' then is_positive
             when label_status is null and negative_on_absence then false
-        end as is_actual_positive,
-        case
-            when use_depth = 0 then 'not_shown'
-            when use_depth < 3 then 'ignored'
-            else deepest_use
-        end as user_action
+        end as is_actual_positive
     from labelled
 
 ),

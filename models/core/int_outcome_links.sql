@@ -17,7 +17,7 @@ models as (
 
 ),
 
-decisions as (
+decisions as {{ not_materialized() }} (
 
     select
         predictions.prediction_id,

@@ -23,9 +23,7 @@ def main() -> None:
         table = configuration.mf.query(request).result_df
         if table is None:
             raise RuntimeError(f"MetricFlow gave no rows for {query}")
-        answers.append(
-            [dict(zip(table.column_names, row, strict=True)) for row in table.rows]
-        )
+        answers.append([dict(zip(table.column_names, row, strict=True)) for row in table.rows])
     print("ANSWERS " + json.dumps(answers, default=str))
 
 

@@ -12,9 +12,16 @@ import numpy as np
 import pandas as pd
 
 SEGMENTS = ["channel", "device", "region"]
-EVENT_NAMES = (
-    "exposed viewed accepted rejected overridden edited dismissed task_completed".split()
-)
+EVENT_NAMES = [
+    "exposed",
+    "viewed",
+    "accepted",
+    "rejected",
+    "overridden",
+    "edited",
+    "dismissed",
+    "task_completed",
+]
 STATUSES = ["final", "provisional", "reversed", "censored"]
 
 
@@ -127,7 +134,9 @@ class Company:
         ):
             pairs = part[["outcome_id", "occurred_at", key]].merge(decisions, on=key)
             age = pairs.occurred_at - pairs.predicted_at
-            inside = (age >= pd.Timedelta(0)) & (age < pd.to_timedelta(pairs.horizon_days, unit="D"))
+            inside = (age >= pd.Timedelta(0)) & (
+                age < pd.to_timedelta(pairs.horizon_days, unit="D")
+            )
             found.append(pairs[inside])
         links = pd.concat(found)[["outcome_id", "prediction_id", "model_id", "predicted_at"]]
         links = links.sort_values(["predicted_at", "prediction_id"])
@@ -172,12 +181,12 @@ class Company:
         cell[matured & yes & ~is_yes] = "fp"
         cell[matured & ~yes & is_yes] = "fn"
         cell[matured & ~yes & ~is_yes] = "tn"
-        credits = linked[
+        credited = linked[
             linked.is_credited
             & (linked.outcome_name == linked.amount_outcome)
             & (linked.status == "final")
         ]
-        amount = credits.groupby("prediction_id").amount.sum().reindex(rows.index)
+        amount = credited.groupby("prediction_id").amount.sum().reindex(rows.index)
         rows = rows.assign(
             state=state,
             cell=cell,
@@ -242,9 +251,9 @@ class Company:
         outcomes = self.outcomes[
             (self.outcomes.status == "final") & (self.outcomes.outcome_name == "revenue")
         ]
-        credits = self.links[self.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
+        credited = self.links[self.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
         rows = outcomes[["outcome_id", "amount", "occurred_at"]].merge(
-            credits, on="outcome_id", how="left"
+            credited, on="outcome_id", how="left"
         )
         carried = self.predictions[["prediction_id", "model_version", *SEGMENTS]]
         rows = rows.merge(carried, on="prediction_id", how="left")
@@ -296,7 +305,9 @@ class Company:
             )
         )
         table = pd.concat(parts, ignore_index=True)
-        return table[(table[["numerator", "denominator", "excluded_count"]].fillna(0) != 0).any(axis=1)]
+        return table[
+            (table[["numerator", "denominator", "excluded_count"]].fillna(0) != 0).any(axis=1)
+        ]
 
 
 def spread(

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plain_pandas
 import pytest
+
+import plain_pandas
 from building import ROOT, Project, query
 from throughline.simulate import simulate
 
@@ -149,7 +150,11 @@ def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> 
         demo,
         f"""
         select
-            case when {group["protected_attribute"]} = '{group["treated_worse"]}' then 'treated_worse' else 'rest' end as side,
+            case
+                when {group["protected_attribute"]} = '{group["treated_worse"]}'
+                    then 'treated_worse'
+                else 'rest'
+            end as side,
             count(*) filter (where confusion_cell = 'tp') as tp,
             count(*) filter (where confusion_cell = 'fn') as fn
         from fct_decisions
@@ -221,7 +226,11 @@ def same_values(
     missing = {"model": "(none)", "model_version": "(none)"}
     for column in by:
         answer = answer.assign(
-            **{column: answer[column].where(answer[column].notna(), missing.get(column, "(unknown)"))}
+            **{
+                column: answer[column].where(
+                    answer[column].notna(), missing.get(column, "(unknown)")
+                )
+            }
         )
     for metric in metrics:
         rows = waist[waist.metric == metric].rename(columns={"model_id": "model"})
@@ -255,7 +264,9 @@ def test_the_scorecard_reads_the_last_28_days_that_can_be_read(
         delay = waits[model_id] if metric in needs_labels else 0
         last = company.as_of - pd.Timedelta(days=1 + int(delay))
         days = plain[(plain.metric == metric) & (plain.model_id == model_id)]
-        window = days[(days.metric_date > last - pd.Timedelta(days=28)) & (days.metric_date <= last)]
+        window = days[
+            (days.metric_date > last - pd.Timedelta(days=28)) & (days.metric_date <= last)
+        ]
         if line.status == "not_ready":
             assert pd.isna(line.value)
             continue

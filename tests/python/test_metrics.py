@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from building import Project, query
 from throughline.simulate import simulate
 
@@ -48,17 +50,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def definitions(project: Project) -> Path:
+def definitions(project: Project) -> Iterator[Path]:
     """The file of metric definitions, restored afterwards."""
     path = project.root / "models" / "metrics" / "_metrics.yml"
-    return path
-
-
-@pytest.fixture(autouse=True)
-def restored(definitions: Path) -> object:
-    before = definitions.read_text()
-    yield
-    definitions.write_text(before)
+    before = path.read_text()
+    yield path
+    path.write_text(before)
 
 
 def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> None:
@@ -86,7 +83,9 @@ def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> N
     )
     assert set(segments.segment_name) == {"all", "channel", "device", "region"}
     assert (
-        query(workspace, "select count(*) as n from mart_scorecard where metric = 'shown_rate'").n[0]
+        query(workspace, "select count(*) as n from mart_scorecard where metric = 'shown_rate'").n[
+            0
+        ]
         == 3
     )
     answer = project.metricflow(
@@ -100,16 +99,14 @@ def test_the_hash_follows_the_definition_and_nothing_else(
 ) -> None:
     workspace = project.root / "workspace"
 
+    project.build(workspace, "--exclude-resource-type", "test", "unit_test")
+
     def hashes() -> dict[str, str]:
         run = project.build(workspace, "--select", "dim_metrics", "--exclude-resource-type", "test")
         assert run.status == 0, run.output
-        rows = query_one(workspace)
+        rows = query(workspace, "select metric, definition_hash from dim_metrics")
         return dict(zip(rows.metric, rows.definition_hash, strict=True))
 
-    def query_one(folder: Path):  # type: ignore[no-untyped-def]
-        return query(folder, "select metric, definition_hash from dim_metrics")
-
-    project.build(workspace, "--exclude-resource-type", "test", "unit_test")
     before = hashes()
     text = definitions.read_text()
     definitions.write_text(text.replace("owner: Product", "owner: Somebody else"))

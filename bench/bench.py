@@ -1,0 +1,125 @@
+"""Times a full build against the least work that could give the same bricks.
+
+For each size: simulate, full `dbt build` without tests, the same again, and bench/lower_bound.sql,
+a script written by hand that reads the same raw files. `python bench/bench.py [PREDICTIONS ...]`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from throughline.build import environment
+from throughline.simulate import simulate
+from throughline.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRATCH = ROOT / ".build" / "bench"
+SIZES = (1_000_000, 10_000_000)
+DAYS = 120
+LOWER_BOUND = """
+import sys, duckdb
+raw, as_of, warehouse = sys.argv[1:]
+connection = duckdb.connect(warehouse, config={"storage_compatibility_version": "v1.3.0"})
+connection.execute("set timezone = 'UTC'")
+connection.execute("set preserve_insertion_order = false")
+connection.execute("set memory_limit = '4GB'")
+connection.execute("set variable raw = ?", [raw])
+connection.execute("set variable as_of = ?::timestamp", [as_of])
+connection.execute(open("bench/lower_bound.sql").read())
+"""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Wall time in seconds, processor time in seconds, and peak memory in GB of one process."""
+
+    wall: float
+    processor: float
+    memory: float
+
+
+def measure(command: Sequence[str], *, environment: dict[str, str], log: Path) -> Measure:
+    """Runs a command; its output goes to a file. Raises RuntimeError when it fails."""
+    start = time.perf_counter()
+    with log.open("w") as output:
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
+            ],
+        )
+        _, status, usage = os.wait4(pid, 0)
+    wall = time.perf_counter() - start
+    if status != 0:
+        raise RuntimeError(f"{' '.join(command[:3])} … failed, see {log}")
+    scale = 2**30 if sys.platform == "darwin" else 2**20
+    return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
+
+
+def bench(predictions: int) -> dict[str, Measure]:
+    """The measures of one size, in the order they are run."""
+    folder = SCRATCH / str(predictions)
+    shutil.rmtree(folder, ignore_errors=True)
+    start = time.perf_counter()
+    simulate(out=folder, predictions=predictions, days=DAYS, seed=7)
+    simulated = time.perf_counter() - start
+    workspace = Workspace(project=ROOT, folder=folder, chosen_by="bench")
+    dbt_environment = environment(workspace) | {
+        "DBT_TARGET_PATH": str(SCRATCH / "target"),
+        "DBT_LOG_PATH": str(SCRATCH / "logs"),
+    }
+    python = sys.executable
+    dbt = str(Path(python).with_name("dbt"))
+    build = [dbt, "build", "--exclude-resource-type", "test", "unit_test"]
+    as_of = workspace.settings["as_of"]
+    return {
+        "simulate": Measure(simulated, float("nan"), float("nan")),
+        "dbt start-up": measure(
+            [dbt, "build", "--select", "model_registry", "--exclude-resource-type", "test"],
+            environment=dbt_environment,
+            log=folder / "start.log",
+        ),
+        "full build": measure(build, environment=dbt_environment, log=folder / "build.log"),
+        "repeated build": measure(build, environment=dbt_environment, log=folder / "again.log"),
+        "lower bound": measure(
+            [python, "-c", LOWER_BOUND, str(folder / "raw"), as_of, str(folder / "bound.duckdb")],
+            environment=dbt_environment,
+            log=folder / "bound.log",
+        ),
+    }
+
+
+def main(sizes: Sequence[int]) -> None:
+    os.chdir(ROOT)
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    for size in sizes:
+        measures = bench(size)
+        table = Table(title=f"{size:,} predictions, {DAYS} days", title_justify="left")
+        for heading in ("", "wall s", "CPU s", "peak GB"):
+            table.add_column(heading, justify="right" if heading else "left")
+        for name, one in measures.items():
+            numbers = (one.wall, one.processor, one.memory)
+            table.add_row(name, *("" if n != n else f"{n:.1f}" for n in numbers))
+        console.print(table)
+        start_up, bound = measures["dbt start-up"], measures["lower bound"]
+        for name in ("full build", "repeated build"):
+            ratio = (measures[name].wall - start_up.wall) / bound.wall
+            console.print(f"{name} without start-up: {ratio:.1f} times the lower bound")
+    print(f"Left in {SCRATCH.relative_to(ROOT)}: remove with `make clean`.")
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]] or SIZES)
