@@ -25,7 +25,7 @@ from throughline import seeds
 from throughline.seeds import SeedFile
 from throughline.workspace import (
     COLUMN_SETTINGS,
-    CORE_INPUTS,
+    REQUIRED_INPUT,
     VARIABLES,
     Column,
     Finding,
@@ -374,7 +374,7 @@ def _nothing_found(
     )
     found = f" (found: {', '.join(others[:3])})" if others and not source else ""
     fix = "Put files there or name their place under sources in vars.yml"
-    if table.name not in CORE_INPUTS:
+    if table.name != REQUIRED_INPUT:
         fix += ", or leave the table out of inputs"
     what = f"no Parquet or CSV file for {table.name}{found}"
     return Finding("error", what, where, f"{fix}.")
@@ -465,7 +465,7 @@ def _missing_extras(
         )
         for setting in COLUMN_SETTINGS
         for column in settings.get(setting, ())
-        if column not in mapping and column not in delivered
+        if column not in mapping and column.lower() not in delivered
     ]
 
 
@@ -513,9 +513,9 @@ def check_rows(
         fix = "Correct the file, or the mapping in vars.yml."
         raise UserError(Finding("error", reason(error), where, fix)) from None
     if rows == 0:
-        is_core = delivered.table.name in CORE_INPUTS
-        fix = "Deliver rows" + ("." if is_core else ", or leave the table out of inputs.")
-        return [Finding("error", f"{delivered.table.name} has no rows", delivered.where, fix)]
+        name = delivered.table.name
+        severity: Literal["error", "warning"] = "error" if name == REQUIRED_INPUT else "warning"
+        return [Finding(severity, f"{name} has no rows", delivered.where, "Deliver rows.")]
     findings = []
     for index, column in enumerate(columns.values()):
         filled, parsed, example = profile[3 * index : 3 * index + 3]
@@ -556,7 +556,9 @@ def _visible(
         return []
     what = f"no row is visible: the earliest was loaded at {earliest}, after as_of {as_of}"
     place = f"{delivered.where}, column loaded_at"
-    return [Finding("error", what, place, "Correct as_of in vars.yml, or loaded_at.")]
+    required = delivered.table.name == REQUIRED_INPUT
+    fix = "Correct as_of in vars.yml, or loaded_at."
+    return [Finding("error" if required else "warning", what, place, fix)]
 
 
 def check_models(
@@ -567,6 +569,8 @@ def check_models(
     if column is None or not registry.is_whole or not registry.rows:
         return []
     counts = _values(connection, delivered, column)
+    if not counts:
+        return []
     known = seeds.values_of(registry, "model_id")
     unknown = {model: count for model, count in counts.items() if model not in known}
     place = f"{delivered.where}, column {column}"

@@ -25,7 +25,7 @@ from dotenv.parser import parse_stream
 
 VARIABLES = ("THROUGHLINE_WORKSPACE", "THROUGHLINE_SEEDS", "THROUGHLINE_VARS")
 DEFAULT_WORKSPACE = "workspace"
-CORE_INPUTS = ("prediction_logs", "usage_events", "business_outcomes")
+REQUIRED_INPUT = "prediction_logs"
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ def _names(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise ValueError(f"{value!r} is not a list like [channel, device]")
     for name in value:
-        if not (isinstance(name, str) and re.fullmatch("[a-z_][a-z0-9_]*", name)):
-            raise ValueError(f"{name!r} is not a column name in lower case")
+        if not (isinstance(name, str) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)):
+            raise ValueError(f"{name!r} is not a column name of letters, digits and _")
         if value.count(name) > 1:
             raise ValueError(f"'{name}' is listed twice")
     return value
@@ -209,7 +209,8 @@ SETTINGS = (
     ),
     Setting(
         "inputs",
-        "The raw tables you deliver. Without it all nine are expected. Three are always required.",
+        "The raw tables you deliver. Without it all nine are expected; only prediction_logs is\n"
+        "always required.",
         "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]",
         _names,
     ),
@@ -352,14 +353,8 @@ def _unknown_names(
         for table in settings.get(name, ())
         if table not in contract
     ]
-    missing = [table for table in CORE_INPUTS if table not in settings.get("inputs", CORE_INPUTS)]
-    if missing:
-        findings.append(
-            finding(
-                f"inputs: lacks {', '.join(missing)}",
-                f"The core tables are always required: {', '.join(CORE_INPUTS)}.",
-            )
-        )
+    if REQUIRED_INPUT not in settings.get("inputs", [REQUIRED_INPUT]):
+        findings.append(finding(f"inputs: lacks {REQUIRED_INPUT}", "It is always required."))
     for table, columns in settings.get("mapping", {}).items():
         if table not in contract:
             continue
@@ -576,11 +571,12 @@ def vars_template() -> str:
 
 
 def _readme(contract: Mapping[str, Table]) -> str:
-    optional = ", ".join(table for table in contract if table not in CORE_INPUTS)
+    optional = ", ".join(table for table in contract if table != REQUIRED_INPUT)
     return f"""# A Throughline workspace
 
-1. **Deliver.** Put Parquet or CSV files into `raw/<table>/`. Required: {", ".join(CORE_INPUTS)}.
-   Optional: {optional}; list the tables you deliver under `inputs` in `vars.yml`. Other file or
+1. **Deliver.** Put Parquet or CSV files into `raw/<table>/`. Required: {REQUIRED_INPUT}.
+   Optional: {optional};
+   list the tables you deliver under `inputs` in `vars.yml`. Other file or
    column names: see `sources` and `mapping` there.
 2. **Declare.** Add a row per model to `seeds/model_registry.csv`, and to `seeds/unit_values.csv`
    what a right or wrong decision is worth. Every row has an owner and a rationale.

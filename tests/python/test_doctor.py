@@ -333,7 +333,8 @@ def test_files_of_another_kind_are_named(company: Company) -> None:
     path.rename(path.with_name("events.json"))
     assert only(company) == (
         "error company/raw/usage_events: no Parquet or CSV file for usage_events "
-        "(found: events.json). Put files there or name their place under sources in vars.yml."
+        "(found: events.json). Put files there or name their place under sources in vars.yml, "
+        "or leave the table out of inputs."
     )
 
 
@@ -348,8 +349,8 @@ def test_source_of_another_kind(company: Company) -> None:
 def test_source_without_file(company: Company) -> None:
     company.settings(INPUTS + "sources: {usage_events: logs/*.csv}\n")
     assert only(company) == (
-        "error company/logs/*.csv: no Parquet or CSV file for usage_events. "
-        "Put files there or name their place under sources in vars.yml."
+        "error company/logs/*.csv: no Parquet or CSV file for usage_events. Put files there or "
+        "name their place under sources in vars.yml, or leave the table out of inputs."
     )
 
 
@@ -453,8 +454,14 @@ def test_empty_required_column(company: Company) -> None:
 def test_table_without_rows(company: Company) -> None:
     company.raw("serving_costs", RAW["serving_costs"][0])
     assert only(company) == (
-        "error company/raw/serving_costs: serving_costs has no rows. "
-        "Deliver rows, or leave the table out of inputs."
+        "warning company/raw/serving_costs: serving_costs has no rows. Deliver rows."
+    )
+
+
+def test_predictions_without_rows(company: Company) -> None:
+    company.raw("prediction_logs", RAW["prediction_logs"][0])
+    assert only(company) == (
+        "error company/raw/prediction_logs: prediction_logs has no rows. Deliver rows."
     )
 
 

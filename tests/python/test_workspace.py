@@ -146,8 +146,11 @@ def test_as_of_is_utc(company: Company, written: str, read: str) -> None:
         ("segmnts: [a]", "unknown setting 'segmnts'. Did you mean 'segments'?"),
         ("segments: channel", "segments: 'channel' is not a list like [channel, device]."),
         ("segments: [a, a]", "segments: 'a' is listed twice."),
-        ("segments: [no]", "segments: False is not a column name in lower case."),
-        ("segments: [My Channel]", "segments: 'My Channel' is not a column name in lower case."),
+        ("segments: [no]", "segments: False is not a column name of letters, digits and _."),
+        (
+            "segments: [My Channel]",
+            "segments: 'My Channel' is not a column name of letters, digits and _.",
+        ),
         ("minimum_cell: many", "minimum_cell: 'many' is not a whole number of at least 1."),
         ("minimum_cell: true", "minimum_cell: True is not a whole number of at least 1."),
         ("minimum_cell: 0", "minimum_cell: 0 is not a whole number of at least 1."),
@@ -175,8 +178,8 @@ def test_as_of_is_utc(company: Company, written: str, read: str) -> None:
             "mapping: feedback has no column 'channel' in the contract. Known: ",
         ),
         (
-            "inputs: [prediction_logs]",
-            "inputs: lacks usage_events, business_outcomes. The core tables are always required: ",
+            "inputs: [usage_events]",
+            "inputs: lacks prediction_logs. It is always required.",
         ),
     ],
 )
