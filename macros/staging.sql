@@ -19,7 +19,7 @@
     {% if mapped %}
         {{ return('(' ~ mapped ~ ')') }}
     {% endif %}
-    {{ return('delivered.' ~ adapter.quote(column.name) if column.name in delivered else none) }}
+    {{ return('delivered.' ~ adapter.quote(column.name) if column.name | lower in delivered else none) }}
 {% endmacro %}
 
 {# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract. #}
@@ -28,7 +28,7 @@
     {%- set delivered = raw_columns(table) -%}
     {%- set parse_errors = [] -%}
     {%- set names = rules.columns | map(attribute='name') | list -%}
-delivered as (
+delivered as {{ not_materialized() }} (
 
     select * from {{ raw_relation(table) }}
 
@@ -39,19 +39,20 @@ typed as {{ not_materialized() }} (
     select
         {%- for column in rules.columns %}
         {%- set expression = delivered_expression(table, column, delivered) %}
-        {%- set delivered_type = 'VARCHAR' if (setting('mapping') or {}).get(table, {}).get(column.name) else delivered.get(column.name, '') %}
+        {%- set delivered_type = '' if (setting('mapping') or {}).get(table, {}).get(column.name) else delivered.get(column.name | lower, '') %}
         {%- if expression is none %}
         cast(null as {{ contract_type(column.type) }}) as {{ column.name }},
         {%- else %}
         {%- set typed = safe_cast_to(column.type, expression, delivered_type) %}
         {{ typed }} as {{ column.name }},
-        {%- if column.type != 'string' %}
-        {%- do parse_errors.append("when " ~ expression ~ " is not null and " ~ typed ~ " is null then '" ~ column.name ~ " is not a " ~ column.type ~ "'") %}
+        {%- if typed != expression and column.type != 'string' %}
+        {%- set present = safe_cast_to('string', expression, delivered_type) %}
+        {%- do parse_errors.append("when " ~ typed ~ " is null and " ~ present ~ " is not null then '" ~ column.name ~ " is not " ~ in_words(column.type) ~ "'") %}
         {%- endif %}
         {%- endif %}
         {%- endfor %}
         {%- for name in delivered if keep_raw %}
-        delivered.{{ adapter.quote(name) }} as {{ adapter.quote('raw ' ~ name) }},
+        delivered.{{ quoted(name) }} as {{ quoted('raw ' ~ name) }},
         {%- endfor %}
         {% if parse_errors -%}
         case
@@ -126,7 +127,7 @@ checked as {{ not_materialized() }} (
             when registry.model_id is null then 'model_id is not in model_registry'
             {%- endif %}
             {%- if column.name == 'currency' %}
-            when {{ value }} is not null and {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
+            when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null and typed.{{ rules.event_at }} is not null
                 then 'currency has no rate in exchange_rates on that day'
             {%- endif %}
             {%- endfor %}
@@ -175,12 +176,9 @@ delivered_once as (
 
     select checked.*
     from checked
-    where
-        checked.reject_reason is null
-        and not exists (
-            select 1 from redelivered
-            where {% for part in rules.key %}redelivered.{{ part }} = checked.{{ part }}{{ ' and ' if not loop.last }}{% endfor %}
-        )
+    left join redelivered
+        on {% for part in rules.key %}checked.{{ part }} = redelivered.{{ part }}{{ ' and ' if not loop.last }}{% endfor %}
+    where checked.reject_reason is null and redelivered.{{ rules.key[0] }} is null
 
 ),
 
@@ -219,7 +217,7 @@ select
 where 1 = 0
     {%- else -%}
     {%- set raw = {} -%}
-    {%- for name in raw_columns(table) -%}{%- do raw.update({name: adapter.quote('raw ' ~ name)}) -%}{%- endfor -%}
+    {%- for name in raw_columns(table) -%}{%- do raw.update({name: quoted('raw ' ~ name)}) -%}{%- endfor -%}
     {%- set key_parts = [] -%}
     {%- for part in contract(table).key -%}
         {%- do key_parts.append("coalesce(cast(" ~ part ~ " as " ~ dbt.type_string() ~ "), '')") -%}
@@ -241,6 +239,15 @@ where reject_reason is not null
 
 {% macro contract_type(type) %}
     {{ return({'string': dbt.type_string(), 'integer': 'bigint', 'double': type_double()}.get(type, type)) }}
+{% endmacro %}
+
+{% macro in_words(type) %}
+    {{ return({'integer': 'a whole number', 'double': 'a number', 'timestamp': 'a timestamp', 'boolean': 'true or false'}[type]) }}
+{% endmacro %}
+
+{# A delivered name as an identifier, whatever characters it holds. #}
+{% macro quoted(name) %}
+    {{ return(adapter.quote(name | replace('"', '""'))) }}
 {% endmacro %}
 
 {# A row of a governed table with valid_from (inclusive) and valid_to (exclusive, open where NULL) holds at `moment`. #}

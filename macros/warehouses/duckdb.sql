@@ -2,8 +2,12 @@
 
 {% macro duckdb__safe_cast_to(type, expression, delivered_type) -%}
     {%- if type == 'string' -%}
-        nullif(cast({{ expression }} as varchar), '')
-    {%- elif type == 'integer' -%}
+        {%- set text = expression if delivered_type == 'VARCHAR' else 'cast(' ~ expression ~ ' as varchar)' -%}
+        {#- blanks alone are no text; the comparison spares nearly every text the costly trim -#}
+        case when {{ text }} >= '!' or trim({{ text }}) <> '' then {{ text }} end
+    {%- elif delivered_type in {'double': ['DOUBLE'], 'timestamp': ['TIMESTAMP'], 'boolean': ['BOOLEAN'], 'integer': ['BIGINT']}[type] -%}
+        {{ expression }}
+    {%- elif type == 'integer' and not delivered_type.endswith('INT') and delivered_type != 'INTEGER' -%}
         {#- a plain cast would round 1.7 to 2 -#}
         case when try_cast({{ expression }} as double) = floor(try_cast({{ expression }} as double))
             then try_cast(try_cast({{ expression }} as double) as bigint) end
@@ -11,7 +15,7 @@
         {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz -#}
         cast(try_cast({{ expression }} as timestamptz) as timestamp)
     {%- else -%}
-        try_cast({{ expression }} as {{ type }})
+        try_cast({{ expression }} as {{ contract_type(type) }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -25,11 +29,11 @@
     {% for pattern in patterns %}
         {% set path = pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern %}
         {% set path = path | replace("'", "''") %}
-        {% if not chosen and execute and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
+        {% if execute and '://' not in path and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
         {% elif '.parquet' in pattern %}
             {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false)") %}
         {% else %}
-            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, union_by_name = true)") %}
+            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, quote = '\"', escape = '\"', union_by_name = true, hive_partitioning = false)") %}
         {% endif %}
     {% endfor %}
     {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
@@ -52,7 +56,8 @@
 {% endmacro %}
 
 {% macro duckdb__json_row(columns) -%}
-    cast(json_object({% for key, column in columns.items() %}'{{ key }}', {{ column }}{{ ', ' if not loop.last }}{% endfor %}) as varchar)
+    {#- texts, since JSON has no NaN and the forms of a delivery shall not differ -#}
+    cast(json_object({% for key, column in columns.items() %}'{{ key | replace("'", "''") }}', cast({{ column }} as varchar){{ ', ' if not loop.last }}{% endfor %}) as varchar)
 {%- endmacro %}
 
 {% macro duckdb__ordered_list(expression, separator, order_by) -%}

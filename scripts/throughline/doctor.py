@@ -306,7 +306,10 @@ def _parquet(path: str) -> str:
 
 
 def _csv(path: str) -> str:
-    options = "all_varchar = true, header = true, union_by_name = true"
+    options = (
+        "all_varchar = true, header = true, quote = '\"', escape = '\"',"
+        " union_by_name = true, hive_partitioning = false"
+    )
     return f"read_csv({_literal(path)}, {options})"
 
 
@@ -472,7 +475,8 @@ def _missing_extras(
 def cast(expression: str, data_type: str) -> str:
     """A contract value or NULL, as the macro `safe_cast_to` reads it."""
     if data_type == "string":
-        return f"nullif(cast({expression} as varchar), '')"
+        text = f"cast({expression} as varchar)"
+        return f"case when trim({text}) <> '' then {text} end"
     if data_type == "timestamp":
         return f"cast(try_cast({expression} as timestamptz) as timestamp)"
     if data_type == "integer":

@@ -314,3 +314,41 @@ def test_a_second_build_changes_nothing(project: Project, demo: Path) -> None:
         rows, query(demo, "select * from fct_metrics order by all"), rtol=1e-12
     )
     assert before == {path: path.read_bytes() for path in before}
+
+
+def test_every_relation_and_column_is_described(project: Project, demo: Path) -> None:
+    manifest = json.loads((project.root / "target" / "manifest.json").read_text())
+    built = query(
+        demo,
+        "select table_name, column_name from information_schema.columns"
+        " where table_schema like 'main_%'",
+    )
+    # these columns come from the settings of a workspace
+    features = {
+        "company_size",
+        "days_since_contact",
+        "payment_amount",
+        "industry",
+        "merchant_category",
+        "offer_category",
+    }
+    nodes = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in {"model", "seed"}
+    }
+    for name, columns in built.groupby("table_name").column_name:
+        node = nodes[name]
+        assert node["description"], name
+        described = {c["name"] for c in node["columns"].values() if c["description"]}
+        assert set(columns) - features == described, name
+        if node["resource_type"] == "model":
+            grain = (project.root / node["original_file_path"]).read_text().splitlines()[0]
+            assert grain == f"-- {node['description'].splitlines()[0]}", name
+        if name.startswith("mart_"):
+            assert node["access"] == "public"
+            assert node["contract"]["enforced"]
+            assert node["group"]
+    for source in manifest["sources"].values():
+        assert source["description"]
+        assert all(column["description"] for column in source["columns"].values())
