@@ -71,6 +71,12 @@
     {{ return({'segments': shared.segments, 'versioned': shared.versioned}) }}
 {% endmacro %}
 
+{% macro is_cross_fact(metric) %}
+    {% set all_bricks = bricks() %}
+    {{ return(metric.denominator is not none
+        and all_bricks[metric.numerator].semantic_model.name != all_bricks[metric.denominator].semantic_model.name) }}
+{% endmacro %}
+
 {# One select per metric, role, brick and segment: what `fct_metrics` joins to the bricks. #}
 {% macro metric_bricks() %}
     {% set rows = [] %}
@@ -235,6 +241,7 @@
             'excluded_brick': metric.excluded,
             'segments': shared.segments | join(', '),
             'is_versioned': shared.versioned,
+            'is_cross_fact': is_cross_fact(metric),
             'is_additive': true,
             'definition_hash': definition_hash(metric),
         } %}

@@ -54,3 +54,8 @@
 
 {# The day of as_of; the last complete day is the one before. #}
 {% macro as_of_date() %}cast({{ as_of() }} as date){% endmacro %}
+
+{# The last day whose decisions have all had time to get their label, for a row of dim_models. #}
+{% macro last_matured_date(models) -%}
+    cast({{ dbt.dateadd('day', '-1 - ' ~ models ~ '.horizon_days - ' ~ models ~ '.label_delay_days', as_of_date()) }} as date)
+{%- endmacro %}

@@ -20,6 +20,18 @@ annotations as (
 
 ),
 
+metrics as (
+
+    select * from {{ ref('dim_metrics') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
 daily as (
 
     select
@@ -183,9 +195,13 @@ timeline as (
         flagged.segment_name,
         flagged.segment_value,
         annotated.annotations,
+        case when not flagged.is_suppressed then flagged.numerator end as numerator,
+        case when not flagged.is_suppressed then flagged.denominator end as denominator,
+        case when not flagged.is_suppressed then flagged.excluded_count end as excluded_count,
         {%- for suffix in windows %}
         case
             when flagged.is_suppressed{{ suffix }} or flagged.unit_count{{ suffix }} = 0 then null
+            when metrics.excluded_brick is not null and flagged.metric_date > {{ last_matured_date('models') }} then null
             when flagged.denominator{{ suffix }} is null then flagged.numerator{{ suffix }}
             else {{ safe_ratio('flagged.numerator' ~ suffix, 'flagged.denominator' ~ suffix) }}
         end as value{{ suffix }},
@@ -193,10 +209,12 @@ timeline as (
         {%- for suffix in windows %}
         cast(case when not flagged.is_suppressed{{ suffix }} then flagged.unit_count{{ suffix }} end as bigint) as unit_count{{ suffix }},
         {%- endfor %}
-        case when not flagged.is_suppressed then flagged.excluded_count end as excluded_count,
+        metrics.excluded_brick is null or flagged.metric_date <= {{ last_matured_date('models') }} as is_matured,
         flagged.is_suppressed or flagged.is_suppressed_7d or flagged.is_suppressed_28d as has_suppressed_values,
         flagged.metric_date
     from flagged
+    inner join metrics on flagged.metric = metrics.metric
+    left join models on flagged.model_id = models.model_id
     left join annotated
         on flagged.metric = annotated.metric
         and flagged.model_id = annotated.model_id

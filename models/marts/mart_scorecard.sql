@@ -36,11 +36,12 @@ pairs as (
         metrics.unit,
         metrics.direction,
         metrics.so_what,
+        metrics.is_cross_fact,
         -- a metric of matured labels is read over days whose labels have all had time to arrive
         case
-            when metrics.excluded_brick is null then 0
-            else models.horizon_days + models.label_delay_days
-        end as days_to_mature
+            when metrics.excluded_brick is null then cast({{ dbt.dateadd('day', -1, as_of_date()) }} as date)
+            else {{ last_matured_date('models') }}
+        end as window_end_date
     from models
     inner join metrics on ', ' || metrics.tasks || ',' like '%, ' || models.task || ',%'
 
@@ -50,10 +51,19 @@ windows as (
 
     select
         *,
-        cast({{ dbt.dateadd('day', '-28 - days_to_mature', as_of_date()) }} as date) as window_start_date,
-        cast({{ dbt.dateadd('day', '-1 - days_to_mature', as_of_date()) }} as date) as window_end_date,
-        cast({{ dbt.dateadd('day', '-56 - days_to_mature', as_of_date()) }} as date) as previous_start_date
+        cast({{ dbt.dateadd('day', -27, 'window_end_date') }} as date) as window_start_date,
+        cast({{ dbt.dateadd('day', -55, 'window_end_date') }} as date) as previous_start_date
     from pairs
+
+),
+
+measurable as (
+
+    select distinct
+        metric,
+        model_id
+    from metric_days
+    where numerator <> 0
 
 ),
 
@@ -76,7 +86,14 @@ window_days as (
         on windows.metric = metric_days.metric
         and windows.model_id = metric_days.model_id
         and windows.previous_start_date <= metric_days.metric_date
-    where metric_days.segment_name = 'all' and metric_days.is_additive
+    left join measurable
+        on windows.metric = measurable.metric
+        and windows.model_id = measurable.model_id
+    where
+        metric_days.segment_name = 'all'
+        and metric_days.is_additive
+        -- a model that earns no revenue at all has no revenue per day, rather than zero
+        and (not windows.is_cross_fact or measurable.metric is not null)
 
 ),
 

@@ -36,6 +36,7 @@ metrics as (
         definition_hash,
         minimum_meaningful_lift,
         is_versioned,
+        is_cross_fact,
         is_additive,
         cast(review_by as date) as review_by
     from cards

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from throughline.workspace import Finding, Workspace
+from throughline.workspace import VARIABLES, Finding, Workspace
 
 SHOWN_FAULTS = 10
 STATUS_STYLES = {
@@ -176,6 +177,8 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         records = read_mart(workspace.warehouse, "mart_scorecard")
     except (duckdb.Error, LookupError):
         records = []
+    values = [record["metric"] for record in records if record["value"] is not None]
+    shown = values[0] if values else "conversion_rate"
     lines = []
     if records:
         console.print(scorecard(records))
@@ -187,11 +190,19 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         "Trends    select * from main_marts.mart_metric_timeline",
         "Rejected  select table_name, reason, count(*) from main_staging.stg_rejected_rows "
         "group by all",
-        "Any cut   throughline exec -- mf query --metrics precision --group-by metric_time__month",
+        f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
+        "--group-by metric_time__month",
         "Lineage   make docs",
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _choice(workspace: Workspace) -> str:
+    """What a command must be told where the workspace is not the one plain commands choose."""
+    if workspace.chosen_by == VARIABLES[0]:
+        return f"{VARIABLES[0]}={shlex.quote(workspace.relative)} "
+    return ""
 
 
 def read_mart(warehouse: Path, name: str) -> list[dict[str, Any]]:
@@ -212,7 +223,7 @@ def read_mart(warehouse: Path, name: str) -> list[dict[str, Any]]:
 def scorecard(records: Sequence[Mapping[str, Any]]) -> Table:
     """The scorecard as a table for the terminal: a block per model, what needs a hand first."""
     table = Table(
-        title="Scorecard: the last 28 days against the 28 before",
+        title="Scorecard: the latest 28 days whose labels have matured, against the 28 before",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

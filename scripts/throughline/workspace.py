@@ -38,7 +38,7 @@ class Finding:
     fix: str
 
     def __str__(self) -> str:
-        return " ".join(f"{self.where}: {self.what}. {self.fix}".split())
+        return " ".join(f"{self.where}: {self.what.rstrip('.')}. {self.fix}".split())
 
 
 class UserError(Exception):
@@ -227,7 +227,7 @@ SETTINGS = (
         "Contract columns that your files name otherwise: an SQL expression over your columns.\n"
         "A column you do not map is read under its own name. In CSV files every column is text.",
         "mapping:\n  prediction_logs:\n    prediction_id: request_id\n"
-        "    predicted_at: to_timestamp(cast(ts as bigint))\n    model_version: \"'v1'\"",
+        "    predicted_at: to_timestamp(try_cast(ts as bigint))\n    model_version: \"'v1'\"",
         _mapping,
     ),
     Setting(

@@ -886,6 +886,12 @@ def test_nothing_is_built_when_a_build_stops(stopped: Stopped) -> None:
 def test_a_log_without_a_known_model_stops_the_build(project: Project, stopped: Stopped) -> None:
     sources = {"prediction_logs": "odd/churn.csv"}
     (stopped.folder / "vars.yml").write_text(yaml.safe_dump({"inputs": CORE, "sources": sources}))
-    run = project.build(stopped.folder, "--select", "+stg_prediction_logs", "stg_rejected_rows")
+    run = project.build(stopped.folder, "--exclude-resource-type", "unit_test")
     assert run.status == 1
     assert "has_known_models_stg_prediction_logs_prediction_logs" in run.output
+    with duckdb.connect(str(stopped.folder / "warehouse.duckdb")) as warehouse:
+        built = {
+            row[0] for row in warehouse.sql("select table_name from duckdb_tables()").fetchall()
+        }
+    assert "stg_prediction_logs" in built
+    assert not any(name.startswith(("fct_", "mart_")) for name in built)
