@@ -120,12 +120,11 @@ def small(tmp_path: Path) -> workspace.Workspace:
         ),
         "models/mart_scorecard.sql": (
             "select 'Lead scoring' as model_name, 'precision' as metric, 'Precision' as label, "
-            "'share' as unit, "
-            "'breached' as status, null as not_ready_reason, 'Raise it.' as "
+            "'share' as unit, 'breached' as status, null as not_ready_reason, 'Raise it.' as "
             "next_step, 0.25::double as value, 0.5::double as previous_value, "
             "0.6::double as target, 0.3::double as floor "
-            "union all select 'Lead scoring', 'net_value', 'Net value', 'currency', 'not_ready', 'no_data', "
-            "'Wait.', null, 1234.5, null, null"
+            "union all select 'Lead scoring', 'net_value', 'Net value', 'currency', "
+            "'not_ready', 'no_data', 'Wait.', null, 1234.5, null, null"
         ),
         "models/above.sql": "select * from {{ ref('mart_scorecard') }}",
         "models/staging/_sources.yml": (
