@@ -122,9 +122,19 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Formula in words, from the bricks. #}
+{# Formula over the names of the bricks. #}
 {% macro formula(metric) %}
     {{ return(metric.numerator ~ (' / ' ~ metric.denominator if metric.denominator else '')) }}
+{% endmacro %}
+
+{# The formula once more, with what each brick sums in place of its name. #}
+{% macro formula_in_words(metric) %}
+    {% set all_bricks = bricks() %}
+    {% set words = [] %}
+    {% for name in [metric.numerator, metric.denominator] | reject('none') %}
+        {% do words.append(all_bricks[name].description | trim | trim('.')) %}
+    {% endfor %}
+    {{ return(words | join(' / ')) }}
 {% endmacro %}
 
 {# Changes when the formula, a brick or a brick's expression changes, and with nothing else. #}
@@ -236,6 +246,7 @@
             'label': metric.label,
             'description': metric.description,
             'formula': formula(metric),
+            'formula_in_words': formula_in_words(metric),
             'numerator_brick': metric.numerator,
             'denominator_brick': metric.denominator,
             'excluded_brick': metric.excluded,

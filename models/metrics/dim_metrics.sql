@@ -13,6 +13,7 @@ metrics as (
         label,
         description,
         formula,
+        formula_in_words,
         numerator_brick,
         denominator_brick,
         excluded_brick,

@@ -200,7 +200,7 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
 
 def _choice(workspace: Workspace) -> str:
     """What a command must be told where the workspace is not the one plain commands choose."""
-    if workspace.chosen_by == VARIABLES[0]:
+    if VARIABLES[0] in workspace.chosen_by:
         return f"{VARIABLES[0]}={shlex.quote(workspace.relative)} "
     return ""
 

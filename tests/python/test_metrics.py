@@ -77,6 +77,7 @@ def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> N
     assert waist.d[0] == facts.d[0]
     card = query(workspace, "select * from dim_metrics where metric = 'shown_rate'")
     assert card.formula[0] == "shown_decisions / decisions"
+    assert card.formula_in_words[0] == "Decisions a user was shown / Decisions"
     assert card.rationale[0] == "A decision nobody was shown cannot change anything."
     segments = query(
         workspace, "select distinct segment_name from fct_metrics where metric = 'shown_rate'"
