@@ -92,7 +92,7 @@
         'io_class': ['input', 'output', 'outcome'],
         'pillar': ['performance', 'experience', 'impact', 'efficiency', 'risk'],
         'tier': ['core', 'module'],
-        'direction': ['up', 'down'],
+        'direction': ['up', 'down', 'zero'],
     }) }}
 {% endmacro %}
 

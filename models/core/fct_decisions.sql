@@ -261,6 +261,15 @@ decisions as (
         {{ weighted("user_action = 'edited'") }} as edited_count,
         {{ weighted("user_action = 'dismissed'") }} as dismissed_count,
         {{ weighted("user_action = 'ignored'") }} as ignored_count,
+        {{ weighted("error_type is not null or status_code >= 400") }} as error_count,
+        {{ weighted("status_code >= 500") }} as unavailable_count,
+        {{ weighted("score is not null") }} as scored_count,
+        celled.sampling_weight * celled.score as score_sum,
+        {{ weighted("label_state = 'matured' and task = 'regression' and predicted_value is not null") }} as measured_count,
+        case
+            when label_state = 'matured' and task = 'regression'
+                then celled.sampling_weight * (celled.predicted_value - celled.outcome_value)
+        end as error_sum,
         {{ weighted("confusion_cell is not null and unit_values.cell is not null") }} as valued_count,
         celled.sampling_weight * celled.credited_amount as credited_amount,
         celled.sampling_weight * (

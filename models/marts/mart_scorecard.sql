@@ -195,8 +195,10 @@ scorecard as (
             when targets_in_force.target is null then 'no_target'
             when measured.direction = 'up' and measured.value >= targets_in_force.target then 'on_target'
             when measured.direction = 'down' and measured.value <= targets_in_force.target then 'on_target'
+            when measured.direction = 'zero' and abs(measured.value) <= targets_in_force.target then 'on_target'
             when measured.direction = 'up' and measured.value < targets_in_force.floor then 'breached'
             when measured.direction = 'down' and measured.value > targets_in_force.floor then 'breached'
+            when measured.direction = 'zero' and abs(measured.value) > targets_in_force.floor then 'breached'
             else 'off_target'
         end as status,
         measured.not_ready_reason,
