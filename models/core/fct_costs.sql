@@ -23,6 +23,7 @@ decisions as (
 
 ),
 
+-- noqa: disable=LT05
 periods as (
 
     select

@@ -267,7 +267,7 @@ decisions as (
         celled.sampling_weight * celled.score as score_sum,
         {{ weighted("label_state = 'matured' and task = 'regression' and predicted_value is not null") }} as measured_count,
         case
-            when label_state = 'matured' and task = 'regression'
+            when celled.label_state = 'matured' and celled.task = 'regression'
                 then celled.sampling_weight * (celled.predicted_value - celled.outcome_value)
         end as error_sum,
         {{ weighted("confusion_cell is not null and unit_values.cell is not null") }} as valued_count,
