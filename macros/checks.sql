@@ -20,10 +20,25 @@
         {% if 'prediction_logs' not in setting('inputs') %}
             {{ stop("setting inputs lacks prediction_logs, which is always required.") }}
         {% endif %}
+        {% for name in setting('segments') + setting('protected_attributes') if name | lower in taken_names() %}
+            {{ stop("setting segments or protected_attributes names " ~ name ~ ", which the facts use for a column of their own. Map the column under another name.") }}
+        {% endfor %}
         {% for table in setting('inputs') %}
             {{ check_raw_table(table) }}
         {% endfor %}
     {% endif %}
+{% endmacro %}
+
+{# Columns of the facts and of what they are made from: no segment may be called so. #}
+{% macro taken_names() %}
+    {% set names = ['label_status', 'threshold_in_force', 'use_depth', 'is_positive', 'is_predicted_positive', 'is_actual_positive', 'is_correct'] %}
+    {% for model in ['fct_decisions', 'fct_outcomes', 'dim_models'] %}
+        {% do names.extend(graph.nodes['model.' ~ project_name ~ '.' ~ model].columns.keys()) %}
+    {% endfor %}
+    {% for table in ['prediction_logs', 'business_outcomes'] %}
+        {% do names.extend(graph.sources['source.' ~ project_name ~ '.raw.' ~ table].columns.keys()) %}
+    {% endfor %}
+    {{ return(names | reject('in', default_settings().segments + default_settings().protected_attributes) | list) }}
 {% endmacro %}
 
 {% macro check_raw_table(table) %}
@@ -54,6 +69,9 @@
     {% for name, brick in all_bricks.items() if brick.agg != 'sum' %}
         {% do problems.append("brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum. Write the condition into a column or a case and use agg: sum.") %}
     {% endfor %}
+    {% for name, brick in all_bricks.items() if brick.is_redated or brick.is_semi_additive %}
+        {% do problems.append("brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact.") %}
+    {% endfor %}
     {% set governed = metrics() %}
     {% set outcome_metrics = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
     {% for metric in governed %}
@@ -71,8 +89,20 @@
         {% for key, values in card_values().items() if card.get(key) and card[key] not in values %}
             {% do problems.append("metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is not one of " ~ values | join(', ') ~ ".") %}
         {% endfor %}
-        {% if metric.type not in ['simple', 'ratio'] or metric.has_filter or metric.numerator not in all_bricks or (metric.denominator and metric.denominator not in all_bricks) %}
-            {% do problems.append("metric " ~ metric.name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter.") %}
+        {% if metric.type not in ['simple', 'ratio'] or metric.has_modifiers or metric.numerator not in all_bricks or (metric.denominator and metric.denominator not in all_bricks) %}
+            {% do problems.append("metric " ~ metric.name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter, offset or fill.") %}
+        {% endif %}
+        {% if card.get('tasks') is not none and (card.tasks is string or not card.tasks or card.tasks | reject('in', tasks()) | list) %}
+            {% do problems.append("metric " ~ metric.name ~ " has tasks " ~ card.tasks ~ ": list some of " ~ tasks() | join(', ') ~ ".") %}
+        {% endif %}
+        {% if card.get('minimum_meaningful_lift') is not none and card.minimum_meaningful_lift is not number %}
+            {% do problems.append("metric " ~ metric.name ~ " has minimum_meaningful_lift " ~ card.minimum_meaningful_lift ~ ", which is no number.") %}
+        {% endif %}
+        {% if card.get('review_by') and not modules.re.fullmatch('[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])', card.review_by | string) %}
+            {% do problems.append("metric " ~ metric.name ~ " has review_by " ~ card.review_by ~ ", which is no date like 2027-06-30.") %}
+        {% endif %}
+        {% if card.get('counted_by') and card.counted_by not in all_bricks %}
+            {% do problems.append("metric " ~ metric.name ~ " is counted by " ~ card.counted_by ~ ", which is no brick.") %}
         {% endif %}
         {% if card.get('excluded') and card.excluded not in all_bricks %}
             {% do problems.append("metric " ~ metric.name ~ " excludes " ~ card.excluded ~ ", which is no brick.") %}
@@ -84,6 +114,10 @@
         {% endif %}
     {% endfor %}
     {{ return(problems) }}
+{% endmacro %}
+
+{% macro tasks() %}
+    {{ return(['binary', 'multiclass', 'regression', 'ranking']) }}
 {% endmacro %}
 
 {% macro card_values() %}

@@ -8,6 +8,8 @@
                 'expression': measure.expr or measure.name,
                 'description': measure.description,
                 'agg': measure.agg | string,
+                'is_redated': (measure.agg_time_dimension or semantic_model.defaults.agg_time_dimension) != semantic_model.defaults.agg_time_dimension,
+                'is_semi_additive': measure.non_additive_dimension is not none,
             }}) %}
         {% endfor %}
     {% endfor %}
@@ -49,13 +51,22 @@
             'description': node.description,
             'card': node.config.meta,
             'type': node.type | string,
-            'has_filter': node.filter is not none,
+            'has_modifiers': node.filter is not none or is_modified(params.numerator) or is_modified(params.denominator) or is_modified(params.measure),
             'numerator': params.numerator.name if ratio else (params.measure.name if params.measure else none),
             'denominator': params.denominator.name if ratio else none,
             'excluded': node.config.meta.get('excluded'),
+            'counted': node.config.meta.get('counted_by'),
         }) %}
     {% endfor %}
     {{ return(found) }}
+{% endmacro %}
+
+{# True where an input of a metric is more than a name: the waist knows bricks as they are. #}
+{% macro is_modified(input) %}
+    {% for key in ['filter', 'offset_window', 'offset_to_grain', 'join_to_timespine', 'fill_nulls_with'] if input and input[key] %}
+        {{ return(true) }}
+    {% endfor %}
+    {{ return(false) }}
 {% endmacro %}
 
 {# The segments and versioning that every brick of a metric's value carries. #}
@@ -82,7 +93,7 @@
     {% set rows = [] %}
     {% for metric in metrics() %}
         {% set shared = shared_segments(metric) %}
-        {% for role in ['numerator', 'denominator', 'excluded'] if metric[role] %}
+        {% for role in ['numerator', 'denominator', 'excluded', 'counted'] if metric[role] %}
             {% for segment in ['all'] + shared.segments %}
                 {% do rows.append({
                     'metric': metric.name,
@@ -91,7 +102,7 @@
                     'segment_name': segment,
                     'is_versioned': shared.versioned,
                     'has_denominator': metric.denominator is not none,
-                    'counts_units': role == ('denominator' if metric.denominator else 'numerator'),
+                    'counts_units': role == ('counted' if metric.counted else 'denominator' if metric.denominator else 'numerator'),
                 }) %}
             {% endfor %}
         {% endfor %}
@@ -231,7 +242,7 @@
     {{ return({
         'kind': true, 'io_class': true, 'leads_to': false, 'pillar': true, 'tier': true, 'tasks': true,
         'unit': true, 'unit_of_count': true, 'direction': true, 'owner': true, 'approver': true,
-        'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'proxy_for': false,
+        'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'counted_by': false, 'proxy_for': false,
         'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false,
     }) }}
 {% endmacro %}
@@ -256,7 +267,7 @@
             'is_additive': true,
             'definition_hash': definition_hash(metric),
         } %}
-        {% for key in card_keys() if key != 'excluded' %}
+        {% for key in card_keys() if key not in ['excluded', 'counted_by'] %}
             {% set value = metric.card.get(key) %}
             {% if value is not none and value is not string and value is not number %}
                 {% set value = value | join(', ') if value is iterable else value | string %}

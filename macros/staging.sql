@@ -129,8 +129,9 @@ checked as {{ not_materialized() }} (
             {%- if column.known_model %}
             when registry.model_id is null then 'model_id is not in model_registry'
             {%- endif %}
-            {%- if column.name == 'currency' %}
-            when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null and typed.{{ rules.event_at }} is not null
+            {%- if column.amount %}
+            when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
+                and typed.{{ column.amount }} is not null and typed.{{ rules.event_at }} is not null
                 then 'currency has no rate in exchange_rates on that day'
             {%- endif %}
             {%- endfor %}

@@ -183,7 +183,7 @@ judged as (
         end as label_state,
         case
             when task in ('multiclass', 'regression') and positive_label is null then null
-            when predicted_label is not null and task <> 'ranking' then predicted_label = positive_label
+            when predicted_label is not null and positive_label is not null and task <> 'ranking' then predicted_label = positive_label
             else score >= threshold_in_force
         end as is_predicted_positive,
         case
@@ -213,35 +213,52 @@ celled as (
 
 ),
 
+valued as (
+
+    select
+        celled.*,
+        {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
+            + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0) as decision_value
+    from celled
+    left join unit_values
+        on celled.model_id = unit_values.model_id
+        and celled.confusion_cell = unit_values.cell
+        and {{ valid_at('unit_values', 'celled.predicted_at') }}
+    left join rates
+        on unit_values.currency = rates.currency
+        and {{ valid_at('rates', 'celled.predicted_at') }}
+
+),
+
 decisions as (
 
     select
-        celled.prediction_id,
-        celled.model_id,
-        celled.model_version,
-        celled.entity_id,
-        celled.user_id,
-        celled.list_id,
-        celled.feature_set_version,
+        prediction_id,
+        model_id,
+        model_version,
+        entity_id,
+        user_id,
+        list_id,
+        feature_set_version,
         {%- for column in group_columns() %}
-        celled.{{ column }},
+        {{ column }},
         {%- endfor %}
-        celled.predicted_label,
-        celled.outcome_label as actual_label,
-        celled.label_state,
-        celled.confusion_cell,
-        celled.user_action,
-        celled.error_type,
-        celled.rank_position,
-        celled.status_code,
-        celled.score,
-        celled.threshold_in_force as decision_threshold,
-        celled.propensity,
-        celled.predicted_value,
-        celled.outcome_value as actual_value,
-        celled.latency_ms,
-        celled.sampling_weight,
-        celled.sampling_weight as decision_count,
+        predicted_label,
+        outcome_label as actual_label,
+        label_state,
+        confusion_cell,
+        user_action,
+        error_type,
+        rank_position,
+        status_code,
+        score,
+        threshold_in_force as decision_threshold,
+        propensity,
+        predicted_value,
+        outcome_value as actual_value,
+        latency_ms,
+        sampling_weight,
+        sampling_weight as decision_count,
         {{ weighted("label_state = 'pending'") }} as pending_count,
         {{ weighted("label_state = 'matured'") }} as matured_count,
         {{ weighted("label_state = 'unlabelled'") }} as unlabelled_count,
@@ -264,29 +281,18 @@ decisions as (
         {{ weighted("error_type is not null or status_code >= 400") }} as error_count,
         {{ weighted("status_code >= 500") }} as unavailable_count,
         {{ weighted("score is not null") }} as scored_count,
-        celled.sampling_weight * celled.score as score_sum,
+        sampling_weight * score as score_sum,
         {{ weighted("label_state = 'matured' and task = 'regression' and predicted_value is not null") }} as measured_count,
         case
-            when celled.label_state = 'matured' and celled.task = 'regression'
-                then celled.sampling_weight * (celled.predicted_value - celled.outcome_value)
+            when label_state = 'matured' and task = 'regression' then sampling_weight * (predicted_value - outcome_value)
         end as error_sum,
-        {{ weighted("confusion_cell is not null and unit_values.cell is not null") }} as valued_count,
-        celled.sampling_weight * celled.credited_amount as credited_amount,
-        celled.sampling_weight * (
-            {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
-            + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0)
-        ) as value_amount,
-        cast(celled.predicted_at as date) as decision_date,
-        celled.predicted_at,
-        celled.matures_at
-    from celled
-    left join unit_values
-        on celled.model_id = unit_values.model_id
-        and celled.confusion_cell = unit_values.cell
-        and {{ valid_at('unit_values', 'celled.predicted_at') }}
-    left join rates
-        on unit_values.currency = rates.currency
-        and {{ valid_at('rates', 'celled.predicted_at') }}
+        {{ weighted("decision_value is not null") }} as valued_count,
+        sampling_weight * credited_amount as credited_amount,
+        sampling_weight * decision_value as value_amount,
+        cast(predicted_at as date) as decision_date,
+        predicted_at,
+        matures_at
+    from valued
 
 )
 

@@ -197,10 +197,10 @@ timeline as (
         annotated.annotations,
         case when not flagged.is_suppressed then flagged.numerator end as numerator,
         case when not flagged.is_suppressed then flagged.denominator end as denominator,
-        case when not flagged.is_suppressed then flagged.excluded_count end as excluded_count,
+        case when flagged.size_class in ('total', 'large') and not flagged.is_suppressed then flagged.excluded_count end as excluded_count,
         {%- for suffix in windows %}
         case
-            when flagged.is_suppressed{{ suffix }} or flagged.unit_count{{ suffix }} = 0 then null
+            when flagged.is_suppressed{{ suffix }} or flagged.unit_count{{ suffix }} < {{ setting('minimum_cell') }} then null
             when metrics.excluded_brick is not null and flagged.metric_date > {{ last_matured_date('models') }} then null
             when flagged.denominator{{ suffix }} is null then flagged.numerator{{ suffix }}
             else {{ safe_ratio('flagged.numerator' ~ suffix, 'flagged.denominator' ~ suffix) }}
@@ -214,7 +214,7 @@ timeline as (
         flagged.metric_date
     from flagged
     inner join metrics on flagged.metric = metrics.metric
-    left join models on flagged.model_id = models.model_id
+    inner join models on flagged.model_id = models.model_id
     left join annotated
         on flagged.metric = annotated.metric
         and flagged.model_id = annotated.model_id

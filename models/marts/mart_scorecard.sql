@@ -57,6 +57,16 @@ windows as (
 
 ),
 
+first_days as (
+
+    select
+        model_id,
+        min(metric_date) as first_date
+    from metric_days
+    group by model_id
+
+),
+
 measurable as (
 
     select distinct
@@ -109,8 +119,7 @@ window_totals as (
         sum(excluded_count) filter (where period = 'current') as excluded_count,
         sum(numerator) filter (where period = 'previous') as previous_numerator,
         sum(denominator) filter (where period = 'previous') as previous_denominator,
-        sum(unit_count) filter (where period = 'previous') as previous_unit_count,
-        sum(excluded_count) filter (where period = 'maturing') as maturing_count
+        sum(unit_count) filter (where period = 'previous') as previous_unit_count
     from window_days
     group by model_id, metric
 
@@ -123,7 +132,8 @@ measured as (
         coalesce(window_totals.unit_count, 0) as unit_count,
         coalesce(window_totals.excluded_count, 0) as excluded_count,
         case
-            when coalesce(window_totals.unit_count, 0) = 0 and window_totals.maturing_count > 0 then 'labels_not_matured'
+            when first_days.first_date > windows.window_end_date then 'labels_not_matured'
+            when coalesce(window_totals.unit_count, 0) = 0 and window_totals.excluded_count > 0 then 'nothing_to_judge'
             when coalesce(window_totals.unit_count, 0) = 0 then 'no_data'
             when window_totals.unit_count < {{ setting('minimum_cell') }} then 'too_few_units'
         end as not_ready_reason,
@@ -143,6 +153,7 @@ measured as (
     left join window_totals
         on windows.model_id = window_totals.model_id
         and windows.metric = window_totals.metric
+    left join first_days on windows.model_id = first_days.model_id
 
 ),
 

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -228,6 +229,7 @@ def check_inputs(
                 inputs[name] = found
         for delivered in inputs.values():
             findings += check_models(connection, delivered, registry=files["model_registry"])
+            findings += check_environment(connection, delivered)
         findings += check_labels(
             connection, inputs.get("business_outcomes"), registry=files["model_registry"]
         )
@@ -552,13 +554,14 @@ def _value_findings(
 def _visible(
     connection: duckdb.DuckDBPyConnection, delivered: Input, *, as_of: str | None
 ) -> list[Finding]:
-    if as_of is None or "loaded_at" not in delivered.expressions:
+    if "loaded_at" not in delivered.expressions:
         return []
+    moment = as_of or f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}"
     loaded = cast(delivered.expressions["loaded_at"], "timestamp")
     (earliest,) = _row(connection, f"select min({loaded}) from {delivered.relation}")
-    if earliest is None or str(earliest) <= as_of:
+    if earliest is None or str(earliest) <= moment:
         return []
-    what = f"no row is visible: the earliest was loaded at {earliest}, after as_of {as_of}"
+    what = f"no row is visible: the earliest was loaded at {earliest}, after as_of {moment}"
     place = f"{delivered.where}, column loaded_at"
     required = delivered.table.name == REQUIRED_INPUT
     fix = "Correct as_of in vars.yml, or loaded_at."
@@ -586,6 +589,20 @@ def check_models(
         what = f"{sum(unknown.values()):,} rows of unknown models are rejected: {found}"
         return [Finding("warning", what, place, fix)]
     return []
+
+
+def check_environment(connection: duckdb.DuckDBPyConnection, delivered: Input) -> list[Finding]:
+    """Only decisions in production count; a log without any would leave every mart empty."""
+    if delivered.table.name != REQUIRED_INPUT or "environment" not in delivered.expressions:
+        return []
+    text = cast(delivered.expressions["environment"], "string")
+    query = f"select coalesce({text}, 'prod'), count(*) from {delivered.relation} group by 1"
+    counts = dict(connection.execute(f"{query} order by 2 desc, 1").fetchall())
+    if not counts or "prod" in counts:
+        return []
+    fix = f"Map it: mapping.{delivered.table.name}.environment in vars.yml; only prod counts."
+    place = f"{delivered.where}, column environment"
+    return [Finding("error", f"no row is in prod (found: {_some(counts)})", place, fix)]
 
 
 def check_labels(

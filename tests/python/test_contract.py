@@ -247,8 +247,15 @@ CHANGES: dict[str, list[tuple[Row, str]]] = {
         ({"outcome_value": "5", "currency": "GBP"}, NO_RATE),
         ({"outcome_value": "5", "currency": "eur"}, NO_RATE),
         ({"outcome_value": "5", "currency": "EUR"}, STAGED),
+        # a label is no amount: its currency needs no rate
+        ({"currency": "GBP"}, STAGED),
         (
-            {"currency": "EUR", "occurred_at": "2025-06-01", "observed_at": "2025-06-01"},
+            {
+                "outcome_value": "5",
+                "currency": "EUR",
+                "occurred_at": "2025-06-01",
+                "observed_at": "2025-06-01",
+            },
             NO_RATE,
         ),
         ({"currency": "EUR", "occurred_at": ""}, "occurred_at is missing"),

@@ -465,6 +465,29 @@ def test_predictions_without_rows(company: Company) -> None:
     )
 
 
+def test_no_decision_in_production(company: Company) -> None:
+    header, *lines = RAW["prediction_logs"]
+    rows = [f"{line},production" for line in lines]
+    company.raw("prediction_logs", f"{header},environment", *rows)
+    assert only(company) == (
+        "error company/raw/prediction_logs, column environment: no row is in prod "
+        "(found: 'production'). Map it: mapping.prediction_logs.environment in vars.yml; "
+        "only prod counts."
+    )
+
+
+def test_rows_of_the_future_are_named_without_as_of(company: Company) -> None:
+    company.raw(
+        "prediction_logs",
+        RAW["prediction_logs"][0],
+        "p1,lead,v1,2199-03-01 10:00:00,e1,0.9,2199-03-01 11:00:00",
+    )
+    assert only(company).startswith(
+        "error company/raw/prediction_logs, column loaded_at: no row is visible: the earliest was "
+        "loaded at 2199-03-01 11:00:00, after as_of "
+    )
+
+
 def test_no_known_model(company: Company) -> None:
     company.raw(
         "prediction_logs", *[line.replace("lead", "Lead") for line in RAW["prediction_logs"]]

@@ -165,6 +165,36 @@ BAD_CARDS = {
         ),
         "metric shown_rate is neither a brick nor brick / brick:",
     ),
+    "filter inside": (
+        SHOWN_RATE.replace(
+            "numerator: shown_decisions",
+            "numerator: {name: shown_decisions, filter: "
+            "\"{{ Dimension('decision__model_version') }} = 'v1'\"}",
+        ),
+        "metric shown_rate is neither a brick nor brick / brick:",
+    ),
+    "offset": (
+        SHOWN_RATE.replace(
+            "denominator: decisions", "denominator: {name: decisions, offset_window: 7 days}"
+        ),
+        "metric shown_rate is neither a brick nor brick / brick:",
+    ),
+    "unknown task": (
+        SHOWN_RATE.replace("tasks: [binary, ranking]", "tasks: [binry]"),
+        "metric shown_rate has tasks ['binry']: list some of binary, multiclass,",
+    ),
+    "no task": (
+        SHOWN_RATE.replace("tasks: [binary, ranking]", "tasks: []"),
+        "metric shown_rate has tasks []: list some of binary, multiclass,",
+    ),
+    "lift in words": (
+        SHOWN_RATE.replace("minimum_meaningful_lift: 0.02", "minimum_meaningful_lift: two"),
+        "metric shown_rate has minimum_meaningful_lift two, which is no number.",
+    ),
+    "review without a date": (
+        SHOWN_RATE.replace('review_by: "2027-06-30"', "review_by: next summer"),
+        "metric shown_rate has review_by next summer, which is no date like 2027-06-30.",
+    ),
     "performance without what it leaves out": (
         SHOWN_RATE.replace("pillar: experience", "pillar: performance"),
         "metric shown_rate is of pillar performance and must name the brick it leaves out",
@@ -200,6 +230,25 @@ def test_bad_metrics_stop_the_build_by_name(project: Project, definitions: Path)
     for message in expected:
         assert message in run.output, message
     assert "stg_prediction_logs" not in run.output
+
+
+def test_a_brick_with_a_date_of_its_own_stops_the_build(project: Project) -> None:
+    facts = project.root / "models" / "core" / "fct_decisions.yml"
+    original = facts.read_text()
+    text = original.replace(
+        "        expr: shown_count\n",
+        "        expr: shown_count\n        agg_time_dimension: matured_date\n",
+    ).replace(
+        "    measures:\n",
+        "      - name: matured_date\n        type: time\n        expr: matures_at\n"
+        "        type_params: {time_granularity: day}\n    measures:\n",
+        1,
+    )
+    facts.write_text(text)
+    run = project.build(project.root / "workspace")
+    facts.write_text(original)
+    assert run.status != 0
+    assert "brick shown_decisions has an agg_time_dimension of its own" in run.output
 
 
 def test_a_brick_that_is_no_sum_stops_the_build(project: Project) -> None:
