@@ -1,10 +1,14 @@
-{# The metrics of a saved query, as in `metrics()`. Stops at a saved query of another grain than its mart. #}
+{# The metrics of a saved query, as in `metrics()`, each with whether it is of two facts. Stops at a saved query of another grain than its mart. #}
 {% macro saved_query_metrics(name) %}
     {% set query = graph.saved_queries['saved_query.' ~ project_name ~ '.' ~ name].query_params %}
     {% if query.where or query.group_by | list != ["Entity('model')", "TimeDimension('metric_time', 'month')"] %}
         {{ stop("saved query " ~ name ~ " must group by Entity('model') and TimeDimension('metric_time', 'month'), without where: that is the grain of its mart.") }}
     {% endif %}
-    {{ return(metrics() | selectattr('name', 'in', query.metrics) | list) }}
+    {% set asked = [] %}
+    {% for metric in metrics() if metric.name in query.metrics %}
+        {% do asked.append(dict(metric, is_cross_fact=is_cross_fact(metric))) %}
+    {% endfor %}
+    {{ return(asked) }}
 {% endmacro %}
 
 {# CTEs that answer a saved query from the waist; the last bears its name. Reads the CTEs `metric_days` and `models`. #}
@@ -35,7 +39,13 @@
     select
         months.model_id,
         {%- for metric in asked %}
-        months.{{ metric.name }},
+        {%- set value = 'months.' ~ metric.name %}
+        {%- if metric.is_cross_fact %}
+        {#- a model that never had a numerator has no value, rather than zero #}
+        case when max(abs({{ value }})) over (partition by months.model_id) > 0 then {{ value }} end as {{ metric.name }},
+        {%- else %}
+        {{ value }},
+        {%- endif %}
         {%- endfor %}
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date)
         <= coalesce({{ last_matured_date('models') }}, cast({{ dbt.dateadd('day', -1, as_of_date()) }} as date)) as is_matured,

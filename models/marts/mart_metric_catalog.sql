@@ -142,8 +142,7 @@ catalog as (
         end as review_state,
         metrics.definition_hash,
         metrics.minimum_meaningful_lift,
-        case when metrics.excluded_brick is not null then {{ safe_ratio('left_out.kept_count', 'left_out.kept_count + left_out.excluded_count') }} end
-            as covered_share,
+        {{ safe_ratio('left_out.kept_count', 'left_out.kept_count + left_out.excluded_count') }} as covered_share,
         cast(coalesce(targets_in_force.target_count, 0) as bigint) as target_count,
         cast(coalesce(valued.model_count, 0) as bigint) as model_count,
         valued.last_metric_date,

@@ -6,22 +6,35 @@ with scorecard as (
 
 ),
 
+totals as (
+
+    select
+        model_id,
+        model_name,
+        pillar,
+        sum(case when status = 'on_target' then weight else 0 end) as met_weight,
+        sum(case when status in ('on_target', 'off_target', 'breached') then weight else 0 end) as judged_weight,
+        {%- for status in statuses %}
+        sum(case when status = '{{ status }}' then 1 else 0 end) as {{ status }}_count,
+        {%- endfor %}
+        count(*) as metric_count
+    from scorecard
+    group by model_id, model_name, pillar
+
+),
+
 pillars as (
 
     select
         model_id,
         model_name,
         pillar,
-        {{ safe_ratio(
-            "coalesce(sum(weight) filter (where status = 'on_target'), 0)",
-            "sum(weight) filter (where status in ('on_target', 'off_target', 'breached'))"
-        ) }} as met_share,
-        count(*) as metric_count,
+        {{ safe_ratio('met_weight', 'judged_weight') }} as met_share,
         {%- for status in statuses %}
-        cast(sum(case when status = '{{ status }}' then 1 else 0 end) as bigint) as {{ status }}_count{{ ',' if not loop.last }}
+        cast({{ status }}_count as bigint) as {{ status }}_count,
         {%- endfor %}
-    from scorecard
-    group by model_id, model_name, pillar
+        cast(metric_count as bigint) as metric_count
+    from totals
 
 )
 

@@ -1,5 +1,7 @@
 -- One row per governed model and month: what its decisions were worth, what serving it cost, and what remains.
 {%- set cost_types = cost_types() if execute else [] %}
+{#- what was not delivered is unknown, not free #}
+{%- set has_costs = 'serving_costs' in setting('inputs') %}
 {%- set bricks = ['decisions', 'matured_decisions', 'pending_decisions', 'valued_decisions', 'decision_value'] %}
 with brick_days as (
 
@@ -127,8 +129,8 @@ model_months as (
         coalesce(month_bricks.{{ brick }}, 0) as {{ brick }},
         {%- endfor %}
         {%- for cost_type in cost_types + ['total'] %}
-        -- what was not delivered is unknown, not free
-        {{ 'coalesce(month_costs.' ~ cost_type ~ '_cost_amount, 0)' if 'serving_costs' in setting('inputs') else 'null' }} as {{ cost_type }}_cost_amount,
+        {%- set amount = cost_type ~ '_cost_amount' %}
+        {{ 'coalesce(month_costs.' ~ amount ~ ', 0)' if has_costs else 'null' }} as {{ amount }},
         {%- endfor %}
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date) < {{ as_of_date() }} as is_complete,
         months.month_start_date

@@ -1,4 +1,4 @@
-"""The marts that pivot the waist: saved queries against MetricFlow, the catalog, the ledger, the pillars."""
+"""Saved queries against MetricFlow; ledger, catalog and pillars against their sources."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ def test_every_saved_query_is_a_mart_and_equals_metricflow(
     project: Project, demo: Path, manifest: dict[str, Any]
 ) -> None:
     saved = {
-        node["name"]: node["query_params"]["metrics"]
-        for node in manifest["saved_queries"].values()
+        node["name"]: node["query_params"]["metrics"] for node in manifest["saved_queries"].values()
     }
     assert len(saved) >= 5
     cards = query(demo, "select metric, denominator_brick, is_cross_fact from dim_metrics")
@@ -54,13 +53,11 @@ def test_every_saved_query_is_a_mart_and_equals_metricflow(
         assert set(ours.columns) == {*GRAIN, *metrics, "is_matured"}
         theirs = answer.rename(columns={"model": "model_id", "metric_time__month": GRAIN[1]})
         theirs["model_id"] = theirs.model_id.fillna("(none)")
-        both = (
-            indexed(ours)
-            .join(indexed(theirs), how="outer", lsuffix="_ours", rsuffix="_theirs")
-            .astype({"is_matured": "boolean"})
+        both = indexed(ours).join(
+            indexed(theirs).add_suffix("_theirs"), how="outer", validate="one_to_one"
         )
         for metric in metrics:
-            mart = pd.to_numeric(both[f"{metric}_ours"])
+            mart = pd.to_numeric(both[metric])
             mf = pd.to_numeric(both[f"{metric}_theirs"])
             if cards.denominator_brick.isna()[metric] or cards.is_cross_fact[metric]:
                 # one of the two says NULL where a fact has no rows, the other that they sum to 0
