@@ -154,3 +154,16 @@ def test_pillars_count_every_line_of_the_scorecard_once(demo: Path) -> None:
         else:
             assert pillars.met_share[key] == pytest.approx(met / judged.weight.sum(), rel=1e-9)
     assert pillars.metric_count.sum() == len(card)
+
+
+def test_a_saved_query_of_another_grain_stops_the_build(project: Project, demo: Path) -> None:
+    path = project.root / "models" / "marts" / "_saved_queries.yml"
+    original = path.read_text()
+    path.write_text(original.replace("'month')", "'week')"))
+    run = project.build(demo, "--select", "mart_is_it_used")
+    path.write_text(original)
+    assert run.status != 0
+    assert (
+        "saved query is_it_used must group by Entity('model') and TimeDimension('metric_time',"
+        " 'month'), without where: that is the grain of its mart." in run.output
+    )
