@@ -164,6 +164,7 @@ candidate_targets as (
         pairs.metric,
         targets.target,
         targets.floor,
+        coalesce(targets.weight, 1) as weight,
         row_number() over (
             partition by pairs.model_id, pairs.metric
             order by
@@ -218,6 +219,7 @@ scorecard as (
         measured.previous_value,
         targets_in_force.target,
         targets_in_force.floor,
+        targets_in_force.weight,
         measured.excluded_count,
         cast(measured.unit_count as bigint) as unit_count,
         measured.window_start_date,

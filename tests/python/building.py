@@ -69,7 +69,7 @@ class Project:
         return self.run(workspace, ["dbt", "--no-use-colors", "build", *arguments])
 
     def metricflow(self, workspace: Path, queries: list[dict[str, Any]]) -> list[pd.DataFrame]:
-        """MetricFlow's answers to queries like {"metrics": [...], "group_by": [...]}."""
+        """MetricFlow's answers to queries, each as tests/python/mf_rows.py reads it."""
         script = Path(__file__).with_name("mf_rows.py")
         run = self.run(workspace, ["python", str(script)], standard_input=json.dumps(queries))
         answers = [line for line in run.output.splitlines() if line.startswith("ANSWERS ")]
