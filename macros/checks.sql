@@ -129,7 +129,7 @@
         {{ return([problem(metric, "metric " ~ metric.name ~ " has review_by " ~ review_by ~ ", which is no date", "Write it as YYYY-MM-DD.")]) }}
     {% endif %}
     {# ISO dates sort as text. #}
-    {% set today = (setting('as_of') or run_started_at.strftime('%Y-%m-%d')) | string | truncate(10, true, '') %}
+    {% set today = ((setting('as_of') or run_started_at.strftime('%Y-%m-%d')) | string)[:10] %}
     {% set grace = modules.datetime.timedelta(days=setting('review_grace_days')) %}
     {% set last_grace = (modules.datetime.datetime.strptime(today, '%Y-%m-%d') - grace).strftime('%Y-%m-%d') %}
     {% if review_by >= today %}

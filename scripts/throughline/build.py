@@ -25,6 +25,12 @@ from rich.text import Text
 from throughline.workspace import VARIABLES, Finding, UserError, Workspace
 
 SHOWN_FAULTS = 10
+IN_MEMORY = {
+    "throughline": {
+        "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
+        "target": "memory",
+    }
+}
 STATUS_STYLES = {
     "breached": "bold red",
     "off_target": "yellow",
@@ -148,12 +154,21 @@ def run(
 
 
 def read_rules(workspace: Workspace) -> dict[str, Any]:
-    """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError."""
+    """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError.
+
+    dbt has a database in memory here and a target folder of its own: it writes nowhere else, and
+    the queries are in DuckDB's SQL, whatever the warehouse.
+    """
     with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "profiles.yml").write_text(json.dumps(IN_MEMORY), encoding="utf-8")
+        places = {"DBT_PROFILES_DIR": scratch, "DBT_TARGET_PATH": scratch, "DBT_LOG_PATH": scratch}
         finished = subprocess.run(
-            [program("dbt"), "--no-use-colors", "--quiet", "run-operation", "print_rules"],
+            [
+                *(program("dbt"), "--no-use-colors", "--quiet"),
+                *("run-operation", "print_rules", "--target", "memory"),
+            ],
             cwd=workspace.project,
-            env=environment(workspace) | {"DBT_LOG_PATH": scratch},
+            env=environment(workspace) | places,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -164,7 +179,7 @@ def read_rules(workspace: Workspace) -> dict[str, Any]:
         if line.startswith("RULES "):
             rules: dict[str, Any] = json.loads(line.removeprefix("RULES "))
             return rules
-    message = telling(finished.stdout + finished.stderr)
+    message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", finished.stdout + finished.stderr))
     raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 
 
