@@ -18,7 +18,7 @@ import pandas as pd
 from throughline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-LINKED = ("profiles.yml", "macros", "seeds", "tests", "analyses")
+LINKED = ("profiles.yml", "selectors.yml", "macros", "seeds", "tests", "analyses")
 
 
 @dataclass(frozen=True)

@@ -347,13 +347,6 @@ def test_every_relation_and_column_is_described(project: Project, demo: Path) ->
         assert node["description"], name
         described = {c["name"] for c in node["columns"].values() if c["description"]}
         assert set(columns) - features == described, name
-        if node["resource_type"] == "model":
-            grain = (project.root / node["original_file_path"]).read_text().splitlines()[0]
-            assert grain == f"-- {node['description'].splitlines()[0]}", name
-        if name.startswith("mart_"):
-            assert node["access"] == "public"
-            assert node["contract"]["enforced"]
-            assert node["group"]
     for source in manifest["sources"].values():
         assert source["description"]
         assert all(column["description"] for column in source["columns"].values())
