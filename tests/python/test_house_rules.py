@@ -94,7 +94,7 @@ BREACHES = (
         "models/metrics/fct_bricks.sql",
         "select * from stacked",
         "{# target.type in a comment is none #}\nselect *, 1::int as one from stacked",
-        "models/metrics/fct_bricks.sql:20: :: belongs into macros/warehouses",
+        "models/metrics/fct_bricks.sql:24: :: belongs into macros/warehouses",
     ),
     Breach(
         "dialect_stays_with_the_warehouses",
@@ -179,12 +179,16 @@ def test_the_rule_finds_what_breaks_it(broken: House, rule: house_rules.Rule) ->
     assert said <= set(rule(broken))
 
 
+def told_of(house: House) -> list[str]:
+    return list(house_rules.contract_changes_are_told(house))
+
+
 def test_a_contract_change_passes_once_the_change_log_names_it(house: House) -> None:
     grown = {mart: {**columns, "gone": "double"} for mart, columns in house.released.items()}
     silent = House(
         root=house.root, manifest=house.manifest, changelog="## [Unreleased]\n", released=grown
     )
-    assert len(list(house_rules.contract_changes_are_told(silent))) == len(grown)
+    assert {mart for mart in grown if any(mart in line for line in told_of(silent))} == set(grown)
     rows = "".join(f"| `{mart}` | `gone` left | none |\n" for mart in grown)
     told = House(
         root=house.root,
@@ -192,7 +196,7 @@ def test_a_contract_change_passes_once_the_change_log_names_it(house: House) -> 
         changelog=f"## [Unreleased]\n{rows}\n## [0.1.0]\n",
         released=grown,
     )
-    assert list(house_rules.contract_changes_are_told(told)) == []
+    assert not [line for line in told_of(told) if line.split(":")[0] in grown]
 
 
 def test_every_layer_has_a_selector(house: House) -> None:

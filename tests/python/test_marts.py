@@ -133,7 +133,7 @@ def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
     labels = query(
         demo,
         """
-        select avg(matured_count) as share from fct_decisions
+        select avg(judged_count) as share from fct_decisions
         inner join dim_models using (model_id) where task = 'binary'
         """,
     )

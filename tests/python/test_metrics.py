@@ -118,7 +118,9 @@ def test_the_hash_follows_the_definition_and_nothing_else(
     text = definitions.read_text()
     definitions.write_text(text.replace("owner: Product", "owner: Somebody else"))
     assert hashes() == before
-    definitions.write_text(text.replace("denominator: shown_decisions", "denominator: decisions"))
+    definitions.write_text(
+        text.replace("denominator: shown_decisions", "denominator: decisions", 1)
+    )
     after = hashes()
     assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
     definitions.write_text(text)
@@ -127,7 +129,12 @@ def test_the_hash_follows_the_definition_and_nothing_else(
     facts.write_text(original.replace("expr: shown_count", "expr: viewed_count"))
     after = hashes()
     facts.write_text(original)
-    assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "acceptance_rate",
+        "view_rate",
+        "override_rate",
+        "ignore_rate",
+    }
 
 
 BAD_CARDS = {
@@ -146,14 +153,16 @@ BAD_CARDS = {
     "vanity": (
         SHOWN_RATE.replace("        leads_to: revenue_per_active_user_day\n", ""),
         "metric shown_rate is an output that leads to no outcome metric (vanity). "
-        "Name one of conversion_rate, credited_revenue, net_value, net_value_per_decision, "
-        "revenue_per_active_user_day as leads_to.",
+        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, net_value, "
+        "net_value_per_decision, retained_customers, revenue_per_active_user_day, "
+        "revenue_per_decision as leads_to.",
     ),
     "leads to another output": (
         SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: precision"),
         "metric shown_rate is an output that leads to no outcome metric (vanity). "
-        "Name one of conversion_rate, credited_revenue, net_value, net_value_per_decision, "
-        "revenue_per_active_user_day as leads_to.",
+        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, net_value, "
+        "net_value_per_decision, retained_customers, revenue_per_active_user_day, "
+        "revenue_per_decision as leads_to.",
     ),
     "derived": (
         SHOWN_RATE.replace(

@@ -234,7 +234,7 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         f"{seeds}/alert_rules.csv, row 12, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: *, {models}",
         f"{seeds}/experiments.csv, row 5, column primary_metric: no metric 'take_rate'. "
-        "Did you mean 'acceptance_rate'?",
+        "Did you mean 'view_rate'?",
         f"{seeds}/experiments.csv, row 5, column secondary_metrics: no metric 'delight'. "
         "Known: ...",
         f"{seeds}/kpi_links.csv, row 11, column from_metric: no metric 'clicks'. Known: ...",
