@@ -224,7 +224,7 @@ BAD_CARDS = {
     ),
     "unknown direction": (
         SHOWN_RATE.replace("direction: up", "direction: sideways"),
-        "metric shown_rate has direction sideways, which is not one of up, down.",
+        "metric shown_rate has direction sideways, which is not one of up, down, zero.",
     ),
     "misspelt key": (
         SHOWN_RATE.replace("tier: module", "tier: module\n        sinonyms: [a]"),
