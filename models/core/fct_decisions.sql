@@ -218,7 +218,7 @@ valued as (
     select
         celled.*,
         {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
-            + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0) as decision_value
+        + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0) as decision_value
     from celled
     left join unit_values
         on celled.model_id = unit_values.model_id
