@@ -35,13 +35,16 @@ lint: setup  ## format, lint and type checks of the Python code
 
 test: export DBT_TARGET_PATH := $(SCRATCH)/test/target
 test: export DBT_LOG_PATH := $(SCRATCH)/test/logs
+test: export COVERAGE_FILE := $(SCRATCH)/test/coverage
 test: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
 test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@rm -rf $(SCRATCH)/test
 	@$(THROUGHLINE) simulate --predictions 20000 --days 120 --seed 7 --out $(THROUGHLINE_WORKSPACE)
 	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
 	@$(THROUGHLINE) build
-	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH $(BIN)/pytest -q -n 2
+	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
+		$(BIN)/pytest -q -n 2 --cov=throughline --cov-report=
+	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
 example: export DBT_LOG_PATH := $(SCRATCH)/open_bandit/logs

@@ -55,62 +55,127 @@
 {# Stops a run with an ungoverned metric, by name. #}
 {% macro check_metrics() %}
     {% if execute %}
-        {% set problems = metric_problems() %}
-        {% if problems %}
-            {{ stop(problems | join(' | ')) }}
+        {% set errors = [] %}
+        {% for problem in metric_problems() %}
+            {% set sentence = problem.what ~ '. ' ~ problem.fix %}
+            {% if problem.severity == 'error' %}
+                {% do errors.append(sentence) %}
+            {% else %}
+                {% do exceptions.warn(sentence) %}
+            {% endif %}
+        {% endfor %}
+        {% if errors %}
+            {{ stop(errors | join(' | ')) }}
         {% endif %}
     {% endif %}
 {% endmacro %}
 
-{# Every fault of the metric definitions as a sentence; none when all is well. #}
+{% macro problem(node, what, fix, severity='error') %}
+    {{ return({'severity': severity, 'what': what, 'where': node.original_file_path, 'fix': fix}) }}
+{% endmacro %}
+
+{# Every fault of the metric definitions; none when all is well. #}
 {% macro metric_problems() %}
     {% set problems = [] %}
-    {% set all_bricks = bricks() %}
-    {% for name, brick in all_bricks.items() if brick.agg != 'sum' %}
-        {% do problems.append("brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum. Write the condition into a column or a case and use agg: sum.") %}
+    {% for name, brick in bricks().items() if brick.agg != 'sum' %}
+        {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum", "Write the condition into a column or a case and use agg: sum.")) %}
     {% endfor %}
-    {% for name, brick in all_bricks.items() if brick.is_redated or brick.is_semi_additive %}
-        {% do problems.append("brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact.") %}
+    {% for name, brick in bricks().items() if brick.is_redated or brick.is_semi_additive %}
+        {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact", "Take it out, or make a fact of that date.")) %}
     {% endfor %}
     {% set governed = metrics() %}
-    {% set outcome_metrics = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
     {% for metric in governed %}
-        {% set card = metric.card %}
-        {% set missing = [] %}
-        {% for key, required in card_keys().items() if required and (card.get(key) is none or card.get(key) | string | trim == '') %}
-            {% do missing.append(key) %}
-        {% endfor %}
-        {% if missing %}
-            {% do problems.append("metric " ~ metric.name ~ " has an incomplete card: " ~ missing | join(', ') ~ " missing under config.meta.") %}
-        {% endif %}
-        {% for key in card if key not in card_keys() %}
-            {% do problems.append("metric " ~ metric.name ~ " has an unknown card key " ~ key ~ ". Known keys are " ~ card_keys().keys() | join(', ') ~ ".") %}
-        {% endfor %}
-        {% for key, values in card_values().items() if card.get(key) and card[key] not in values %}
-            {% do problems.append("metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is not one of " ~ values | join(', ') ~ ".") %}
-        {% endfor %}
-        {% if metric.type not in ['simple', 'ratio'] or metric.has_modifiers or metric.numerator not in all_bricks or (metric.denominator and metric.denominator not in all_bricks) %}
-            {% do problems.append("metric " ~ metric.name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter, offset or fill.") %}
-        {% endif %}
-        {% if card.get('tasks') is not none and (card.tasks is string or not card.tasks or card.tasks | reject('in', tasks()) | list) %}
-            {% do problems.append("metric " ~ metric.name ~ " has tasks " ~ card.tasks ~ ": list some of " ~ tasks() | join(', ') ~ ".") %}
-        {% endif %}
-        {% if card.get('minimum_meaningful_lift') is not none and card.minimum_meaningful_lift is not number %}
-            {% do problems.append("metric " ~ metric.name ~ " has minimum_meaningful_lift " ~ card.minimum_meaningful_lift ~ ", which is no number.") %}
-        {% endif %}
-        {% if card.get('review_by') and not modules.re.fullmatch('[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])', card.review_by | string) %}
-            {% do problems.append("metric " ~ metric.name ~ " has review_by " ~ card.review_by ~ ", which is no date like 2027-06-30.") %}
-        {% endif %}
-        {% if card.get('counted_by') and card.counted_by not in all_bricks %}
-            {% do problems.append("metric " ~ metric.name ~ " is counted by " ~ card.counted_by ~ ", which is no brick.") %}
-        {% endif %}
-        {% if card.get('excluded') and card.excluded not in all_bricks %}
-            {% do problems.append("metric " ~ metric.name ~ " excludes " ~ card.excluded ~ ", which is no brick.") %}
-        {% elif card.get('pillar') == 'performance' and not card.get('excluded') %}
-            {% do problems.append("metric " ~ metric.name ~ " is of pillar performance and must name the brick it leaves out: excluded.") %}
-        {% endif %}
-        {% if card.get('io_class') in ['input', 'output'] and card.get('leads_to') not in outcome_metrics %}
-            {% do problems.append("metric " ~ metric.name ~ " is an " ~ card.io_class ~ " that leads to no outcome metric (vanity): name one of " ~ outcome_metrics | join(', ') ~ " as leads_to.") %}
+        {% do problems.extend(card_problems(metric)) %}
+        {% do problems.extend(reference_problems(metric, governed)) %}
+        {% do problems.extend(review_problems(metric)) %}
+    {% endfor %}
+    {% do problems.extend(twin_problems(governed)) %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# Faults of one metric by itself: its formula and its card. #}
+{% macro card_problems(metric) %}
+    {% set problems = [] %}
+    {% set all_bricks = bricks() %}
+    {% set card = metric.card %}
+    {% set name = "metric " ~ metric.name %}
+    {% set missing = [] %}
+    {% for key, required in card_keys().items() if required and (card.get(key) is none or card.get(key) | string | trim == '') %}
+        {% do missing.append(key) %}
+    {% endfor %}
+    {% if missing %}
+        {% do problems.append(problem(metric, name ~ " has an incomplete card: " ~ missing | join(', ') ~ " missing under config.meta", "Fill it in.")) %}
+    {% endif %}
+    {% for key in card if key not in card_keys() %}
+        {% do problems.append(problem(metric, name ~ " has an unknown card key " ~ key, "Known keys are " ~ card_keys().keys() | join(', ') ~ ".")) %}
+    {% endfor %}
+    {% for key, values in card_values().items() if card.get(key) and card[key] not in values %}
+        {% do problems.append(problem(metric, name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is not one of " ~ values | join(', '), "Choose one.")) %}
+    {% endfor %}
+    {% if not is_brick_formula(metric) %}
+        {% do problems.append(problem(metric, name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter, offset or fill", "Write it as one, or make a new brick.")) %}
+    {% endif %}
+    {% if card.get('tasks') is not none and (card.tasks is string or not card.tasks or card.tasks | reject('in', tasks()) | list) %}
+        {% do problems.append(problem(metric, name ~ " has tasks " ~ card.tasks ~ ", which is no list of tasks", "List some of " ~ tasks() | join(', ') ~ ".")) %}
+    {% endif %}
+    {% if card.get('minimum_meaningful_lift') is not none and card.minimum_meaningful_lift is not number %}
+        {% do problems.append(problem(metric, name ~ " has minimum_meaningful_lift " ~ card.minimum_meaningful_lift ~ ", which is no number", "Write a number.")) %}
+    {% endif %}
+    {% if card.get('counted_by') and card.counted_by not in all_bricks %}
+        {% do problems.append(problem(metric, name ~ " is counted by " ~ card.counted_by ~ ", which is no brick", "Name the brick whose rows are its units.")) %}
+    {% endif %}
+    {% if card.get('excluded') and card.excluded not in all_bricks %}
+        {% do problems.append(problem(metric, name ~ " excludes " ~ card.excluded ~ ", which is no brick", "Name the brick that counts what is left out.")) %}
+    {% elif card.get('pillar') == 'performance' and not card.get('excluded') %}
+        {% do problems.append(problem(metric, name ~ " is of pillar performance and must name the brick it leaves out", "Add excluded.")) %}
+    {% endif %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# Names of other metrics in a card: they exist, and an input or output leads to an outcome. #}
+{% macro reference_problems(metric, governed) %}
+    {% set problems = [] %}
+    {% set card = metric.card %}
+    {% set names = governed | map(attribute='name') | list %}
+    {% set outcomes = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
+    {% for key in ['leads_to', 'proxy_for'] if card.get(key) and card[key] not in names %}
+        {% do problems.append(problem(metric, "metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is no metric", "Known metrics are " ~ names | join(', ') ~ ".")) %}
+    {% endfor %}
+    {% if card.get('io_class') in ['input', 'output'] and card.get('leads_to') not in outcomes and (not card.get('leads_to') or card.leads_to in names) %}
+        {% do problems.append(problem(metric, "metric " ~ metric.name ~ " is an " ~ card.io_class ~ " that leads to no outcome metric (vanity)", "Name one of " ~ outcomes | join(', ') ~ " as leads_to.")) %}
+    {% endif %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# A card past its review: a warning, and after the days of grace an error. #}
+{% macro review_problems(metric) %}
+    {% set review_by = metric.card.get('review_by') | string %}
+    {% if metric.card.get('review_by') is none %}
+        {{ return([]) }}
+    {% elif not modules.re.match('\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$', review_by) %}
+        {{ return([problem(metric, "metric " ~ metric.name ~ " has review_by " ~ review_by ~ ", which is no date", "Write it as YYYY-MM-DD.")]) }}
+    {% endif %}
+    {# ISO dates sort as text. #}
+    {% set today = ((setting('as_of') or run_started_at.strftime('%Y-%m-%d')) | string)[:10] %}
+    {% set grace = modules.datetime.timedelta(days=setting('review_grace_days')) %}
+    {% set last_grace = (modules.datetime.datetime.strptime(today, '%Y-%m-%d') - grace).strftime('%Y-%m-%d') %}
+    {% if review_by >= today %}
+        {{ return([]) }}
+    {% endif %}
+    {% set severity = 'error' if review_by < last_grace else 'warning' %}
+    {{ return([problem(metric, "metric " ~ metric.name ~ " was due for review by " ~ review_by ~ (", more than " ~ setting('review_grace_days') ~ " days ago" if severity == 'error' else ""), "Have " ~ metric.card.get('approver') ~ " review the card, then set the next review_by.", severity)]) }}
+{% endmacro %}
+
+{# Metrics of the same definition under two names. #}
+{% macro twin_problems(governed) %}
+    {% set problems = [] %}
+    {% set first = {} %}
+    {% for metric in governed if is_brick_formula(metric) and (not metric.excluded or metric.excluded in bricks()) %}
+        {% set hash = definition_hash(metric) %}
+        {% if hash in first %}
+            {% do problems.append(problem(metric, "metrics " ~ first[hash] ~ " and " ~ metric.name ~ " have the same definition: " ~ formula(metric), "Keep one and give it the other name as a synonym.")) %}
+        {% else %}
+            {% do first.update({hash: metric.name}) %}
         {% endif %}
     {% endfor %}
     {{ return(problems) }}
@@ -120,13 +185,24 @@
     {{ return(['binary', 'multiclass', 'regression', 'ranking']) }}
 {% endmacro %}
 
+{# What `throughline doctor --metrics` reads: the problems, and the rules over seeds as queries of seeds by their bare names. #}
+{% macro print_rules() %}
+    {% set rules = [] %}
+    {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
+        {% set seed = graph.nodes[test.attached_node].name %}
+        {% set arguments = dict(test.test_metadata.kwargs, model=seed) %}
+        {% do rules.append({'seed': seed, 'query': context['test_' ~ test.test_metadata.name](**arguments)}) %}
+    {% endfor %}
+    {{ print('RULES ' ~ tojson({'problems': metric_problems(), 'rules': rules})) }}
+{% endmacro %}
+
 {% macro card_values() %}
     {{ return({
         'kind': ['leading', 'lagging', 'usage'],
         'io_class': ['input', 'output', 'outcome'],
         'pillar': ['performance', 'experience', 'impact', 'efficiency', 'risk'],
         'tier': ['core', 'module'],
-        'direction': ['up', 'down'],
+        'direction': ['up', 'down', 'zero'],
     }) }}
 {% endmacro %}
 

@@ -20,3 +20,10 @@
 {% macro weighted(condition) -%}
     case when {{ condition }} then sampling_weight else 0 end
 {%- endmacro %}
+
+{# The types of cost that the raw contract knows. #}
+{% macro cost_types() %}
+    {% for column in contract('serving_costs').columns if column.name == 'cost_type' %}
+        {{ return(column.one_of) }}
+    {% endfor %}
+{% endmacro %}

@@ -56,6 +56,7 @@
             'denominator': params.denominator.name if ratio else none,
             'excluded': node.config.meta.get('excluded'),
             'counted': node.config.meta.get('counted_by'),
+            'original_file_path': node.original_file_path,
         }) %}
     {% endfor %}
     {{ return(found) }}
@@ -67,6 +68,33 @@
         {{ return(true) }}
     {% endfor %}
     {{ return(false) }}
+{% endmacro %}
+
+{# Whether a metric is a brick, or a brick divided by a brick. #}
+{% macro is_brick_formula(metric) %}
+    {% set all_bricks = bricks() %}
+    {{ return(metric.type in ['simple', 'ratio'] and not metric.has_modifiers and metric.numerator in all_bricks
+        and (not metric.denominator or metric.denominator in all_bricks)) }}
+{% endmacro %}
+
+{# metric and direction of every governed metric; none before dbt has read them all. #}
+{% macro metric_directions() %}
+    {% set rows = [] %}
+    {% for metric in (metrics() if execute else []) %}
+        {% do rows.append({'metric': metric.name, 'direction': metric.card.get('direction')}) %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+{# metric and task, a row for each task that a core metric is read for; none before dbt has read them all. #}
+{% macro core_metric_tasks() %}
+    {% set rows = [] %}
+    {% for metric in (metrics() if execute else []) if metric.card.get('tier') == 'core' %}
+        {% for task in metric.card.get('tasks') or [] %}
+            {% do rows.append({'metric': metric.name, 'task': task}) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(rows) }}
 {% endmacro %}
 
 {# The segments and versioning that every brick of a metric's value carries. #}

@@ -11,6 +11,7 @@
         'categorical_features': [],
         'reporting_currency': 'USD',
         'minimum_cell': 20,
+        'review_grace_days': 90,
     }) }}
 {% endmacro %}
 

@@ -81,6 +81,9 @@ checked as {{ not_materialized() }} (
 
     select
         typed.*,
+        {%- if 'model_id' in names %}
+        registry.model_id as known_model_id,
+        {%- endif %}
         {{ reject_reason(rules) }} as reject_reason
     from typed
     {%- if 'model_id' in names %}
@@ -212,6 +215,7 @@ where copy_rank = 1
 select
     cast(null as {{ dbt.type_string() }}) as table_name,
     cast(null as {{ dbt.type_string() }}) as row_key,
+    cast(null as {{ dbt.type_string() }}) as model_id,
     cast(null as {{ dbt.type_string() }}) as reason,
     cast(null as {{ dbt.type_string() }}) as raw_row,
     cast(null as timestamp) as loaded_at
@@ -219,6 +223,7 @@ where 1 = 0
     {%- else -%}
     {%- set raw = {} -%}
     {%- for name in raw_columns(table) -%}{%- do raw.update({name: quoted('raw ' ~ name)}) -%}{%- endfor -%}
+    {%- set has_model = 'model_id' in contract(table).columns | map(attribute='name') -%}
     {%- set key_parts = [] -%}
     {%- for part in contract(table).key -%}
         {%- do key_parts.append("coalesce(cast(" ~ part ~ " as " ~ dbt.type_string() ~ "), '')") -%}
@@ -229,6 +234,7 @@ with {{ checked_ctes(table, keep_raw=true) }}
 select
     cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
     nullif({{ key_parts | join(" || ' | ' || ") }}, '') as row_key,
+    {{ 'known_model_id' if has_model else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as model_id,
     reject_reason as reason,
     {{ json_row(raw) }} as raw_row,
     loaded_at

@@ -65,3 +65,25 @@
 {%- endmacro %}
 
 {% macro duckdb__not_materialized() %}not materialized{% endmacro %}
+
+{# `dbt source freshness` on what the workspace delivers, which may be files, mapped and in text. Measured at as_of, since
+   later rows are invisible. A table left out of `inputs` is not awaited, so never late. #}
+{% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
+    {% set table = source.identifier %}
+    {% set delivered = raw_columns(table) if table in setting('inputs') else none %}
+    {% set expression = delivered_expression(table, {'name': loaded_at_field}, delivered) if delivered is not none else none %}
+    {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
+    {%- if table not in setting('inputs') %}
+    select {{ as_of() }} as max_loaded_at, {{ as_of() }} as snapshotted_at
+    {%- elif expression is none %}
+    select cast(null as timestamp) as max_loaded_at, {{ as_of() }} as snapshotted_at
+    {%- else %}
+    {%- set is_mapped = loaded_at_field in (setting('mapping') or {}).get(table, {}) %}
+    {%- set arrived_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered[loaded_at_field]) %}
+    select max({{ arrived_at }}) as max_loaded_at, {{ as_of() }} as snapshotted_at
+    from {{ raw_relation(table) }} as delivered
+    where {{ arrived_at }} <= {{ as_of() }}{{ ' and ' ~ filter if filter }}
+    {%- endif %}
+    {% endcall %}
+    {{ return(load_result('collect_freshness')) }}
+{% endmacro %}

@@ -23,6 +23,15 @@ eligibility as (
 
 ),
 
+costs as (
+
+    select
+        period_start,
+        period_end
+    from {{ ref('stg_serving_costs') }}
+
+),
+
 moments as (
 
     select {{ as_of() }} as earliest_at, {{ as_of() }} as latest_at
@@ -34,6 +43,8 @@ moments as (
     select min(occurred_at) as earliest_at, max(occurred_at) as latest_at from outcomes
     union all
     select min(eligible_from) as earliest_at, cast(null as timestamp) as latest_at from eligibility
+    union all
+    select min(period_start) as earliest_at, max(period_end) as latest_at from costs
 
 ),
 

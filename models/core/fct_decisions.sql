@@ -278,6 +278,14 @@ decisions as (
         {{ weighted("user_action = 'edited'") }} as edited_count,
         {{ weighted("user_action = 'dismissed'") }} as dismissed_count,
         {{ weighted("user_action = 'ignored'") }} as ignored_count,
+        {{ weighted("error_type is not null or status_code >= 400") }} as error_count,
+        {{ weighted("status_code >= 500") }} as unavailable_count,
+        {{ weighted("score is not null") }} as scored_count,
+        sampling_weight * score as score_sum,
+        {{ weighted("label_state = 'matured' and task = 'regression' and predicted_value is not null") }} as measured_count,
+        case
+            when label_state = 'matured' and task = 'regression' then sampling_weight * (predicted_value - outcome_value)
+        end as error_sum,
         {{ weighted("decision_value is not null") }} as valued_count,
         sampling_weight * credited_amount as credited_amount,
         sampling_weight * decision_value as value_amount,

@@ -85,6 +85,7 @@ user_days as (
         case when eligible_days.user_id is not null then 1 else 0 end as eligible_day_count,
         case when event_days.active_event_count > 0 then 1 else 0 end as active_day_count,
         case when eligible_days.user_id is not null and event_days.active_event_count > 0 then 1 else 0 end as adopted_day_count,
+        case when event_days.task_completed_count > 0 then 1 else 0 end as completed_day_count,
         eligible_days.user_id is not null as is_eligible,
         coalesce(event_days.active_event_count > 0, false) as is_active,
         coalesce(event_days.usage_date, eligible_days.usage_date) as usage_date

@@ -14,9 +14,9 @@ dates as (
 
 ),
 
-annotations as (
+annotation_days as (
 
-    select * from {{ ref('stg_kpi_annotations') }}
+    select * from {{ ref('dim_annotations') }}
 
 ),
 
@@ -147,24 +147,6 @@ flagged as (
 
 ),
 
-annotation_days as (
-
-    select
-        dates.date_day,
-        annotations.annotation_id,
-        annotations.scope,
-        annotations.title,
-        annotations.effective_from
-    from annotations
-    inner join dates
-        on cast(annotations.effective_from as date) <= dates.date_day
-        and (
-            cast(annotations.effective_from as date) = dates.date_day
-            or annotations.effective_to > cast(dates.date_day as timestamp)
-        )
-
-),
-
 series_names as (
 
     select distinct metric, model_id from daily
@@ -176,14 +158,14 @@ annotated as (
     select
         series_names.metric,
         series_names.model_id,
-        annotation_days.date_day,
+        annotation_days.annotation_date,
         {{ ordered_list(
             'annotation_days.title', '; ', 'annotation_days.effective_from nulls last, annotation_days.annotation_id nulls last'
         ) }} as annotations
     from series_names
     inner join annotation_days
         on annotation_days.scope in ('all', series_names.model_id, series_names.metric)
-    group by series_names.metric, series_names.model_id, annotation_days.date_day
+    group by series_names.metric, series_names.model_id, annotation_days.annotation_date
 
 ),
 
@@ -218,7 +200,7 @@ timeline as (
     left join annotated
         on flagged.metric = annotated.metric
         and flagged.model_id = annotated.model_id
-        and flagged.metric_date = annotated.date_day
+        and flagged.metric_date = annotated.annotation_date
 
 )
 

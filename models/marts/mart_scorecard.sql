@@ -164,6 +164,7 @@ candidate_targets as (
         pairs.metric,
         targets.target,
         targets.floor,
+        coalesce(targets.weight, 1) as weight,
         row_number() over (
             partition by pairs.model_id, pairs.metric
             order by
@@ -206,8 +207,10 @@ scorecard as (
             when targets_in_force.target is null then 'no_target'
             when measured.direction = 'up' and measured.value >= targets_in_force.target then 'on_target'
             when measured.direction = 'down' and measured.value <= targets_in_force.target then 'on_target'
+            when measured.direction = 'zero' and abs(measured.value) <= targets_in_force.target then 'on_target'
             when measured.direction = 'up' and measured.value < targets_in_force.floor then 'breached'
             when measured.direction = 'down' and measured.value > targets_in_force.floor then 'breached'
+            when measured.direction = 'zero' and abs(measured.value) > targets_in_force.floor then 'breached'
             else 'off_target'
         end as status,
         measured.not_ready_reason,
@@ -216,6 +219,7 @@ scorecard as (
         measured.previous_value,
         targets_in_force.target,
         targets_in_force.floor,
+        targets_in_force.weight,
         measured.excluded_count,
         cast(measured.unit_count as bigint) as unit_count,
         measured.window_start_date,

@@ -1,4 +1,6 @@
 -- One row per metric: its card, its formula and the hash of its definition.
+-- It waits for the tests of the seeds that name metrics, so that a broken rule stops the marts:
+-- depends_on: {{ ref('alert_rules') }}, {{ ref('experiments') }}, {{ ref('kpi_links') }}, {{ ref('metric_targets') }}
 {%- set cards = metric_cards() if execute else [{'metric': ''}] %}
 with cards as (
 

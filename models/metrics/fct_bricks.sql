@@ -2,6 +2,10 @@
 -- depends_on: {{ ref('fct_decisions') }}
 -- depends_on: {{ ref('fct_usage') }}
 -- depends_on: {{ ref('fct_outcomes') }}
+-- depends_on: {{ ref('fct_costs') }}
+-- depends_on: {{ ref('fct_feedback') }}
+-- depends_on: {{ ref('fct_releases') }}
+-- depends_on: {{ ref('fct_rejections') }}
 {%- set facts = graph.semantic_models.values() | sort(attribute='name') if execute else [] %}
 with
 {% for fact in facts %}

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +22,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from throughline.workspace import VARIABLES, Finding, Workspace
+from throughline.workspace import VARIABLES, Finding, UserError, Workspace
 
 SHOWN_FAULTS = 10
+IN_MEMORY = {
+    "throughline": {
+        "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
+        "target": "memory",
+    }
+}
 STATUS_STYLES = {
     "breached": "bold red",
     "off_target": "yellow",
@@ -87,7 +94,10 @@ class Run:
             self.faults[-1] = replace(self.faults[-1], what=telling(message))
         elif name == "SQLCompiledPath" and self.faults:
             path = message.strip().removeprefix("compiled code at ")
-            self.faults[-1] = replace(self.faults[-1], fix=f"Its query: {path}")
+            fix = f"Its query: {path}"
+            if "(models/config/" in self.faults[-1].where:
+                fix = "Each row and its fix: throughline doctor --metrics"
+            self.faults[-1] = replace(self.faults[-1], fix=fix)
         elif name == "MainEncounteredError":
             self.faults.append(Finding("error", telling(message), "dbt", ""))
         elif name == "StatsLine":
@@ -141,6 +151,36 @@ def run(
         console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
         return []
     return _shown(seen)
+
+
+def read_rules(workspace: Workspace) -> dict[str, Any]:
+    """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError.
+
+    dbt has a database in memory here and a target folder of its own: it writes nowhere else, and
+    the queries are in DuckDB's SQL, whatever the warehouse.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "profiles.yml").write_text(json.dumps(IN_MEMORY), encoding="utf-8")
+        places = {"DBT_PROFILES_DIR": scratch, "DBT_TARGET_PATH": scratch, "DBT_LOG_PATH": scratch}
+        finished = subprocess.run(
+            [
+                *(program("dbt"), "--no-use-colors", "--quiet"),
+                *("run-operation", "print_rules", "--target", "memory"),
+            ],
+            cwd=workspace.project,
+            env=environment(workspace) | places,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    for line in finished.stdout.splitlines():
+        if line.startswith("RULES "):
+            rules: dict[str, Any] = json.loads(line.removeprefix("RULES "))
+            return rules
+    message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", finished.stdout + finished.stderr))
+    raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 
 
 def _shown(seen: Run) -> list[Finding]:

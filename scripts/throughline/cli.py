@@ -118,16 +118,24 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
 
 
 @cli.command(name="doctor")
+@click.option("--metrics", is_flag=True, help="Check metrics, targets, links and rules instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
-def doctor_(as_json: bool) -> None:
+def doctor_(metrics: bool, as_json: bool) -> None:
     """Check versions, settings, seeds and raw files; name each fault with its place and fix.
+
+    With --metrics: list every fault of the metric cards and of the seeds that name metrics.
 
     Exit status 1 when an error stands; warnings do not stop a build.
 
-    Example: throughline doctor
+    \b
+    Examples: throughline doctor
+              throughline doctor --metrics
     """
     current = chosen()
-    findings = doctor.check(current, target=build.target(os.environ))
+    if metrics:
+        findings = doctor.check_metrics(current)
+    else:
+        findings = doctor.check(current, target=build.target(os.environ))
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
         report: dict[str, Any] = {

@@ -22,10 +22,11 @@ import duckdb
 import yaml
 from packaging.requirements import Requirement
 
-from throughline import seeds
+from throughline import build, seeds
 from throughline.seeds import SeedFile
 from throughline.workspace import (
     COLUMN_SETTINGS,
+    DEFAULTS,
     REQUIRED_INPUT,
     VARIABLES,
     Column,
@@ -61,6 +62,21 @@ def check(workspace: Workspace, *, target: str = "duckdb") -> list[Finding]:
         locked = lock_fault(workspace.warehouse, where=f"{workspace.relative}/warehouse.duckdb")
         findings += [replace(locked, severity="warning")] if locked else []
         findings += check_inputs(workspace, settings=settings, files=files)
+    return sorted(findings, key=lambda finding: finding.severity)
+
+
+def check_metrics(workspace: Workspace) -> list[Finding]:
+    """Every fault of the metrics, their targets, links and rules, errors first.
+
+    dbt reads the metric definitions and renders the rules that need both them and the seeds, so
+    that each rule is written once; raises UserError where dbt cannot read the project.
+    """
+    files, findings = check_seeds(workspace)
+    rules = build.read_rules(workspace)
+    findings += [Finding(**problem) for problem in rules["problems"]]
+    specs = seeds.read_specs(workspace.project)
+    for rule in rules["rules"]:
+        findings += seeds.failing(files, specs, **rule)
     return sorted(findings, key=lambda finding: finding.severity)
 
 
@@ -167,7 +183,7 @@ def check_seeds(workspace: Workspace) -> tuple[dict[str, SeedFile], list[Finding
         files,
         specs,
         reporting_currency=_reporting_currency(workspace),
-        metrics=metrics(workspace.project),
+        known={"metric": metrics(workspace.project), "segment": _segments(workspace)},
     )
     return files, findings
 
@@ -180,6 +196,11 @@ def metrics(project: Path) -> set[str]:
         if re.search("^metrics:", text, re.MULTILINE):
             names |= {metric["name"] for metric in yaml.safe_load(text)["metrics"] or ()}
     return names
+
+
+def _segments(workspace: Workspace) -> list[str]:
+    segments: list[str] = workspace.settings.get("segments", DEFAULTS["segments"])
+    return segments
 
 
 def _reporting_currency(workspace: Workspace) -> str:

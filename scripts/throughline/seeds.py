@@ -6,8 +6,10 @@ dbt reads the same files; these checks come first because they can name the row,
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +20,21 @@ import duckdb
 import yaml
 
 from throughline.workspace import Finding, did_you_mean
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a column names: metrics or segments, or one of `also`; several where `separator`."""
+
+    kind: str
+    also: tuple[str, ...]
+    separator: str | None
+
+    def names(self, value: str) -> list[str]:
+        return value.split(self.separator) if self.separator else [value]
+
+
+REFERENCES = {"known_metrics": "metric", "known_segments": "segment"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,7 @@ class Seed:
     required: frozenset[str]
     allowed: Mapping[str, tuple[str, ...]]
     rules: Mapping[str, tuple[str, ...]]
+    references: Mapping[str, Reference]
     any_model: bool
 
     @property
@@ -73,6 +91,16 @@ def _spec(entry: Mapping[str, Any]) -> Seed:
                 body["arguments"]["expression"] for test, body in found if test == "holds"
             )
             for column, found in tests.items()
+        },
+        references={
+            column: Reference(
+                kind=REFERENCES[test],
+                also=tuple(body.get("arguments", {}).get("also", ())),
+                separator=body.get("arguments", {}).get("separator"),
+            )
+            for column, found in tests.items()
+            for test, body in found
+            if test in REFERENCES
         },
         any_model="'*'" in relationship.get("config", {}).get("where", ""),
     )
@@ -113,10 +141,8 @@ def read_seed(path: Path, *, where: str, header: tuple[str, ...]) -> tuple[SeedF
         error("missing", f"Add it; this header is enough: {','.join(header)}")
         return unreadable()
     content = path.read_bytes()
-    if content.startswith(b"\xef\xbb\xbf"):
-        error("starts with a byte order mark", "Save it as UTF-8 without BOM.")
-        content = content[3:]
-    content_faults = len(findings)
+    has_mark = content.startswith(BOM_UTF8)
+    content = content.removeprefix(BOM_UTF8)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as fault:
@@ -134,8 +160,14 @@ def read_seed(path: Path, *, where: str, header: tuple[str, ...]) -> tuple[SeedF
     columns = lines[0][1]
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(columns) == 1 and delimiter in columns[0]:
-            error(f"columns are separated by {name}", "Separate them by commas.")
+            mark = "starts with a byte order mark, and " if has_mark else ""
+            save = "Save it as UTF-8 without BOM, and separate them by commas."
+            fix = save if has_mark else "Separate them by commas."
+            error(f"{mark}columns are separated by {name}", fix)
             return unreadable()
+    if has_mark:
+        error("starts with a byte order mark", "Save it as UTF-8 without BOM.")
+    content_faults = len(findings)
     _check_header(columns, header=header, error=error)
     for number, cells in lines[1:]:
         if len(cells) != len(columns):
@@ -144,6 +176,8 @@ def read_seed(path: Path, *, where: str, header: tuple[str, ...]) -> tuple[SeedF
                 "Put a cell that holds a comma into double quotes; leave no comma out.",
                 f"{where}, row {number}",
             )
+        elif not any(cells):
+            error("every cell is empty", "Remove the row.", f"{where}, row {number}")
     if len(findings) > content_faults:
         return unreadable()
     rows = tuple(Row(number, dict(zip(columns, cells, strict=True))) for number, cells in lines[1:])
@@ -162,13 +196,19 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 def _check_header(
     columns: list[str], *, header: tuple[str, ...], error: Callable[[str, str], None]
 ) -> None:
-    for column in dict.fromkeys(columns):
-        if columns.count(column) > 1:
-            error(f"column {column} stands twice in the header", "Keep one.")
-        if column not in header:
-            error(f"unknown column '{column}'", did_you_mean(column, header))
+    if "" in columns:
+        error("a column of the header has no name", "Remove the column, or name it.")
+        return
+    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
+    for column in twice:
+        error(f"column {column} stands twice in the header", "Keep one.")
     missing = [column for column in header if column not in columns]
-    if missing:
+    for column in dict.fromkeys(columns):
+        if column not in header:
+            near = difflib.get_close_matches(column.lower(), missing, n=1)
+            missing = [name for name in missing if name not in near]
+            error(f"unknown column '{column}'", did_you_mean(column.lower(), near or header))
+    if missing and not twice:
         error(f"column {', '.join(missing)} missing", f"Header: {','.join(header)}")
 
 
@@ -257,9 +297,12 @@ def check_references(
     specs: Mapping[str, Seed],
     *,
     reporting_currency: str,
-    metrics: Collection[str],
+    known: Mapping[str, Collection[str]],
 ) -> list[Finding]:
-    """Model ids, currencies and metric names that nothing declares."""
+    """Model ids, currencies, metrics and segments that nothing declares.
+
+    `known` holds the declared names of each kind of reference.
+    """
     findings = []
     registry, rates = files["model_registry"], files["exchange_rates"]
     models = values_of(registry, "model_id")
@@ -277,12 +320,53 @@ def check_references(
                 what = f"no exchange rate for '{currency}' to {reporting_currency}"
                 fix = "Add it to exchange_rates.csv."
                 findings.append(Finding("error", what, f"{place} currency", fix))
-            for column in ("metric", "primary_metric"):
-                metric = row.values.get(column)
-                if metrics and metric and metric not in metrics:
-                    what, fix = f"no metric '{metric}'", did_you_mean(metric, sorted(metrics))
-                    findings.append(Finding("warning", what, f"{place} {column}", fix))
+            for column, reference in specs[name].references.items():
+                names = sorted({*known[reference.kind], *reference.also})
+                findings += [
+                    Finding(
+                        "error",
+                        f"no {reference.kind} '{unknown}'",
+                        f"{place} {column}",
+                        did_you_mean(unknown, names),
+                    )
+                    for unknown in reference.names(row.values[column])
+                    if row.values[column] and unknown not in names
+                ]
     return findings
+
+
+def failing(
+    files: Mapping[str, SeedFile], specs: Mapping[str, Seed], *, seed: str, query: str
+) -> list[Finding]:
+    """The rows of a rule: a query of seeds by name that gives `what` and `fix` of each fault.
+
+    A row that carries `file_row` is named by it.
+    """
+    with duckdb.connect() as connection:
+        _load(connection, files[seed], specs[seed])
+        cursor = connection.execute(query)
+        columns = [column[0] for column in cursor.description or ()]
+        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    where = files[seed].where
+    return [
+        Finding(
+            "error",
+            row["what"],
+            f"{where}, row {row['file_row']}" if "file_row" in row else where,
+            row["fix"],
+        )
+        for row in sorted(rows, key=lambda row: (row.get("file_row", 0), row["what"]))
+    ]
+
+
+def _load(connection: duckdb.DuckDBPyConnection, file: SeedFile, spec: Seed) -> None:
+    """A seed as a table in its types; a cell that has no value in its type is NULL."""
+    typed = "".join(f", {column} {type_}" for column, type_ in spec.types.items())
+    connection.execute(f'create table "{file.name}" (file_row integer{typed})')
+    casts = "".join(f", try_cast(nullif(?, '') as {type_})" for type_ in spec.types.values())
+    for row in file.rows:
+        values = [row.number, *(row.values[column] for column in spec.types)]
+        connection.execute(f'insert into "{file.name}" select ?{casts}', values)
 
 
 def values_of(seed: SeedFile, column: str) -> set[str]:

@@ -199,6 +199,12 @@ def _count(value: Any) -> int:
     return value
 
 
+def _days(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a whole number of days, 0 or more")
+    return value
+
+
 SETTINGS = (
     Setting(
         "as_of",
@@ -265,6 +271,13 @@ SETTINGS = (
         "A segment value with fewer units than this is not shown.",
         "minimum_cell: 20",
         _count,
+    ),
+    Setting(
+        "review_grace_days",
+        "Days after its review_by for which a metric card is only warned of, by as_of; then the\n"
+        "build stops.",
+        "review_grace_days: 90",
+        _days,
     ),
 )
 

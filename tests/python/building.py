@@ -18,7 +18,7 @@ import pandas as pd
 from throughline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-LINKED = ("profiles.yml", "macros", "seeds", "tests", "analyses")
+LINKED = ("profiles.yml", "selectors.yml", "macros", "seeds", "tests", "analyses")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Project:
         return self.run(workspace, ["dbt", "--no-use-colors", "build", *arguments])
 
     def metricflow(self, workspace: Path, queries: list[dict[str, Any]]) -> list[pd.DataFrame]:
-        """MetricFlow's answers to queries like {"metrics": [...], "group_by": [...]}."""
+        """MetricFlow's answers to queries, each as tests/python/mf_rows.py reads it."""
         script = Path(__file__).with_name("mf_rows.py")
         run = self.run(workspace, ["python", str(script)], standard_input=json.dumps(queries))
         answers = [line for line in run.output.splitlines() if line.startswith("ANSWERS ")]

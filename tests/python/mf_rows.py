@@ -11,14 +11,19 @@ from metricflow.engine.metricflow_engine import MetricFlowQueryRequest
 
 
 def main() -> None:
-    """Reads [{"metrics": [...], "group_by": [...]}, ...]; writes a list of rows for each."""
+    """Reads a list of queries and writes a list of rows for each.
+
+    A query is {"metrics": [...], "group_by": [...]} or {"saved_query": name}.
+    """
     queries = json.load(sys.stdin)
     configuration = CLIConfiguration()
     configuration.setup(configure_file_logging=False)
     answers: list[list[dict[str, Any]]] = []
     for query in queries:
         request = MetricFlowQueryRequest.create(
-            metric_names=query["metrics"], group_by_names=query["group_by"]
+            saved_query_name=query.get("saved_query"),
+            metric_names=query.get("metrics"),
+            group_by_names=query.get("group_by"),
         )
         table = configuration.mf.query(request).result_df
         if table is None:

@@ -22,13 +22,55 @@ EVENT_NAMES = [
     "dismissed",
     "task_completed",
 ]
+DECISIVE = ["accepted", "rejected", "overridden", "edited", "dismissed"]
 STATUSES = ["final", "provisional", "reversed", "censored"]
+SURVEYS = ["nps", "csat", "ces", "relevance", "trust", "improvement", "collaboration"]
+RELEASE_EVENTS = [
+    "concept",
+    "prototype",
+    "validation",
+    "approved",
+    "deploy_started",
+    "deployed",
+    "deploy_failed",
+    "rolled_back",
+    "retired",
+]
+COST_TYPES = [
+    "compute",
+    "tokens",
+    "storage",
+    "labelling",
+    "human_review",
+    "support",
+    "licence",
+    "training",
+]
+TIMES = [
+    "asked_at",
+    "responded_at",
+    "event_at",
+    "planned_at",
+    "effective_from",
+    "effective_to",
+    "loaded_at",
+]
 
 
 def read_raw(workspace: Path, table: str) -> pd.DataFrame:
+    """The delivered rows of a table; what a CSV writes wrongly becomes missing."""
+    folder = workspace / "raw" / table
+    texts = sorted(folder.rglob("*.csv"))
+    if texts:
+        rows = pd.concat([pd.read_csv(path, dtype=str) for path in texts], ignore_index=True)
+        for name in rows.columns.intersection(TIMES):
+            rows[name] = pd.to_datetime(rows[name], format="ISO8601", errors="coerce")
+        for name in rows.columns.intersection(["score", "scale_min", "scale_max"]):
+            rows[name] = pd.to_numeric(rows[name], errors="coerce")
+        return rows
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        files = [path.as_posix() for path in (workspace / "raw" / table).rglob("*.parquet")]
+        files = [path.as_posix() for path in folder.rglob("*.parquet")]
         return connection.read_parquet(files, union_by_name=True).df()
 
 
@@ -38,12 +80,6 @@ def read_seed(folder: Path, name: str) -> pd.DataFrame:
         dtype={"positive_label": str},
         parse_dates=[c for c in ("valid_from", "valid_to") if name != "model_registry"],
     )
-
-
-def latest(rows: pd.DataFrame, *, key: str, kept: pd.Series, as_of: pd.Timestamp) -> pd.DataFrame:
-    """The last delivered copy of each row that keeps the contract and had arrived by as_of."""
-    visible = rows[kept & rows.loaded_at.notna() & (rows.loaded_at <= as_of)]
-    return visible.sort_values("loaded_at").drop_duplicates(key, keep="last")
 
 
 def in_usd(rows: pd.DataFrame, rates: pd.DataFrame, *, day: str, currency: str) -> pd.Series:
@@ -66,16 +102,40 @@ class Company:
         self.registry = read_seed(seeds, "model_registry")
         self.rates = read_seed(seeds, "exchange_rates")
         self.unit_values = read_seed(seeds, "unit_values")
+        self.arrivals: list[pd.DataFrame] = []
         self.predictions = self._predictions(read_raw(workspace, "prediction_logs"))
         self.events = self._events(read_raw(workspace, "usage_events"))
         self.outcomes = self._outcomes(read_raw(workspace, "business_outcomes"))
         self.eligible = self._eligible(read_raw(workspace, "eligible_users"))
+        self.feedback = self._feedback(read_raw(workspace, "feedback"))
+        self.releases = self._releases(read_raw(workspace, "model_releases"))
+        self.costs = self._costs(read_raw(workspace, "serving_costs"))
+        self._assignments(read_raw(workspace, "experiment_assignments"))
+        self._annotations(read_raw(workspace, "kpi_annotations"))
         self.links = self._links()
         self.decisions = self._decisions()
         self.user_days = self._user_days()
 
     def _known(self, rows: pd.DataFrame) -> pd.Series:
         return rows.model_id.isin(self.registry.model_id)
+
+    def _take(self, rows: pd.DataFrame, *, key: list[str], kept: pd.Series) -> pd.DataFrame:
+        """The last copy of each row that keeps the contract and had arrived; all are counted."""
+        rows = rows.assign(kept=kept & rows.loaded_at.notna())
+        rows = rows[rows.loaded_at.isna() | (rows.loaded_at <= self.as_of)]
+        good = rows[rows.kept].sort_values("loaded_at").drop_duplicates(key, keep="last")
+        counted = pd.concat([rows[~rows.kept], good])
+        model = counted.model_id if "model_id" in counted else pd.Series(None, index=counted.index)
+        self.arrivals.append(
+            pd.DataFrame(
+                {
+                    "model_id": model.where(model.isin(self.registry.model_id), "(none)"),
+                    "day": counted.loaded_at.fillna(self.as_of).dt.normalize(),
+                    "rejected": ~counted.kept,
+                }
+            )
+        )
+        return good.drop(columns="kept")
 
     def _predictions(self, rows: pd.DataFrame) -> pd.DataFrame:
         required = ["prediction_id", "model_id", "model_version", "predicted_at", "entity_id"]
@@ -86,7 +146,7 @@ class Company:
             if share in rows:
                 kept &= ~((rows[share] <= 0) | (rows[share] > 1))
         kept &= ~(rows.rank_position.astype("float64") < 1) & ~(rows.latency_ms < 0)
-        rows = latest(rows, key="prediction_id", kept=kept, as_of=self.as_of)
+        rows = self._take(rows, key=["prediction_id"], kept=kept)
         rows = rows[rows.environment.fillna("prod") == "prod"]
         columns = ["model_id", "task", "horizon_days", "label_delay_days", "label_outcome"]
         columns += ["positive_label", "amount_outcome", "negative_on_absence"]
@@ -97,7 +157,7 @@ class Company:
         required = ["event_id", "event_name", "occurred_at", "user_id", "model_id"]
         kept = rows[required].notna().all(axis=1) & self._known(rows)
         kept &= rows.event_name.isin(EVENT_NAMES) & ~(rows.duration_ms < 0)
-        return latest(rows, key="event_id", kept=kept, as_of=self.as_of)
+        return self._take(rows, key=["event_id"], kept=kept)
 
     def _outcomes(self, rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows.assign(status=rows.status.fillna("final"))
@@ -108,13 +168,64 @@ class Company:
         kept &= ~(rows.observed_at < rows.occurred_at)
         rate = in_usd(rows, self.rates, day="occurred_at", currency="currency")
         rows = rows.assign(amount=rows.outcome_value * rate)
-        return latest(rows, key="outcome_id", kept=kept & rate.notna(), as_of=self.as_of)
+        return self._take(rows, key=["outcome_id"], kept=kept & rate.notna())
 
     def _eligible(self, rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[["user_id", "model_id", "eligible_from"]].notna().all(axis=1)
         kept &= self._known(rows) & ~(rows.eligible_to < rows.eligible_from)
-        rows = rows.assign(key=rows.user_id + rows.model_id + rows.eligible_from.astype(str))
-        return latest(rows, key="key", kept=kept, as_of=self.as_of)
+        return self._take(rows, key=["user_id", "model_id", "eligible_from"], kept=kept)
+
+    def _feedback(self, rows: pd.DataFrame) -> pd.DataFrame:
+        kept = rows[["response_id", "asked_at"]].notna().all(axis=1) & self._known(rows)
+        kept &= rows.survey_type.isin(SURVEYS) & ~(rows.responded_at < rows.asked_at)
+        kept &= ~((rows.score < rows.scale_min) | (rows.score > rows.scale_max))
+        return self._take(rows, key=["response_id"], kept=kept)
+
+    def _releases(self, rows: pd.DataFrame) -> pd.DataFrame:
+        required = ["release_id", "model_version", "event_at"]
+        kept = rows[required].notna().all(axis=1) & self._known(rows)
+        return self._take(
+            rows, key=["release_id"], kept=kept & rows.event_type.isin(RELEASE_EVENTS)
+        )
+
+    def _costs(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """One row per cost, day and version: split by days, then by that day's decisions."""
+        required = ["cost_id", "period_start", "period_end", "amount", "currency"]
+        kept = rows[required].notna().all(axis=1) & self._known(rows)
+        kept &= rows.cost_type.isin(COST_TYPES) & (rows.period_end > rows.period_start)
+        rate = in_usd(rows, self.rates, day="period_start", currency="currency")
+        rows = rows.assign(usd=rows.amount * rate)
+        rows = self._take(rows, key=["cost_id"], kept=kept & rate.notna())
+        day_of = self.predictions.predicted_at.dt.normalize()
+        made = self.predictions.groupby(["model_id", day_of]).model_version.value_counts()
+        found = []
+        for cost in rows.itertuples():
+            total = cost.period_end - cost.period_start
+            for day in pd.date_range(cost.period_start.normalize(), cost.period_end):
+                share = min(cost.period_end, day + pd.Timedelta(days=1)) - max(
+                    cost.period_start, day
+                )
+                if share <= pd.Timedelta(0):
+                    continue
+                versions = pd.Series({cost.model_version: 1})
+                if pd.isna(cost.model_version):
+                    is_day = (cost.model_id, day) in made.index
+                    versions = made[cost.model_id, day] if is_day else pd.Series({"(none)": 1})
+                found += [
+                    (cost.model_id, version, day, cost.usd * share / total * n / versions.sum())
+                    for version, n in versions.items()
+                ]
+        return pd.DataFrame(found, columns=["model_id", "model_version", "day", "usd"])
+
+    def _assignments(self, rows: pd.DataFrame) -> pd.DataFrame:
+        key = ["experiment_id", "unit_id", "variant"]
+        kept = rows[[*key, "assigned_at"]].notna().all(axis=1)
+        return self._take(rows, key=key, kept=kept & ~(rows.first_exposed_at < rows.assigned_at))
+
+    def _annotations(self, rows: pd.DataFrame) -> pd.DataFrame:
+        required = ["annotation_id", "effective_from", "scope", "kind", "title"]
+        kept = rows[required].notna().all(axis=1) & ~(rows.effective_to < rows.effective_from)
+        return self._take(rows, key=["annotation_id"], kept=kept)
 
     def _links(self) -> pd.DataFrame:
         """Each outcome with every decision it belongs to, and which of them takes the amount."""
@@ -242,17 +353,19 @@ class Company:
         eligible = pd.DataFrame(stays, columns=keys).drop_duplicates().assign(eligible=1)
         active = self.events[~self.events.is_passive.fillna(False).astype(bool)]
         active = active.assign(day=active.occurred_at.dt.normalize())[keys].drop_duplicates()
-        return eligible.merge(active.assign(active=1), on=keys, how="outer").fillna(
-            {"eligible": 0, "active": 0}
-        )
+        done = self.events[self.events.event_name == "task_completed"]
+        done = done.assign(day=done.occurred_at.dt.normalize())[keys].drop_duplicates()
+        days = eligible.merge(active.assign(active=1), on=keys, how="outer")
+        days = days.merge(done.assign(done=1), on=keys, how="outer")
+        return days.fillna({"eligible": 0, "active": 0, "done": 0})
 
-    def revenue(self) -> pd.DataFrame:
-        """Final revenue, one row per model that takes the credit, or one without a model."""
+    def credited(self, name: str) -> pd.DataFrame:
+        """Final outcomes of a name, a row for each model that takes the credit, or one without."""
         outcomes = self.outcomes[
-            (self.outcomes.status == "final") & (self.outcomes.outcome_name == "revenue")
+            (self.outcomes.status == "final") & (self.outcomes.outcome_name == name)
         ]
         credited = self.links[self.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
-        rows = outcomes[["outcome_id", "amount", "occurred_at"]].merge(
+        rows = outcomes[["outcome_id", "outcome_label", "amount", "occurred_at"]].merge(
             credited, on="outcome_id", how="left"
         )
         carried = self.predictions[["prediction_id", "model_version", *SEGMENTS]]
@@ -268,12 +381,27 @@ class Company:
         matured, left_out = state == "matured", state != "matured"
         judged, shown = cell.notna(), d.action != "not_shown"
         valued = judged & d.value.notna()
+        failed = d.error_type.notna() | (d.status_code.astype("float64") >= 400)
+        answered = ~(d.status_code.astype("float64") >= 500)
+        accepted = d.action == "accepted"
+        seen = d.action.isin(DECISIVE) | d.prediction_id.isin(self._viewed())
+        should = cell.isin(["tp", "fn"])
         of_decisions = {
             "precision": (cell == "tp", cell.isin(["tp", "fp"]), left_out & d.says_yes),
-            "recall": (cell == "tp", cell.isin(["tp", "fn"]), left_out),
+            "recall": (cell == "tp", should, left_out),
             "accuracy": (cell.isin(["tp", "tn"]), judged, left_out),
-            "acceptance_rate": (d.action == "accepted", shown, one * 0),
+            "false_positive_rate": (cell == "fp", cell.isin(["fp", "tn"]), left_out),
+            "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), left_out),
+            "label_coverage": (matured, state != "pending", state == "pending"),
+            "acceptance_rate": (accepted, shown, one * 0),
+            "view_rate": (seen, shown, one * 0),
+            "override_rate": (d.action == "overridden", shown, one * 0),
+            "ignore_rate": (d.action == "ignored", shown, one * 0),
             "conversion_rate": (d.is_yes, matured, left_out),
+            "close_rate": (accepted & d.is_yes, accepted & matured, left_out),
+            "deal_score": (d.score, d.score.notna(), one * 0),
+            "error_rate": (failed, one, one * 0),
+            "availability": (answered, one, one * 0),
             "net_value_per_decision": (d.value, valued, left_out),
             "net_value": (d.value, None, left_out),
         }
@@ -281,33 +409,101 @@ class Company:
             spread(d, metric=name, numerator=n, denominator=m, excluded=x)
             for name, (n, m, x) in of_decisions.items()
         ]
-        revenue = self.revenue()
+
+        revenue, churn = self.credited("revenue"), self.credited("churned")
         parts.append(spread(revenue, metric="credited_revenue", numerator=revenue.amount))
+        opened = self.credited("opportunity")
+        parts.append(spread(opened, metric="pipeline_value", numerator=opened.amount))
+        left, stayed = churn.outcome_label == "true", churn.outcome_label == "false"
+        everyone = pd.Series(1.0, index=churn.index)
+        parts.append(spread(churn, metric="churn_rate", numerator=left, denominator=everyone))
+        parts.append(spread(churn, metric="retained_customers", numerator=stayed))
+
         days = self.user_days.assign(model_version="all")
-        used = days.eligible * days.active
-        parts.append(
-            spread(days, metric="adoption_rate", numerator=used, denominator=days.eligible)
+        for name, numerator, denominator in (
+            ("adoption_rate", days.eligible * days.active, days.eligible),
+            ("task_completion_rate", days.done, days.active),
+        ):
+            parts.append(spread(days, metric=name, numerator=numerator, denominator=denominator))
+
+        f = self.feedback.merge(
+            self.predictions[["prediction_id", "model_version", *SEGMENTS]],
+            on="prediction_id",
+            how="left",
         )
-        both = pd.concat(
-            [
-                revenue.assign(model_version="all", n=revenue.amount, m=0.0),
-                days.assign(n=0.0, m=days.active),
-            ],
-            ignore_index=True,
-        )
+        f = f.assign(day=f.asked_at.dt.normalize(), model_version=f.model_version.fillna("(none)"))
+        given = f.score.notna()
+        top = given & ((f.score - f.scale_min) / (f.scale_max - f.scale_min) >= 0.75)
+        nps = given & (f.survey_type == "nps")
+        for name, part, whole in (
+            ("csat", top & (f.survey_type == "csat"), given & (f.survey_type == "csat")),
+            (
+                "relevance",
+                top & (f.survey_type == "relevance"),
+                given & (f.survey_type == "relevance"),
+            ),
+            ("response_rate", given, pd.Series(True, index=f.index)),
+            ("promoter_share", nps & (f.score >= 9), nps),
+            ("detractor_share", nps & (f.score <= 6), nps),
+        ):
+            parts.append(spread(f, metric=name, numerator=part, denominator=whole))
+
+        r = self.releases.assign(day=self.releases.event_at.dt.normalize())
         parts.append(
             spread(
-                both,
-                metric="revenue_per_active_user_day",
-                numerator=both.n,
-                denominator=both.m,
-                segments=[],
+                r,
+                metric="deployment_success_rate",
+                numerator=r.event_type == "deployed",
+                denominator=r.event_type.isin(["deployed", "deploy_failed"]),
             )
         )
-        table = pd.concat(parts, ignore_index=True)
-        return table[
-            (table[["numerator", "denominator", "excluded_count"]].fillna(0) != 0).any(axis=1)
-        ]
+        arrived = pd.concat(self.arrivals, ignore_index=True).assign(model_version="all")
+        parts.append(
+            spread(
+                arrived,
+                metric="rejected_row_share",
+                numerator=arrived.rejected,
+                denominator=pd.Series(1.0, index=arrived.index),
+            )
+        )
+        unversioned = {"model_version": "all"}
+        for name, above, below in (
+            (
+                "revenue_per_active_user_day",
+                (revenue, revenue.amount, unversioned),
+                (days, days.active),
+            ),
+            ("revenue_per_decision", (revenue, revenue.amount, {}), (d, one)),
+            ("cost_to_serve", (self.costs, self.costs.usd, unversioned), (days, days.active)),
+            ("cost_per_prediction", (self.costs, self.costs.usd, {}), (d, one)),
+            ("cost_per_accepted_prediction", (self.costs, self.costs.usd, {}), (d, accepted)),
+        ):
+            rows, numbers, versions = above
+            both = pd.concat(
+                [
+                    rows.assign(n=numbers, m=0.0, **versions),
+                    below[0].assign(n=0.0, m=below[1].astype(float)),
+                ],
+                ignore_index=True,
+            )
+            has_segments = name == "revenue_per_decision"
+            parts.append(
+                spread(
+                    both,
+                    metric=name,
+                    numerator=both.n,
+                    denominator=both.m,
+                    segments=SEGMENTS if has_segments else [],
+                )
+            )
+        table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+        sums = table[["numerator", "denominator", "excluded_count"]].fillna(0)
+        return table[(sums != 0).any(axis=1)]
+
+    def _viewed(self) -> pd.Series:
+        """The decisions somebody looked at."""
+        viewed: pd.Series = self.events[self.events.event_name == "viewed"].prediction_id
+        return viewed
 
 
 def spread(

@@ -91,6 +91,35 @@ def test_build_passes_arguments_to_dbt(
     ]
 
 
+def test_doctor_of_metrics_counts_exits_and_writes_nothing(
+    company: Company, throughline: Call
+) -> None:
+    throughline("use", "company")
+    company.seed("metric_targets", "precision,lead,all,all,0.5,0.6,,,,,2025-01-01,,ann,why")
+    before = company.bytes()
+    ended = throughline("doctor", "--metrics")
+    assert (ended.status, ended.out) == (1, "company: 1 error\n")
+    assert ended.lines == [
+        "error company/seeds/metric_targets.csv, row 2: target 0.5 of precision contradicts its "
+        "direction up: worse than its floor 0.6. "
+        "Correct the target, or direction in the metric card."
+    ]
+    assert company.bytes() == before
+    assert not (company.folder / "warehouse.duckdb").exists()
+    assert not (company.project / "target").exists()
+
+
+def test_doctor_of_metrics_that_dbt_cannot_read(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throughline("use", "company")
+    monkeypatch.setattr(build, "IN_MEMORY", {})
+    ended = throughline("doctor", "--metrics")
+    assert ended.status == 1
+    assert ended.lines[-1].startswith("error dbt: ")
+    assert ended.lines[-1].endswith("dbt cannot read the project.")
+
+
 def test_exec_gives_the_workspace_to_any_program(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     script = "import os; print(os.environ['THROUGHLINE_SEEDS'], os.getcwd()); raise SystemExit(3)"

@@ -138,6 +138,23 @@ def test_byte_order_mark(company: Company) -> None:
     )
 
 
+def test_byte_order_mark_and_semicolons_of_excel(company: Company) -> None:
+    path = company.folder / "seeds" / "model_registry.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b",", b";"))
+    assert only(company) == (
+        "error company/seeds/model_registry.csv: starts with a byte order mark, and columns are "
+        "separated by semicolons. Save it as UTF-8 without BOM, and separate them by commas."
+    )
+
+
+def test_unicode_text_of_excel(company: Company) -> None:
+    path = company.folder / "seeds" / "model_registry.csv"
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    assert only(company) == (
+        "error company/seeds/model_registry.csv, row 1: not UTF-8 text. Save it as UTF-8."
+    )
+
+
 def test_wrong_encoding(company: Company) -> None:
     path = company.seed("model_registry", *REGISTRY, REGISTRY[0].replace("Lead", "Größe"))
     path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
@@ -153,16 +170,55 @@ def header(company: Company, old: str, new: str) -> None:
 
 def test_misspelt_column(company: Company) -> None:
     header(company, "rate,", "rates,")
-    assert findings(company) == [
-        "error company/seeds/exchange_rates.csv: unknown column 'rates'. Did you mean 'rate'?",
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv: unknown column 'rates'. Did you mean 'rate'?"
+    )
+
+
+def test_capital_letters_in_the_header(company: Company) -> None:
+    header(company, "currency", "Currency")
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv: unknown column 'Currency'. "
+        "Did you mean 'currency'?"
+    )
+
+
+def test_missing_column(company: Company) -> None:
+    path = company.folder / "seeds" / "exchange_rates.csv"
+    path.write_text("currency,valid_from,valid_to,owner,rationale\nUSD,2025-01-01,,ann,why\n")
+    assert only(company) == (
         "error company/seeds/exchange_rates.csv: column rate missing. "
-        "Header: currency,rate,valid_from,valid_to,owner,rationale",
-    ]
+        "Header: currency,rate,valid_from,valid_to,owner,rationale"
+    )
+
+
+def test_empty_columns_at_the_end(company: Company) -> None:
+    path = company.folder / "seeds" / "exchange_rates.csv"
+    path.write_text("".join(f"{line},,\n" for line in path.read_text().splitlines()))
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv: a column of the header has no name. "
+        "Remove the column, or name it."
+    )
+
+
+def test_row_of_empty_cells(company: Company) -> None:
+    company.seed("exchange_rates", *SEED_ROWS["exchange_rates"], ",,,,,")
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 4: every cell is empty. Remove the row."
+    )
+
+
+def test_open_quote(company: Company) -> None:
+    company.seed("exchange_rates", 'USD,1,2025-01-01,,ann,"why', "EUR,1.1,2025-01-01,,ann,why")
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv: not readable as CSV: unexpected end of data. "
+        "Correct the quotes or line ends."
+    )
 
 
 def test_column_twice(company: Company) -> None:
     header(company, "valid_to", "valid_from")
-    assert findings(company)[0] == (
+    assert only(company) == (
         "error company/seeds/exchange_rates.csv: column valid_from stands twice in the header. "
         "Keep one."
     )
@@ -205,6 +261,21 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
             "exchange_rates",
             "GBP,nan,2025-01-01,,ann,why",
             "row 2, column rate: 'nan' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,125%,2025-01-01,,ann,why",
+            "row 2, column rate: '125%' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,#N/A,2025-01-01,,ann,why",
+            "row 2, column rate: '#N/A' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,45658,,ann,why",
+            "row 2, column valid_from: '45658' is not a date. Write it as YYYY-MM-DD.",
         ),
         (
             "exchange_rates",
@@ -308,11 +379,11 @@ def test_overlapping_validity(company: Company) -> None:
     )
 
 
-def test_unknown_metric_is_a_warning(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_metric(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "metrics", lambda _: {"precision", "recall"})
     company.seed("metric_targets", "precison,*,*,*,0.5,0.4,,,,,2025-01-01,,ann,why")
     assert only(company) == (
-        "warning company/seeds/metric_targets.csv, row 2, column metric: no metric 'precison'. "
+        "error company/seeds/metric_targets.csv, row 2, column metric: no metric 'precison'. "
         "Did you mean 'precision'?"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ SHOWN_RATE = f"""
       numerator: shown_decisions
       denominator: decisions
 {CARD}"""
+
+
+AS_OF = date(2026, 7, 1)
+GRACE_ENDS = AS_OF - timedelta(days=90)
+OVERDUE = str(GRACE_ENDS - timedelta(days=1))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +118,9 @@ def test_the_hash_follows_the_definition_and_nothing_else(
     text = definitions.read_text()
     definitions.write_text(text.replace("owner: Product", "owner: Somebody else"))
     assert hashes() == before
-    definitions.write_text(text.replace("denominator: shown_decisions", "denominator: decisions"))
+    definitions.write_text(
+        text.replace("denominator: shown_decisions", "denominator: decisions", 1)
+    )
     after = hashes()
     assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
     definitions.write_text(text)
@@ -121,7 +129,12 @@ def test_the_hash_follows_the_definition_and_nothing_else(
     facts.write_text(original.replace("expr: shown_count", "expr: viewed_count"))
     after = hashes()
     facts.write_text(original)
-    assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "acceptance_rate",
+        "view_rate",
+        "override_rate",
+        "ignore_rate",
+    }
 
 
 BAD_CARDS = {
@@ -139,11 +152,17 @@ BAD_CARDS = {
     ),
     "vanity": (
         SHOWN_RATE.replace("        leads_to: revenue_per_active_user_day\n", ""),
-        "metric shown_rate is an output that leads to no outcome metric (vanity):",
+        "metric shown_rate is an output that leads to no outcome metric (vanity). "
+        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, net_value, "
+        "net_value_per_decision, retained_customers, revenue_per_active_user_day, "
+        "revenue_per_decision as leads_to.",
     ),
     "leads to another output": (
         SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: precision"),
-        "metric shown_rate is an output that leads to no outcome metric (vanity):",
+        "metric shown_rate is an output that leads to no outcome metric (vanity). "
+        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, net_value, "
+        "net_value_per_decision, retained_customers, revenue_per_active_user_day, "
+        "revenue_per_decision as leads_to.",
     ),
     "derived": (
         SHOWN_RATE.replace(
@@ -181,11 +200,11 @@ BAD_CARDS = {
     ),
     "unknown task": (
         SHOWN_RATE.replace("tasks: [binary, ranking]", "tasks: [binry]"),
-        "metric shown_rate has tasks ['binry']: list some of binary, multiclass,",
+        "metric shown_rate has tasks ['binry'], which is no list of tasks.",
     ),
     "no task": (
         SHOWN_RATE.replace("tasks: [binary, ranking]", "tasks: []"),
-        "metric shown_rate has tasks []: list some of binary, multiclass,",
+        "metric shown_rate has tasks [], which is no list of tasks.",
     ),
     "lift in words": (
         SHOWN_RATE.replace("minimum_meaningful_lift: 0.02", "minimum_meaningful_lift: two"),
@@ -193,7 +212,7 @@ BAD_CARDS = {
     ),
     "review without a date": (
         SHOWN_RATE.replace('review_by: "2027-06-30"', "review_by: next summer"),
-        "metric shown_rate has review_by next summer, which is no date like 2027-06-30.",
+        "metric shown_rate has review_by next summer, which is no date.",
     ),
     "performance without what it leaves out": (
         SHOWN_RATE.replace("pillar: experience", "pillar: performance"),
@@ -205,11 +224,28 @@ BAD_CARDS = {
     ),
     "unknown direction": (
         SHOWN_RATE.replace("direction: up", "direction: sideways"),
-        "metric shown_rate has direction sideways, which is not one of up, down.",
+        "metric shown_rate has direction sideways, which is not one of up, down, zero.",
     ),
     "misspelt key": (
         SHOWN_RATE.replace("tier: module", "tier: module\n        sinonyms: [a]"),
         "metric shown_rate has an unknown card key sinonyms.",
+    ),
+    "leads to nothing known": (
+        SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: revenue"),
+        "metric shown_rate has leads_to revenue, which is no metric. Known metrics are ",
+    ),
+    "proxy for nothing known": (
+        SHOWN_RATE.replace("tier: module", "tier: module\n        proxy_for: happiness"),
+        "metric shown_rate has proxy_for happiness, which is no metric. Known metrics are ",
+    ),
+    "review long overdue": (
+        SHOWN_RATE.replace("2027-06-30", OVERDUE),
+        f"metric shown_rate was due for review by {OVERDUE}, more than 90 days ago. "
+        "Have Product review the card, then set the next review_by.",
+    ),
+    "review by no date": (
+        SHOWN_RATE.replace("2027-06-30", "next summer"),
+        "metric shown_rate has review_by next summer, which is no date. Write it as YYYY-MM-DD.",
     ),
 }
 
@@ -224,6 +260,10 @@ def test_bad_metrics_stop_the_build_by_name(project: Project, definitions: Path)
             "label: Shown rate", f"label: Shown rate {number}"
         )
         expected.append(message.replace("shown_rate", name))
+    expected.append(
+        "metrics shown_rate_0 and shown_rate_1 have the same definition: "
+        "shown_decisions / decisions. Keep one and give it the other name as a synonym."
+    )
     definitions.write_text(text)
     run = project.build(project.root / "workspace")
     assert run.status != 0

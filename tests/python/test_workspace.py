@@ -153,6 +153,10 @@ def test_as_of_is_utc(company: Company, written: str, read: str) -> None:
         ),
         ("minimum_cell: many", "minimum_cell: 'many' is not a whole number of at least 1."),
         ("minimum_cell: true", "minimum_cell: True is not a whole number of at least 1."),
+        (
+            "review_grace_days: -1",
+            "review_grace_days: -1 is not a whole number of days, 0 or more.",
+        ),
         ("minimum_cell: 0", "minimum_cell: 0 is not a whole number of at least 1."),
         ("as_of: yesterday", "as_of: 'yesterday' is not a timestamp like 2025-06-30 00:00:00."),
         ("as_of: 7", "as_of: 7 is not a timestamp like 2025-06-30 00:00:00."),

@@ -167,6 +167,18 @@ where fate is not null
 union all by name
 select * exclude (kind) from malformed_usage_events;
 
+-- An opportunity is opened for most leads that will buy and for some that will not.
+create view opportunities as
+select lead, last_at + to_hours(1) as opened_at
+from leads
+where u('opportunity', lead) < if(is_converted, 0.9, 0.15);
+
+-- One to three months after the first offer it is known whether a customer stayed.
+create view churn_checks as
+select customer, min(happened_at) + to_days(30 + (60 * u('churn day', customer))::int) as checked_at
+from offers
+group by customer;
+
 -- Outcomes: a retraction is a later copy with status reversed.
 create view outcome_rows as
 with happened as (
@@ -220,6 +232,25 @@ with happened as (
         is_retracted('order', order_number, arrival('order', order_number, observed_at)),
         second_arrival('order', order_number, arrival('order', order_number, observed_at))
     from orders
+    union all
+    select
+        'opportunity-' || lead, 'opportunity', null, 'lead-' || lead, null, null,
+        round(2000 + 8000 * u('opportunity amount', lead), 2), 'USD', opened_at, opened_at, null,
+        arrival('opportunity', lead, opened_at),
+        fate('opportunity', lead, arrival('opportunity', lead, opened_at)),
+        is_retracted('opportunity', lead, arrival('opportunity', lead, opened_at)),
+        second_arrival('opportunity', lead, arrival('opportunity', lead, opened_at))
+    from opportunities
+    union all
+    select
+        'churn-' || customer, 'churned', null, null, 'cust-' || customer,
+        if(u('churned', customer) < 0.06, 'true', 'false'), null, null,
+        checked_at, checked_at + to_hours(6), null,
+        arrival('churn', customer, checked_at + to_hours(6)),
+        fate('churn', customer, arrival('churn', customer, checked_at + to_hours(6))),
+        is_retracted('churn', customer, arrival('churn', customer, checked_at + to_hours(6))),
+        second_arrival('churn', customer, arrival('churn', customer, checked_at + to_hours(6)))
+    from churn_checks
 )
 
 select * from happened

@@ -1,0 +1,58 @@
+{# The ways by which raw tables reach a fact: source -> names of the nodes from the raw table to the fact, the shortest way of each. #}
+{% macro ways_from_raw(fact_id) %}
+    {% set ways = {fact_id: [graph.nodes[fact_id].name]} %}
+    {% set found = namespace(frontier=[fact_id]) %}
+    {% for _ in graph.nodes if found.frontier %}
+        {% set reached = [] %}
+        {% for node_id in found.frontier if node_id in graph.nodes %}
+            {% for parent_id in graph.nodes[node_id].depends_on.nodes if parent_id not in ways %}
+                {% set parent = graph.nodes.get(parent_id) or graph.sources[parent_id] %}
+                {#- dimensions and seeds carry no number -#}
+                {% if parent.resource_type == 'source' or (parent.resource_type == 'model' and not parent.name.startswith('dim_')) %}
+                    {% set name = parent.source_name ~ '.' ~ parent.name if parent.resource_type == 'source' else parent.name %}
+                    {% do ways.update({parent_id: [name] + ways[node_id]}) %}
+                    {% do reached.append(parent_id) %}
+                {% endif %}
+            {% endfor %}
+        {% endfor %}
+        {% set found.frontier = reached %}
+    {% endfor %}
+    {% set from_raw = {} %}
+    {% for node_id, way in ways.items() if node_id not in graph.nodes %}
+        {% do from_raw.update({way[0]: way}) %}
+    {% endfor %}
+    {{ return(from_raw) }}
+{% endmacro %}
+
+{# One row per metric with its ways from the raw tables to the waist, as a text. #}
+{% macro metric_lineages() %}
+    {% set all_bricks = bricks() %}
+    {% set fact_ways = {} %}
+    {% set rows = [] %}
+    {% for metric in metrics() %}
+        {% set lines = [] %}
+        {% for brick in [metric.numerator, metric.denominator] | reject('none') %}
+            {% set fact_id = all_bricks[brick].semantic_model.depends_on.nodes[0] %}
+            {% if fact_id not in fact_ways %}
+                {% do fact_ways.update({fact_id: ways_from_raw(fact_id)}) %}
+            {% endif %}
+            {% for way in fact_ways[fact_id].values() %}
+                {% do lines.append((way + ['fct_bricks', 'fct_metrics']) | join(' > ')) %}
+            {% endfor %}
+        {% endfor %}
+        {% do rows.append({'metric': metric.name, 'lineage': lines | unique | sort | join('; ')}) %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+{# What the excluded bricks leave over: excluded brick -> brick of what was not left out, counted alike. #}
+{% macro kept_bricks() %}
+    {{ return({
+        'excluded_decisions': 'matured_decisions',
+        'unjudged_decisions': 'judged_decisions',
+        'unvalued_decisions': 'valued_decisions',
+        'excluded_measured_decisions': 'measured_decisions',
+        'excluded_positive_decisions': 'positive_decisions',
+        'pending_decisions': 'labelled_or_due_decisions',
+    }) }}
+{% endmacro %}

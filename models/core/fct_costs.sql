@@ -1,0 +1,147 @@
+-- One row per model, version, day and type of cost.
+with costs as (
+
+    select * from {{ ref('stg_serving_costs') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('exchange_rates') }}
+
+),
+
+dates as (
+
+    select * from {{ ref('dim_dates') }}
+
+),
+
+decisions as (
+
+    select * from {{ ref('fct_decisions') }}
+
+),
+
+-- noqa: disable=LT05
+periods as (
+
+    select
+        costs.*,
+        {{ in_reporting_currency('costs.amount', 'costs.currency', 'rates.rate') }} as period_amount,
+        {{ dbt.datediff('costs.period_start', 'costs.period_end', 'second') }} as period_seconds
+    from costs
+    left join rates
+        on costs.currency = rates.currency
+        and {{ valid_at('rates', 'costs.period_start') }}
+
+),
+
+period_days as (
+
+    select
+        periods.*,
+        dates.date_day as cost_date,
+        greatest(periods.period_start, cast(dates.date_day as timestamp)) as overlap_start,
+        least(periods.period_end, cast({{ dbt.dateadd('day', 1, 'dates.date_day') }} as timestamp)) as overlap_end
+    from periods
+    inner join dates
+        on periods.period_start < cast({{ dbt.dateadd('day', 1, 'dates.date_day') }} as timestamp)
+        and periods.period_end > cast(dates.date_day as timestamp)
+
+),
+
+cost_days as (
+
+    select
+        cost_id,
+        model_id,
+        model_version,
+        cost_type,
+        cost_date,
+        -- a period of less than a second lies on one day
+        case
+            when period_seconds = 0 then period_amount
+            else period_amount * {{ safe_ratio(dbt.datediff('overlap_start', 'overlap_end', 'second'), 'period_seconds') }}
+        end as day_amount
+    from period_days
+
+),
+
+version_days as (
+
+    select
+        model_id,
+        model_version,
+        decision_date,
+        sum(decision_count) as decision_count
+    from decisions
+    group by model_id, model_version, decision_date
+
+),
+
+model_days as (
+
+    select
+        model_id,
+        decision_date,
+        sum(decision_count) as decision_count
+    from version_days
+    group by model_id, decision_date
+
+),
+
+shared_costs as (
+
+    select
+        cost_days.model_id,
+        coalesce(version_days.model_version, '(none)') as model_version,
+        cost_days.cost_type,
+        cost_days.cost_date,
+        cost_days.day_amount * coalesce({{ safe_ratio('version_days.decision_count', 'model_days.decision_count') }}, 1) as cost_amount
+    from cost_days
+    left join model_days
+        on cost_days.model_id = model_days.model_id
+        and cost_days.cost_date = model_days.decision_date
+    left join version_days
+        on model_days.model_id = version_days.model_id
+        and model_days.decision_date = version_days.decision_date
+    where cost_days.model_version is null
+
+),
+
+own_costs as (
+
+    select
+        model_id,
+        model_version,
+        cost_type,
+        cost_date,
+        day_amount as cost_amount
+    from cost_days
+    where model_version is not null
+
+),
+
+all_costs as (
+
+    select * from own_costs
+    union all
+    select * from shared_costs
+
+),
+
+daily_costs as (
+
+    select
+        model_id,
+        model_version,
+        cost_type,
+        sum(cost_amount) as cost_amount,
+        cost_date
+    from all_costs
+    group by model_id, model_version, cost_type, cost_date
+
+)
+
+select * from daily_costs

@@ -1,0 +1,199 @@
+"""The house rules that a manifest and the files can prove, each as a function to its breaches."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+READS: Mapping[str, frozenset[str]] = {
+    "staging": frozenset({"staging", "config"}),
+    "core": frozenset({"staging", "core", "config"}),
+    "metrics": frozenset({"core", "metrics", "config"}),
+    "lift": frozenset({"core", "metrics", "lift", "config"}),
+    "marts": frozenset({"core", "metrics", "lift", "marts", "config"}),
+}
+KEY_TESTS = frozenset({"grain", "unique"})
+MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})
+SEED_KEYS = frozenset({"version", "seeds"})
+# what one warehouse alone understands, or what asks it while compiling
+DIALECT = re.compile(
+    r"target\.type|\brun_query\b|::|\btry_cast\b|\bread_(?:parquet|csv)\b|(?<!\.)\bstrftime\b"
+    r"|\bstring_agg\b|\bgroup by all\b|\border by all\b|\bqualify\b|\bilike\b",
+    re.IGNORECASE,
+)
+COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
+
+Contracts = Mapping[str, Mapping[str, str]]
+Rule = Callable[["House"], Iterator[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """A project: its root, its parsed manifest, the change log and the contracts of the release."""
+
+    root: Path
+    manifest: Mapping[str, Any]
+    changelog: str
+    released: Contracts
+
+    def nodes(self, *kinds: str) -> Iterator[Mapping[str, Any]]:
+        """Own nodes of the resource types, by name; a model that an export makes has no file."""
+        for node in sorted(self.manifest["nodes"].values(), key=lambda node: str(node["name"])):
+            if node["resource_type"] in kinds and (self.root / node["original_file_path"]).exists():
+                yield node
+
+
+def grain_is_said_and_tested(house: House) -> Iterator[str]:
+    """The first line, the first sentence of the description and a key test tell one grain."""
+    tested = {
+        node["attached_node"]
+        for node in house.manifest["nodes"].values()
+        if node.get("test_metadata", {}).get("name") in KEY_TESTS
+    }
+    for node in house.nodes("model"):
+        name = node["name"]
+        line = (house.root / node["original_file_path"]).read_text().partition("\n")[0]
+        description = " ".join(node["description"].split())
+        grain = re.split(r"(?<=\.) ", description)[0]
+        if not line.startswith("-- One row per "):
+            yield f"{name}: the first line is not '-- One row per …'"
+        elif line != f"-- {grain}":
+            yield f"{name}: the description does not open with the first line of the model"
+        if node["unique_id"] not in tested and not node["config"]["meta"].get("without_key"):
+            yield f"{name}: no grain or unique test, and no meta without_key that says why"
+
+
+def one_yml_per_model(house: House) -> Iterator[str]:
+    """A model or seed is described in the yml of its stem, which holds nothing else."""
+    for node in house.nodes("model", "seed"):
+        name, is_model = node["name"], node["resource_type"] == "model"
+        patch = (node["patch_path"] or "").partition("://")[2]
+        folder = Path(node["original_file_path"]).parent if is_model else Path("models/config")
+        if patch != (folder / f"{name}.yml").as_posix():
+            yield f"{name}: not described in {folder.as_posix()}/{name}.yml"
+            continue
+        held = yaml.safe_load((house.root / patch).read_text())
+        kind = "models" if is_model else "seeds"
+        others = {entry["name"] for entry in held.get(kind, [])}
+        others |= {entry["model"] for entry in held.get("unit_tests", [])}
+        others |= {
+            re.sub(r"ref\('(\w+)'\)", r"\1", entry["model"])
+            for entry in held.get("semantic_models", [])
+        }
+        others |= held.keys() - (MODEL_KEYS if is_model else SEED_KEYS)
+        for other in sorted(others - {name}):
+            yield f"{name}: its yml also holds {other}"
+
+
+def layers_point_one_way(house: House) -> Iterator[str]:
+    """Staging reads sources, and no layer reads one that comes after it."""
+    for node in house.nodes("model"):
+        layer = _layer(node)
+        if layer not in READS:
+            yield f"{node['name']}: {layer} is not a layer"
+            continue
+        if node["sources"] and layer != "staging":
+            yield f"{node['name']}: reads a source, which staging alone may"
+        for parent in _parents(house, node):
+            is_ruled_elsewhere = (layer, _layer(parent)) == ("marts", "staging")
+            if _layer(parent) not in READS[layer] and not is_ruled_elsewhere:
+                yield f"{node['name']}: {layer} may not read {parent['name']} of {_layer(parent)}"
+
+
+def marts_read_no_staging(house: House) -> Iterator[str]:
+    """What people read has passed through core."""
+    for node in house.nodes("model"):
+        for parent in _parents(house, node):
+            if _layer(node) == "marts" and _layer(parent) == "staging":
+                yield f"{node['name']}: a mart reads {parent['name']} of staging"
+
+
+def dialect_stays_with_the_warehouses(house: House) -> Iterator[str]:
+    """No dialect, no question to the warehouse and no `::` outside macros/warehouses."""
+    paths = [*(house.root / "models").rglob("*.sql"), *(house.root / "macros").rglob("*.sql")]
+    for path in sorted(paths):
+        place = path.relative_to(house.root)
+        if place.parts[:2] == ("macros", "warehouses"):
+            continue
+        # a comment keeps its lines, so that the line number stays right
+        text = COMMENT.sub(lambda found: "\n" * found.group().count("\n"), path.read_text())
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in DIALECT.findall(line):
+                yield f"{place.as_posix()}:{number}: {word} belongs into macros/warehouses"
+
+
+def contract_changes_are_told(house: House) -> Iterator[str]:
+    """Marts are public, owned and under contract; a change of one has its row in the change log."""
+    for node in house.nodes("model"):
+        is_owned = node["access"] == "public" and node["group"] and node["contract"]["enforced"]
+        if _layer(node) == "marts" and not is_owned:
+            yield f"{node['name']}: a mart is public, with a group and an enforced contract"
+    unreleased = house.changelog.partition("## [Unreleased]")[2].partition("\n## ")[0]
+    rows = [line for line in unreleased.splitlines() if line.startswith("|")]
+    now = contracts(house)
+    for mart in sorted(now.keys() | house.released.keys()):
+        of_mart = " ".join(row for row in rows if f"`{mart}`" in row)
+        if mart not in house.released or mart not in now:
+            changed = [] if of_mart else [mart]
+        else:
+            pairs = now[mart].items() ^ house.released[mart].items()
+            changed = sorted({name for name, _ in pairs if f"`{name}`" not in of_mart})
+        for name in changed:
+            yield f"{mart}: {name} changed, and no row of CHANGELOG's [Unreleased] names it"
+
+
+RULES: tuple[Rule, ...] = (
+    grain_is_said_and_tested,
+    one_yml_per_model,
+    layers_point_one_way,
+    marts_read_no_staging,
+    dialect_stays_with_the_warehouses,
+    contract_changes_are_told,
+)
+
+
+def contracts(house: House) -> Contracts:
+    """Column and type of every mart under contract."""
+    return {
+        node["name"]: {
+            column["name"]: str(column["data_type"]).lower() for column in node["columns"].values()
+        }
+        for node in house.nodes("model")
+        if _layer(node) == "marts" and node["contract"]["enforced"]
+    }
+
+
+def read(root: Path, *, manifest: Path) -> House:
+    """The house at a root, with the manifest that `dbt parse` wrote."""
+    return House(
+        root=root,
+        manifest=json.loads(manifest.read_text()),
+        changelog=(root / "CHANGELOG.md").read_text(),
+        released=json.loads((root / "tests/contracts.json").read_text()),
+    )
+
+
+def _layer(node: Mapping[str, Any]) -> str:
+    return "config" if node["resource_type"] == "seed" else str(node["fqn"][1])
+
+
+def _parents(house: House, node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    held = house.manifest["nodes"]
+    return [held[key] for key in sorted(node["depends_on"]["nodes"]) if key in held]
+
+
+if __name__ == "__main__":
+    # at a release: throughline exec -- python tests/python/house_rules.py > tests/contracts.json
+    # the shell has emptied the file by now, so it is not read
+    root = Path(__file__).resolve().parents[2]
+    manifest = json.loads((root / "target" / "manifest.json").read_text())
+    taken = contracts(House(root=root, manifest=manifest, changelog="", released={}))
+    json.dump(taken, sys.stdout, indent=2)
+    print()

@@ -1,0 +1,169 @@
+"""Saved queries against MetricFlow; ledger, catalog and pillars against their sources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from building import Project, query
+from throughline.simulate import simulate
+
+GRAIN = ["model_id", "month_start_date"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.copy(tmp_path_factory.mktemp("marts") / "project")
+
+
+@pytest.fixture(scope="module")
+def demo(project: Project) -> Path:
+    workspace = project.root / "workspace"
+    simulate(out=workspace, predictions=4_000, days=120, seed=5)
+    run = project.build(workspace, "--exclude-resource-type", "test", "unit_test")
+    assert run.status == 0, run.output
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def manifest(project: Project, demo: Path) -> dict[str, Any]:
+    assert demo.exists()
+    loaded: dict[str, Any] = json.loads((project.root / "target" / "manifest.json").read_text())
+    return loaded
+
+
+def test_every_saved_query_is_a_mart_and_equals_metricflow(
+    project: Project, demo: Path, manifest: dict[str, Any]
+) -> None:
+    saved = {
+        node["name"]: node["query_params"]["metrics"] for node in manifest["saved_queries"].values()
+    }
+    assert len(saved) >= 5
+    cards = query(demo, "select metric, denominator_brick, is_cross_fact from dim_metrics")
+    cards = cards.set_index("metric")
+    answers = project.metricflow(demo, [{"saved_query": name} for name in saved])
+    compared = 0
+    for (name, metrics), answer in zip(saved.items(), answers, strict=True):
+        ours = query(demo, f"select * from mart_{name}")
+        assert set(ours.columns) == {*GRAIN, *metrics, "is_matured"}
+        theirs = answer.rename(columns={"model": "model_id", "metric_time__month": GRAIN[1]})
+        theirs["model_id"] = theirs.model_id.fillna("(none)")
+        both = indexed(ours).join(
+            indexed(theirs).add_suffix("_theirs"), how="outer", validate="one_to_one"
+        )
+        for metric in metrics:
+            mart = pd.to_numeric(both[metric])
+            mf = pd.to_numeric(both[f"{metric}_theirs"])
+            if cards.denominator_brick.isna()[metric] or cards.is_cross_fact[metric]:
+                # one of the two says NULL where a fact has no rows, the other that they sum to 0
+                mart, mf = mart.fillna(0), mf.fillna(0)
+            np.testing.assert_allclose(mart, mf, rtol=1e-9, err_msg=f"{name} {metric}")
+            compared += int((mart.fillna(0) != 0).sum())
+    assert compared > 200
+
+
+def indexed(frame: pd.DataFrame) -> pd.DataFrame:
+    """By model and month, months as timestamps of one unit."""
+    months = pd.to_datetime(frame.month_start_date).astype("datetime64[us]")
+    return frame.assign(month_start_date=months).set_index(GRAIN)
+
+
+def test_months_are_matured_once_the_labels_of_their_last_day_are(demo: Path) -> None:
+    months = query(
+        demo,
+        """
+        select
+            is_matured,
+            last_day(month_start_date) + 1 + cast(horizon_days + label_delay_days as integer)
+                <= date '2026-07-01' as had_time
+        from mart_is_it_right inner join dim_models using (model_id)
+        """,
+    )
+    assert (months.is_matured == months.had_time).all()
+    assert set(months.is_matured) == {True, False}
+
+
+def test_the_ledger_holds_the_money_of_the_facts(demo: Path) -> None:
+    ledger = query(demo, "select * from mart_value_ledger")
+    facts = query(
+        demo,
+        """
+        select model_id, date_trunc('month', decision_date) as month_start_date,
+            sum(value_amount) as value, sum(pending_count) as pending, count(*) as decisions
+        from fct_decisions group by all
+        """,
+    )
+    both = indexed(ledger).join(indexed(facts), how="outer")
+    np.testing.assert_allclose(both.matured_value_amount, both.value, rtol=1e-9)
+    np.testing.assert_allclose(both.pending_count, both.pending, rtol=1e-9)
+    np.testing.assert_allclose(both.decision_count, both.decisions, rtol=1e-9)
+    invoices = query(
+        demo,
+        """
+        select cost_type, sum(cost_amount) as amount from fct_costs
+        where cost_date < date '2026-07-01' group by all
+        """,
+    ).set_index("cost_type")
+    for cost_type, amount in invoices.amount.items():
+        assert ledger[f"{cost_type}_cost_amount"].sum() == pytest.approx(amount, rel=1e-9)
+    assert ledger.total_cost_amount.sum() == pytest.approx(invoices.amount.sum(), rel=1e-9)
+    # the months that wait have an estimate, the months that do not add none
+    assert (ledger[ledger.pending_count > 0].estimated_value_amount.notna()).all()
+    assert (ledger[ledger.pending_count == 0].estimated_value_amount == 0).all()
+    net = ledger.matured_value_amount - ledger.total_cost_amount
+    np.testing.assert_allclose(ledger.roi, net / ledger.total_cost_amount, rtol=1e-9)
+
+
+def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
+    catalog = query(demo, "select * from mart_metric_catalog").set_index("metric")
+    metrics = query(demo, "select metric from dim_metrics").metric
+    assert set(catalog.index) == set(metrics)
+    assert catalog.lineage["acceptance_rate"] == (
+        "raw.business_outcomes > stg_business_outcomes > fct_decisions > fct_bricks > fct_metrics; "
+        "raw.prediction_logs > stg_prediction_logs > fct_decisions > fct_bricks > fct_metrics; "
+        "raw.usage_events > stg_usage_events > fct_decisions > fct_bricks > fct_metrics"
+    )
+    assert "raw.eligible_users > stg_eligible_users > fct_usage" in catalog.lineage["cost_to_serve"]
+    assert "raw.serving_costs > stg_serving_costs > fct_costs" in catalog.lineage["cost_to_serve"]
+    labels = query(
+        demo,
+        """
+        select avg(judged_count) as share from fct_decisions
+        inner join dim_models using (model_id) where task = 'binary'
+        """,
+    )
+    assert catalog.covered_share["recall"] == pytest.approx(labels.share[0], rel=1e-9)
+
+
+def test_pillars_count_every_line_of_the_scorecard_once(demo: Path) -> None:
+    pillars = query(demo, "select * from mart_scorecard_pillars").set_index(["model_id", "pillar"])
+    card = query(demo, "select * from mart_scorecard")
+    for key, lines in card.groupby(["model_id", "pillar"]):
+        counts = lines.status.value_counts()
+        for status in ("on_target", "off_target", "breached", "no_target", "not_ready"):
+            assert pillars[f"{status}_count"][key] == counts.get(status, 0)
+        judged = lines[lines.status.isin(["on_target", "off_target", "breached"])]
+        met = judged[judged.status == "on_target"].weight.sum()
+        if judged.empty:
+            assert pd.isna(pillars.met_share[key])
+        else:
+            assert pillars.met_share[key] == pytest.approx(met / judged.weight.sum(), rel=1e-9)
+    assert pillars.metric_count.sum() == len(card)
+
+
+def test_a_saved_query_of_another_grain_stops_the_build(project: Project, demo: Path) -> None:
+    path = project.root / "models" / "marts" / "_saved_queries.yml"
+    original = path.read_text()
+    path.write_text(original.replace("'month')", "'week')"))
+    run = project.build(demo, "--select", "mart_is_it_used")
+    path.write_text(original)
+    assert run.status != 0
+    assert (
+        "saved query is_it_used must group by Entity('model') and TimeDimension('metric_time',"
+        " 'month'), without where: that is the grain of its mart." in run.output
+    )

@@ -1,0 +1,271 @@
+"""A broken rule over seeds stops the marts by name; the doctor lists all of them at once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date, timedelta
+
+import duckdb
+import pytest
+
+from building import ROOT, Project, Run
+from throughline import doctor
+from throughline.simulate import simulate
+from throughline.workspace import Finding, Workspace
+
+DUE = str(date(2026, 7, 1) - timedelta(days=90))
+"""The last day of grace at the as_of of the simulated company."""
+LONG = "2025-01-01,,Ann,why"
+
+FAULTS = {
+    "metric_targets": [
+        f"precison,lead_scoring,all,all,0.4,,,,,,{LONG}",
+        f"recall,lead_skoring,all,all,0.4,,,,,,{LONG}",
+        f"recall,lead_scoring,chanel,web,0.4,,,,,,{LONG}",
+        f"recall,lead_scoring,region,north,0.4,,,,,impact,{LONG}",
+        "recall,lead_scoring,region,south,0.4,,,,,,2025-01-01,,,why",
+        "recall,lead_scoring,region,east,0.4,,,,,,2025-01-01,,Ann,",
+        f"precision,lead_scoring,channel,web,0.4,0.5,,,,,{LONG}",
+        f"precision,lead_scoring,channel,fair,0.4,0.3,0.5,,,,{LONG}",
+        f"net_value,lead_scoring,all,all,1,,,,,credited_revenue,{LONG}",
+        f"credited_revenue,*,all,all,1,,,,,accuracy,{LONG}",
+        f"accuracy,lead_scoring,channel,web,0.5,,,,,net_value,{LONG}",
+        # apart in time or in model: no cycle
+        "precision,fraud_detection,device,app,0.1,,,,,recall,2025-01-01,2025-06-01,Ann,why",
+        "recall,fraud_detection,device,app,0.1,,,,,precision,2025-06-01,,Ann,why",
+        f"acceptance_rate,fraud_detection,device,app,0.1,,,,,conversion_rate,{LONG}",
+        f"conversion_rate,next_best_offer,device,app,0.1,,,,,acceptance_rate,{LONG}",
+        "precision,lead_scoring,region,west,0.4,,,,,,2025-01-01,2026-01-02,Ann,why",
+        "precision,lead_scoring,region,west,0.5,,,,,,2026-01-01,,Ann,why",
+    ],
+    "kpi_links": [
+        "lead_scoring,clicks,net_value,1,2,low,none,Ann,why",
+        "lead_scoring,precision,happiness,1,2,low,none,Ann,why",
+        "churn,precision,recall,1,2,low,none,Ann,why",
+    ],
+    "alert_rules": [
+        "one,technical,f1,lead_scoring,value < floor,1,1,retrain,Read it,1,Ann,why",
+        "two,technical,recall,churn,value < floor,1,1,retrain,Read it,1,Ann,why",
+    ],
+    "experiments": [
+        "trial,next_best_offer,It helps,user,control,control:0.5;treatment:0.5,2026-04-06,"
+        "2026-05-04,14,28,fixed,take_rate,acceptance_rate;delight,0.05,relative,0.05,0.8,Ann,why",
+    ],
+    "unit_values": ["lead_scoring,tp,1,0,USD,2026-01-01,,Ann,why"],
+    "exchange_rates": ["EUR,2,2026-01-01,,Ann,why"],
+}
+
+# test -> seed it stands on, column of its failing rows, what that column names in them
+RULES: dict[str, tuple[str, str, set[str]]] = {
+    "products_have_at_most_five_core_metrics": (
+        "model_registry",
+        "what",
+        {
+            f"product {product} has 6 core metrics, more than 5: acceptance_rate, adoption_rate, "
+            f"conversion_rate, net_value_per_decision, precision, {sixth}"
+            for product, sixth in (("Business sales", "recall"), ("Payments", "recall"))
+        },
+    ),
+    "targets_follow_the_direction_of_their_metric": (
+        "metric_targets",
+        "what",
+        {
+            "target 0.4 of precision contradicts its direction up: worse than its floor 0.5",
+            "target 0.4 of precision contradicts its direction up: worse than its baseline 0.5",
+        },
+    ),
+    "parents_of_targets_form_no_cycle": (
+        "metric_targets",
+        "what",
+        {
+            "the parents of accuracy lead back to it for model lead_scoring: "
+            "accuracy > net_value > credited_revenue > accuracy"
+        },
+    ),
+    "known_metrics_metric_targets_metric": ("metric_targets", "metric", {"precison"}),
+    "known_metrics_metric_targets_parent": ("metric_targets", "parent", {"impact"}),
+    "known_segments_metric_targets_segment_name": (
+        "metric_targets",
+        "segment_name",
+        {"chanel"},
+    ),
+    "not_null_metric_targets_owner": ("metric_targets", "segment_value", {"south"}),
+    "not_null_metric_targets_rationale": ("metric_targets", "segment_value", {"east"}),
+    "no_overlap_metric_targets": (
+        "metric_targets",
+        "segment_value",
+        {"west"},
+    ),
+    "no_overlap_unit_values_model_id__cell": ("unit_values", "cell", {"tp"}),
+    "no_overlap_exchange_rates_currency": ("exchange_rates", "currency", {"EUR"}),
+    "known_metrics_kpi_links_from_metric": ("kpi_links", "from_metric", {"clicks"}),
+    "known_metrics_kpi_links_to_metric": ("kpi_links", "to_metric", {"happiness"}),
+    "known_metrics_alert_rules_metric": ("alert_rules", "metric", {"f1"}),
+    "known_metrics_experiments_primary_metric": ("experiments", "primary_metric", {"take_rate"}),
+    "known_metrics_experiments_secondary_metrics": (
+        "experiments",
+        "secondary_metrics",
+        {"acceptance_rate;delight"},
+    ),
+    "relationships_metric_targets_model_id__model_id__ref_model_registry_": (
+        "metric_targets",
+        "from_field",
+        {"lead_skoring"},
+    ),
+    "relationships_kpi_links_model_id__model_id__ref_model_registry_": (
+        "kpi_links",
+        "from_field",
+        {"churn"},
+    ),
+    "relationships_alert_rules_model_id__model_id__ref_model_registry_": (
+        "alert_rules",
+        "from_field",
+        {"churn"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A company that breaks every rule, in its seeds and in two cards."""
+    copied = Project.copy(tmp_path_factory.mktemp("rules") / "project")
+    simulate(out=copied.root / "workspace", predictions=500, days=20, seed=3)
+    folder = copied.root / "workspace" / "seeds"
+    shutil.copytree(ROOT / "seeds", folder, dirs_exist_ok=True)
+    for seed, rows in FAULTS.items():
+        path = folder / f"{seed}.csv"
+        path.write_text(path.read_text().rstrip("\n") + "\n" + "\n".join(rows) + "\n")
+    path = copied.root / "models" / "metrics" / "_metrics.yml"
+    text = card(path.read_text(), "recall", "tier: module", "tier: core")
+    path.write_text(card(text, "accuracy", "2027-06-30", DUE))
+    return copied
+
+
+def card(text: str, metric: str, old: str, new: str) -> str:
+    """The definitions with one value of a metric's card replaced."""
+    before, found, after = text.partition(f"  - name: {metric}\n")
+    return before + found + after.replace(old, new, 1)
+
+
+@pytest.fixture(scope="module")
+def built(project: Project) -> Run:
+    return project.build(project.root / "workspace")
+
+
+def test_every_broken_rule_fails_the_build_by_name(project: Project, built: Run) -> None:
+    assert built.status != 0
+    failed = re.findall(r"\[ERROR\]: in test (\S+ \(.*\))", built.output)
+    expected = [f"{test} (models/config/{rule[0]}.yml)" for test, rule in RULES.items()]
+    assert sorted(failed) == sorted(expected)
+
+
+def test_no_mart_is_built_on_a_broken_rule(project: Project, built: Run) -> None:
+    with duckdb.connect(str(project.root / "workspace/warehouse.duckdb"), read_only=True) as found:
+        schemas = found.sql("select distinct table_schema from information_schema.tables")
+        assert schemas.fetchall() == [("main_config",)]
+
+
+def test_a_link_that_no_model_reads_stops_the_marts_too(project: Project, built: Run) -> None:
+    run = project.build(
+        project.root / "workspace", "--select", "kpi_links", "dim_metrics", "mart_scorecard"
+    )
+    assert "known_metrics_kpi_links_from_metric" in run.output
+    for relation in ("main_metrics.dim_metrics", "main_marts.mart_scorecard"):
+        assert f"SKIP relation {relation}" in run.output
+
+
+def test_failing_rows_name_the_offender(project: Project, built: Run) -> None:
+    told = re.findall(r"in test (\S+) .*?compiled code at (\S+)", built.output, re.DOTALL)
+    queries = {test: (project.root / path).read_text() for test, path in told}
+    with duckdb.connect(str(project.root / "workspace/warehouse.duckdb"), read_only=True) as found:
+        for test, (_, column, offenders) in RULES.items():
+            rows = found.sql(f"select {column} from ({queries[test]})").fetchall()
+            assert {value for (value,) in rows} == offenders, test
+
+
+def test_a_card_within_its_grace_is_a_warning(built: Run) -> None:
+    assert (
+        f"metric accuracy was due for review by {DUE}. "
+        "Have Model Risk review the card, then set the next review_by."
+    ) in built.output
+    assert "more than 90 days ago" not in built.output
+
+
+# throughline doctor --metrics
+
+
+def listed(project: Project) -> list[Finding]:
+    workspace = Workspace(
+        project=project.root, folder=project.root / "workspace", chosen_by="the test"
+    )
+    return doctor.check_metrics(workspace)
+
+
+def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
+    path = project.root / "models" / "metrics" / "_metrics.yml"
+    before = path.read_text()
+    settings = project.root / "workspace" / "vars.yml"
+    default = settings.read_text()
+    path.write_text(card(before, "net_value", "owner: Finance", "owner:"))
+    settings.write_text(default + "review_grace_days: 89\n")
+    lines = [f"{finding.severity} {finding}" for finding in listed(project)]
+    settings.write_text(default)
+    path.write_text(before)
+    seeds = "error workspace/seeds"
+    cards = "error models/metrics/_metrics.yml: metric"
+    core = (
+        "6 core metrics, more than 5: acceptance_rate, adoption_rate, conversion_rate, "
+        "net_value_per_decision, precision, recall. "
+        "Set tier: module in the card of those it can do without."
+    )
+    end = "End the earlier row: valid_to is the first day on which it no longer holds."
+    models = "fraud_detection, lead_scoring, next_best_offer."
+    # As far as the fix is a list of all known names, that list is left out.
+    assert [re.sub(r"Known: acceptance_rate, .*", "Known: ...", line) for line in lines] == [
+        f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
+        f"{seeds}/metric_targets.csv, row 25, column owner: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 26, column rationale: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 37: valid at the same time as row 36 (metric precision, "
+        f"model_id lead_scoring, segment_name region, segment_value west). {end}",
+        f"{seeds}/unit_values.csv, row 12: valid at the same time as row 2 (model_id lead_scoring, "
+        f"cell tp). {end}",
+        f"{seeds}/alert_rules.csv, row 11, column metric: no metric 'f1'. Known: ...",
+        f"{seeds}/alert_rules.csv, row 12, column model_id: unknown model 'churn'. "
+        f"Declare it in model_registry. Known: *, {models}",
+        f"{seeds}/experiments.csv, row 5, column primary_metric: no metric 'take_rate'. "
+        "Did you mean 'view_rate'?",
+        f"{seeds}/experiments.csv, row 5, column secondary_metrics: no metric 'delight'. "
+        "Known: ...",
+        f"{seeds}/kpi_links.csv, row 11, column from_metric: no metric 'clicks'. Known: ...",
+        f"{seeds}/kpi_links.csv, row 12, column to_metric: no metric 'happiness'. Known: ...",
+        f"{seeds}/kpi_links.csv, row 13, column model_id: unknown model 'churn'. "
+        f"Declare it in model_registry. Known: {models}",
+        f"{seeds}/metric_targets.csv, row 21, column metric: no metric 'precison'. "
+        "Did you mean 'precision'?",
+        f"{seeds}/metric_targets.csv, row 22, column model_id: unknown model 'lead_skoring'. "
+        "Declare it in model_registry. Did you mean 'lead_scoring'?",
+        f"{seeds}/metric_targets.csv, row 23, column segment_name: no segment 'chanel'. "
+        "Did you mean 'channel'?",
+        f"{seeds}/metric_targets.csv, row 24, column parent: no metric 'impact'. Known: ...",
+        f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
+        "Have Model Risk review the card, then set the next review_by.",
+        f"{cards} net_value has an incomplete card: owner missing under config.meta. Fill it in.",
+        f"{seeds}/model_registry.csv: product Business sales has {core}",
+        f"{seeds}/model_registry.csv: product Payments has {core}",
+        f"{seeds}/metric_targets.csv, row 27: target 0.4 of precision contradicts its direction "
+        "up: worse than its floor 0.5. Correct the target, or direction in the metric card.",
+        f"{seeds}/metric_targets.csv, row 28: target 0.4 of precision contradicts its direction "
+        "up: worse than its baseline 0.5. Correct the target, or direction in the metric card.",
+        f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
+        "lead_scoring: accuracy > net_value > credited_revenue > accuracy. "
+        "Empty one parent of the chain.",
+    ]
+
+
+def test_doctor_says_nothing_of_the_demo_company(project: Project) -> None:
+    folder = project.root / "workspace" / "seeds"
+    shutil.rmtree(folder)
+    definitions = project.root / "models" / "metrics" / "_metrics.yml"
+    shutil.copy(ROOT / "models" / "metrics" / "_metrics.yml", definitions)
+    assert listed(project) == []
