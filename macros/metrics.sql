@@ -204,6 +204,7 @@
         sum(case when ({{ measure.expr or measure.name }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref(fact.refs[0].name) }}
+    where {{ touched(date_column(fact)) }}
     group by {{ range(1, 4 + segments | length) | join(', ') }}
 
 ),

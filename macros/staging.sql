@@ -22,15 +22,14 @@
     {{ return('delivered.' ~ adapter.quote(column.name) if column.name | lower in delivered else none) }}
 {% endmacro %}
 
-{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract. #}
-{% macro checked_ctes(table, keep_raw) %}
+{# CTE `typed`: delivered rows with the contract's columns in their types, on request with what delivered each. #}
+{% macro typed_ctes(table, keep_raw=false, with_delivery=false) %}
     {%- set rules = contract(table) -%}
     {%- set delivered = raw_columns(table) -%}
     {%- set parse_errors = [] -%}
-    {%- set names = rules.columns | map(attribute='name') | list -%}
 delivered as {{ not_materialized() }} (
 
-    select * from {{ raw_relation(table) }}
+    select * from {{ raw_relation(table, with_delivery) }}
 
 ),
 
@@ -54,6 +53,9 @@ typed as {{ not_materialized() }} (
         {%- for name in delivered if keep_raw %}
         delivered.{{ quoted(name) }} as {{ quoted('raw ' ~ name) }},
         {%- endfor %}
+        {%- if with_delivery %}
+        {{ delivery(table, delivered) }} as delivery,
+        {%- endif %}
         {% if parse_errors -%}
         case
             {{ parse_errors | join('\n            ') }}
@@ -63,7 +65,28 @@ typed as {{ not_materialized() }} (
         {%- endif %} as parse_error
     from delivered
 
+)
+{%- endmacro %}
+
+{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract; of all or of touched rows. #}
+{% macro checked_ctes(table, keep_raw=false, only_touched=false) %}
+    {%- set rules = contract(table) -%}
+    {%- set names = rules.columns | map(attribute='name') | list -%}
+{{ typed_ctes(table, keep_raw=keep_raw) }},
+
+{% if only_touched -%}
+asked as {{ not_materialized() }} (
+
+    select * from typed where {{ is_touched_row(table, row_key(rules)) }}
+
 ),
+{%- else -%}
+asked as {{ not_materialized() }} (
+
+    select * from typed
+
+),
+{%- endif %}
 
 registry as (
 
@@ -80,21 +103,21 @@ rates as (
 checked as {{ not_materialized() }} (
 
     select
-        typed.*,
+        asked.*,
         {%- if 'model_id' in names %}
         registry.model_id as known_model_id,
         {%- endif %}
         {{ reject_reason(rules) }} as reject_reason
-    from typed
+    from asked
     {%- if 'model_id' in names %}
-    left join registry on typed.model_id = registry.model_id
+    left join registry on asked.model_id = registry.model_id
     {%- endif %}
     {%- if 'currency' in names %}
     left join rates
-        on typed.currency = rates.currency
-        and {{ valid_at('rates', 'typed.' ~ rules.event_at) }}
+        on asked.currency = rates.currency
+        and {{ valid_at('rates', 'asked.' ~ rules.event_at) }}
     {%- endif %}
-    where typed.loaded_at is null or typed.loaded_at <= {{ as_of() }}
+    where asked.loaded_at is null or asked.loaded_at <= {{ as_of() }}
 
 )
 {%- endmacro %}
@@ -102,9 +125,9 @@ checked as {{ not_materialized() }} (
 {# The first rule of the contract that a typed row breaks, in words; NULL where it breaks none. #}
 {% macro reject_reason(rules) -%}
         case
-            when typed.parse_error is not null then typed.parse_error
+            when asked.parse_error is not null then asked.parse_error
             {%- for column in rules.columns %}
-            {%- set value = 'typed.' ~ column.name %}
+            {%- set value = 'asked.' ~ column.name %}
             {%- if column.required %}
             when {{ value }} is null then '{{ column.name }} is missing'
             {%- endif %}
@@ -131,7 +154,7 @@ checked as {{ not_materialized() }} (
             {%- endif %}
             {%- if column.amount %}
             when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
-                and typed.{{ column.amount }} is not null and typed.{{ rules.event_at }} is not null
+                and asked.{{ column.amount }} is not null and asked.{{ rules.event_at }} is not null
                 then 'currency has no rate in exchange_rates on that day'
             {%- endif %}
             {%- endfor %}
@@ -145,6 +168,7 @@ checked as {{ not_materialized() }} (
 {% macro declare_inputs(table) %}
     {% do ref('model_registry') %}
     {% do ref('exchange_rates') %}
+    {% do ref('int_touched_rows') %}
     {% do source('raw', table) %}
 {% endmacro %}
 
@@ -165,12 +189,12 @@ select
     {%- endfor %}
 where 1 = 0
     {%- else %}
-with {{ checked_ctes(table, keep_raw=false) }},
+with {{ checked_ctes(table, only_touched=is_incremental()) }},
 
 redelivered as (
 
     select {{ rules.key | join(', ') }}
-    from typed
+    from asked
     group by {{ rules.key | join(', ') }}
     having count(*) > 1
 
@@ -224,16 +248,12 @@ where 1 = 0
     {%- set raw = {} -%}
     {%- for name in raw_columns(table) -%}{%- do raw.update({name: quoted('raw ' ~ name)}) -%}{%- endfor -%}
     {%- set has_model = 'model_id' in contract(table).columns | map(attribute='name') -%}
-    {%- set key_parts = [] -%}
-    {%- for part in contract(table).key -%}
-        {%- do key_parts.append("coalesce(cast(" ~ part ~ " as " ~ dbt.type_string() ~ "), '')") -%}
-    {%- endfor %}
 (
-with {{ checked_ctes(table, keep_raw=true) }}
+with {{ checked_ctes(table, keep_raw=true, only_touched=is_incremental()) }}
 
 select
     cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
-    nullif({{ key_parts | join(" || ' | ' || ") }}, '') as row_key,
+    nullif({{ row_key(contract(table)) }}, '') as row_key,
     {{ 'known_model_id' if has_model else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as model_id,
     reject_reason as reason,
     {{ json_row(raw) }} as raw_row,
@@ -243,6 +263,13 @@ where reject_reason is not null
 )
     {%- endif %}
 {% endmacro %}
+
+{# The key of a raw table as one text, its parts joined; empty where none was delivered. #}
+{% macro row_key(rules) -%}
+    {%- for part in rules.key -%}
+        coalesce(cast({{ part }} as {{ dbt.type_string() }}), ''){{ " || ' | ' || " if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
 
 {% macro contract_type(type) %}
     {{ return({'string': dbt.type_string(), 'integer': 'bigint', 'double': type_double()}.get(type, type)) }}

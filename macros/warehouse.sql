@@ -8,7 +8,22 @@
 {% endmacro %}
 
 {# What a raw table is read from: files of the workspace or a relation. #}
-{% macro raw_relation(table) %}{{ return(adapter.dispatch('raw_relation')(table)) }}{% endmacro %}
+{% macro raw_relation(table, with_delivery=false) %}{{ return(adapter.dispatch('raw_relation')(table, with_delivery)) }}{% endmacro %}
+
+{# What delivered a row: its file, or the day it arrived where a relation is read. #}
+{% macro delivery(table, delivered) %}{{ return(adapter.dispatch('delivery')(table, delivered)) }}{% endmacro %}
+
+{# Query of table_name, delivery, a fingerprint that changes where it is replaced, and its rows where they are counted. #}
+{% macro deliveries(table) %}{{ return(adapter.dispatch('deliveries')(table)) }}{% endmacro %}
+
+{# The raw tables of which a delivery seen by the last finished build was changed or taken away. #}
+{% macro replaced_deliveries() %}{{ return(adapter.dispatch('replaced_deliveries')()) }}{% endmacro %}
+
+{# Deletes the touched rows of a relation and inserts what was computed for them. #}
+{% macro replace_touched(arg_dict) %}{{ return(adapter.dispatch('replace_touched')(arg_dict)) }}{% endmacro %}
+
+{# The rows of a query asked while compiling. #}
+{% macro rows_of(query) %}{{ return(adapter.dispatch('rows_of')(query)) }}{% endmacro %}
 
 {# The delivered columns of a raw table, lower-case name -> warehouse type; none where it does not exist. #}
 {% macro raw_columns(table) %}{{ return(adapter.dispatch('raw_columns')(table)) }}{% endmacro %}

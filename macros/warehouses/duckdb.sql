@@ -19,24 +19,93 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro duckdb__raw_relation(table) %}
+{% macro duckdb__raw_relation(table, with_delivery=false) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
     {% if chosen and not duckdb__is_file_pattern(chosen) %}
         {{ return(chosen) }}
     {% endif %}
-    {% set patterns = [chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv'] %}
+    {% set named = ", filename = '_delivery'" if with_delivery and duckdb__has_files(table) else '' %}
     {% set readers = [] %}
-    {% for pattern in patterns %}
-        {% set path = pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern %}
-        {% set path = path | replace("'", "''") %}
-        {% if execute and '://' not in path and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
-        {% elif '.parquet' in pattern %}
-            {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false)") %}
+    {% for path in duckdb__paths(table) %}
+        {% if '.parquet' in path %}
+            {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% else %}
-            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, quote = '\"', escape = '\"', union_by_name = true, hive_partitioning = false)") %}
+            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, quote = '\"', escape = '\"', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% endif %}
     {% endfor %}
     {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
+{% endmacro %}
+
+{# The file patterns of a raw table that match a file, as literals without quotes; none where it is a relation. #}
+{% macro duckdb__paths(table) %}
+    {% set chosen = (setting('sources') or {}).get(table) %}
+    {% set paths = [] %}
+    {% for pattern in ([chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv']) if duckdb__is_file_pattern(pattern) %}
+        {% set path = (pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern) | replace("'", "''") %}
+        {% if not execute or '://' in path or run_query("select 1 from glob('" ~ path ~ "') limit 1") | length %}
+            {% do paths.append(path) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(paths) }}
+{% endmacro %}
+
+{# Whether what was delivered shows in the file system. #}
+{% macro duckdb__has_files(table) %}
+    {% set chosen = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
+    {{ return(duckdb__is_file_pattern(chosen) and '://' not in chosen) }}
+{% endmacro %}
+
+{% macro duckdb__delivery(table, delivered) -%}
+    {%- if duckdb__has_files(table) -%}
+        delivered._delivery
+    {%- else -%}
+        {{ day_of_arrival(table, delivered) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__deliveries(table) -%}
+    {%- if duckdb__has_files(table) -%}
+    {%- for path in duckdb__paths(table) %}
+    select
+        '{{ table }}' as table_name,
+        filename as delivery,
+        concat_ws(' ', size, last_modified) as fingerprint,
+        cast(null as bigint) as row_count
+    from read_blob('{{ path }}')
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+    {%- else -%}
+    {{ days_of_arrival(table) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__replaced_deliveries() %}
+    {% set tables = [] %}
+    {% for table in (raw_tables() if build_ledger() is not none else []) if table in setting('inputs') and duckdb__has_files(table) %}
+        {% set gone = run_query("
+            select 1
+            from " ~ build_ledger() ~ " as seen
+            left join (" ~ duckdb__deliveries(table) ~ ") as now
+                on seen.entry_key = now.delivery and seen.entry_value = now.fingerprint
+            where seen.entry_kind = 'delivery' and seen.entry_name = '" ~ table ~ "' and now.delivery is null
+            limit 1
+        ") %}
+        {% if gone | length %}
+            {% do tables.append(table) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(tables) }}
+{% endmacro %}
+
+{% macro duckdb__replace_touched(arg_dict) %}
+    {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
+    delete from {{ arg_dict.target_relation }} where {{ touched_rows_of_target() }};
+    insert into {{ arg_dict.target_relation }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict.temp_relation }}
+{% endmacro %}
+
+{% macro duckdb__rows_of(query) %}
+    {{ return(run_query(query).rows) }}
 {% endmacro %}
 
 {% macro duckdb__is_file_pattern(text) %}

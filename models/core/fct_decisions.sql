@@ -1,7 +1,7 @@
 -- One row per decision in production, every brick a column.
 with predictions as (
 
-    select * from {{ ref('stg_prediction_logs') }}
+    select * from {{ ref('stg_prediction_logs') }} where {{ touched('cast(predicted_at as date)') }}
 
 ),
 
@@ -13,7 +13,7 @@ models as (
 
 links as (
 
-    select * from {{ ref('int_outcome_links') }}
+    select * from {{ ref('int_outcome_links') }} where {{ touched('cast(predicted_at as date)') }}
 
 ),
 

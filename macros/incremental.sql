@@ -1,0 +1,284 @@
+{#  How a build recomputes only what its news can have changed.
+
+    1. on-run-start notes that a run begins, with the fingerprint of each model it is about to alter (build_starts).
+    2. int_deliveries finds what was delivered since the last finished build, int_touched_rows the rows this touches.
+    3. int_touched_dates says which dates of each fact those rows, and labels matured since, can have changed.
+    4. A model of strategy `touched` deletes its touched rows or dates and inserts them anew.
+    5. int_build_ledger, after all of them, remembers what this build saw.
+
+    Nothing is forgotten before step 5: a build that died starts again from the same ledger. A model whose fingerprint is
+    not the one in the ledger is rebuilt whole. #}
+
+{# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. #}
+{% macro touched(date_expression) -%}
+    {%- if not execute -%}
+        {%- do ref('int_touched_dates') -%}
+    {%- endif -%}
+    {%- if is_incremental() -%}
+        {{ is_on_touched_date(date_expression, this.identifier) }}
+    {%- else -%}
+        1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro is_on_touched_date(date_expression, relation_name) -%}
+    {{ date_expression }} in (select touched_date from {{ ref('int_touched_dates') }} where relation_name = '{{ relation_name }}')
+{%- endmacro %}
+
+{% macro is_touched_row(table, row_key) -%}
+    {{ row_key }} in (select row_key from {{ ref('int_touched_rows') }} where table_name = '{{ table }}')
+{%- endmacro %}
+
+{# The rows that strategy `touched` replaces: meta.touched_by names their date column, else they have a key of a raw table. #}
+{% macro touched_rows_of_target() -%}
+    {%- set column = model.config.meta.get('touched_by') -%}
+    {%- if column -%}
+        {{ is_on_touched_date(column, this.identifier) }}
+    {%- elif model.name == 'stg_rejected_rows' -%}
+        {%- for table in raw_tables() %}
+        (table_name = '{{ table }}' and {{ is_touched_row(table, "coalesce(row_key, '')") }}){{ ' or' if not loop.last }}
+        {%- endfor %}
+    {%- else -%}
+        {%- set table = model.name | replace('stg_', '') -%}
+        {{ is_touched_row(table, row_key(contract(table))) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro get_incremental_touched_sql(arg_dict) %}
+    {{ return(adapter.dispatch('replace_touched')(arg_dict)) }}
+{% endmacro %}
+
+{# A unit test knows nothing of what was built before. #}
+{% macro is_incremental() %}
+    {% if not execute or model.resource_type != 'model' or model.config.materialized != 'incremental' or not flags.INTROSPECT %}
+        {{ return(false) }}
+    {% endif %}
+    {% set relation = load_cached_relation(this) %}
+    {{ return(relation is not none and relation.type == 'table' and not should_full_refresh()) }}
+{% endmacro %}
+
+{# True too where what stands was, or may have been, made in another way than it would be made now. #}
+{% macro should_full_refresh() %}
+    {% if model.config.get('incremental_strategy') != 'touched' or flags.FULL_REFRESH %}
+        {{ return(flags.FULL_REFRESH) }}
+    {% endif %}
+    {% if build_ledger() is none %}
+        {{ return(true) }}
+    {% endif %}
+    {% set counts = rows_of("
+        select count(distinct fingerprint) as fingerprint_count, sum(is_finished) as finished_count
+        from (
+            select entry_value as fingerprint, 1 as is_finished
+            from " ~ build_ledger() ~ "
+            where entry_kind = 'fingerprint' and entry_name = '" ~ model.name ~ "'
+            union all
+            select fingerprint, 0 as is_finished
+            from " ~ build_starts() ~ "
+            where relation_name = '" ~ model.name ~ "'
+        ) as made
+    ")[0] %}
+    {{ return(counts[0] != 1 or counts[1] != 1) }}
+{% endmacro %}
+
+{# The ledger of the last finished build; none where there is none, or none is wanted. #}
+{% macro build_ledger() %}
+    {% if not execute or flags.FULL_REFRESH or not flags.INTROSPECT %}
+        {{ return(none) }}
+    {% endif %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {{ return(adapter.get_relation(node.database, node.schema, node.alias)) }}
+{% endmacro %}
+
+{# One row per run that began and model it was about to alter, since the last finished build. #}
+{% macro build_starts() %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='build_starts')) }}
+{% endmacro %}
+
+{% macro create_build_starts() %}
+    {% if execute and flags.WHICH in ['run', 'build'] %}
+        {% do adapter.create_schema(build_starts()) %}
+        create table if not exists {{ build_starts() }} (
+            relation_name {{ dbt.type_string() }},
+            fingerprint {{ dbt.type_string() }},
+            as_of timestamp,
+            invocation_id {{ dbt.type_string() }}
+        )
+    {% endif %}
+{% endmacro %}
+
+{% macro note_build_start() %}
+    {% if execute and flags.WHICH in ['run', 'build'] %}
+        {% set rows = [] %}
+        {% set replaced = replaced_deliveries() %}
+        {% for node in touched_models() if node.unique_id in selected_resources %}
+            {% set ancestry = ancestors(node) %}
+            {% do rows.append([node.name, fingerprint(node, ancestry)]) %}
+            {% for table in replaced if 'source.' ~ project_name ~ '.raw.' ~ table in ancestry %}
+                {% do rows.append([node.name, 'files of ' ~ table ~ ' were replaced']) %}
+            {% endfor %}
+        {% endfor %}
+        {% if rows %}
+            insert into {{ build_starts() }}
+            {% for row in rows %}
+            select '{{ row[0] }}', '{{ row[1] }}', {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
+            {% endfor %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}
+
+{# The models of strategy `touched`. #}
+{% macro touched_models() %}
+    {% set found = [] %}
+    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'incremental' %}
+        {% do found.append(node) %}
+    {% endfor %}
+    {{ return(found | sort(attribute='name')) }}
+{% endmacro %}
+
+{# Ids of a node and of all it is made from, in order. #}
+{% macro ancestors(node) %}
+    {% set found = {node.unique_id: true} %}
+    {% set queue = [node.unique_id] %}
+    {% for id in queue if id in graph.nodes %}
+        {% for parent in graph.nodes[id].depends_on.nodes if parent not in found %}
+            {% do found.update({parent: true}) %}
+            {% do queue.append(parent) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(found.keys() | sort) }}
+{% endmacro %}
+
+{# Changes with whatever decides what a model holds, but for the rows delivered and as_of: the files of the models and seeds
+   it is made from, their macros, the contract of the raw tables, settings, and for what is compiled from them the metrics. #}
+{% macro fingerprint(node, ancestry) %}
+    {% set parts = [dbt_version] %}
+    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days'] %}
+        {% do parts.append(setting(name) | string) %}
+    {% endfor %}
+    {% set macro_ids = [] %}
+    {% for id in ancestry %}
+        {% if id in graph.nodes %}
+            {% do parts.append(graph.nodes[id].checksum.checksum) %}
+            {% do macro_ids.extend(graph.nodes[id].depends_on.macros) %}
+        {% else %}
+            {% do parts.append(graph.sources[id].config.meta | string ~ graph.sources[id].columns) %}
+        {% endif %}
+    {% endfor %}
+    {% set read = [] %}
+    {% for id in macro_ids if id.startswith('macro.' ~ project_name ~ '.') and id not in read %}
+        {% do read.append(id) %}
+        {% do macro_ids.extend(context[id.split('.')[2]].macro.depends_on.macros) %}
+    {% endfor %}
+    {% for id in read | sort %}
+        {% do parts.append(context[id.split('.')[2]].macro.macro_sql) %}
+    {% endfor %}
+    {% if 'macro.' ~ project_name ~ '.bricks' in read %}
+        {% for name, brick in bricks().items() %}
+            {% do parts.append(name ~ brick.expression ~ date_column(brick.semantic_model) ~ segments_of(brick.semantic_model)) %}
+        {% endfor %}
+        {% do parts.append(metric_bricks() | string) %}
+    {% endif %}
+    {{ return(local_md5(parts | join('|'))) }}
+{% endmacro %}
+
+{# The span of as_of over the last finished build, those begun since, and this one: [from, to] as literals. #}
+{% macro as_of_span() %}
+    {% if build_ledger() is none %}
+        {{ return([as_of(), as_of()]) }}
+    {% endif %}
+    {% set span = rows_of("
+        select cast(min(as_of) as " ~ dbt.type_string() ~ "), cast(max(as_of) as " ~ dbt.type_string() ~ ")
+        from (
+            select cast(entry_value as timestamp) as as_of from " ~ build_ledger() ~ " where entry_kind = 'as_of'
+            union all
+            select as_of from " ~ build_starts() ~ "
+            union all
+            select " ~ as_of() ~ " as as_of
+        ) as builds
+    ")[0] %}
+    {{ return(["cast('" ~ span[0] ~ "' as timestamp)", "cast('" ~ span[1] ~ "' as timestamp)"]) }}
+{% endmacro %}
+
+{# Every delivered copy of the rows of a raw table that arrived, or came into or out of sight, since the last finished build. #}
+{% macro touched_copies(table) %}
+    {%- do source('raw', table) -%}
+    {%- set deliveries = ref('int_deliveries') -%}
+    {%- set rules = contract(table) if execute else {'columns': []} -%}
+    {%- set names = rules.columns | map(attribute='name') | list -%}
+    {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id'] -%}
+    {%- if build_ledger() is none or table not in setting('inputs') or raw_columns(table) is none %}
+select
+    cast(null as {{ dbt.type_string() }}) as table_name,
+    cast(null as {{ dbt.type_string() }}) as row_key,
+    {%- for name in shared %}
+    cast(null as {{ dbt.type_string() }}) as {{ name }},
+    {%- endfor %}
+    cast(null as timestamp) as event_at,
+    cast(null as timestamp) as ends_at,
+    cast(null as timestamp) as loaded_at
+where 1 = 0
+    {%- else %}
+    {%- set span = as_of_span() -%}
+    {%- set arrived = [] -%}
+    {%- for row in rows_of("select delivery from " ~ deliveries ~ " where is_new and table_name = '" ~ table ~ "'") -%}
+        {%- do arrived.append("'" ~ row[0] | replace("'", "''") ~ "'") -%}
+    {%- endfor %}
+(
+with {{ typed_ctes(table, with_delivery=true) }},
+
+touched_keys as (
+
+    {% if arrived -%}
+    select {{ row_key(rules) }} as row_key from typed where delivery in ({{ arrived | join(', ') }})
+    union
+    {% endif -%}
+    select {{ row_key(rules) }} as row_key from typed where loaded_at > {{ span[0] }} and loaded_at <= {{ span[1] }}
+
+)
+
+select
+    cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
+    {{ row_key(rules) }} as row_key,
+    {%- for name in shared %}
+    {{ name if name in names else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as {{ name }},
+    {%- endfor %}
+    {{ rules.event_at }} as event_at,
+    {{ rules.ends_at or 'cast(null as timestamp)' }} as ends_at,
+    loaded_at
+from typed
+where {{ row_key(rules) }} in (select row_key from touched_keys)
+)
+    {%- endif %}
+{% endmacro %}
+
+{# The day on which a delivered row arrived, as a text. #}
+{% macro day_of_arrival(table, delivered) -%}
+    {%- set expression = delivered_expression(table, {'name': 'loaded_at'}, delivered) -%}
+    {%- set is_mapped = 'loaded_at' in (setting('mapping') or {}).get(table, {}) -%}
+    {%- set loaded_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered['loaded_at']) -%}
+    coalesce(cast(cast({{ loaded_at }} as date) as {{ dbt.type_string() }}), 'unknown')
+{%- endmacro %}
+
+{# Deliveries of a raw table that is a relation: the rows of each day of arrival, which can only grow. #}
+{% macro days_of_arrival(table) %}
+    {%- set day = day_of_arrival(table, raw_columns(table)) %}
+    select
+        '{{ table }}' as table_name,
+        {{ day }} as delivery,
+        cast(count(*) as {{ dbt.type_string() }}) as fingerprint,
+        count(*) as row_count
+    from {{ raw_relation(table) }} as delivered
+    group by {{ day }}
+{% endmacro %}
+
+{# Whether this run builds every model of strategy `touched`; only then may the ledger move on. #}
+{% macro is_whole_build() %}
+    {{ return(touched_models() | map(attribute='unique_id') | reject('in', selected_resources) | list | length == 0) }}
+{% endmacro %}
+
+{% macro forget_build_starts() %}
+    {% if execute and is_whole_build() %}
+        truncate table {{ build_starts() }}
+    {% endif %}
+{% endmacro %}
