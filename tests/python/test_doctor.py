@@ -93,23 +93,29 @@ def test_fresh_workspace_is_told_what_it_lacks(project: Path, throughline: Call)
 # Seeds: the bytes
 
 
+HEADER = (
+    "model_id,model_name,product,task,team,charter,label_outcome,positive_label,amount_outcome,"
+    "decision_threshold,horizon_days,label_delay_days,negative_on_absence,reference_from,"
+    "reference_to,owner,rationale"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "model_registry.csv: empty. Its first line must be the header: model_id,model_name,"),
+        ("", f"empty. Its first line must be the header: {HEADER}"),
+        (HEADER.replace(",", ";"), "columns are separated by semicolons. Separate them by commas."),
+        (HEADER.replace(",", "\t"), "columns are separated by tabs. Separate them by commas."),
+        (HEADER.replace(",", "|"), "columns are separated by bars. Separate them by commas."),
         (
-            b"model_id;model_name\nlead;Lead\n",
-            "model_registry.csv: columns are separated by semicolons. Separate them by commas.",
-        ),
-        (
-            b"model_id\tmodel_name\n",
-            "model_registry.csv: columns are separated by tabs. Separate them by commas.",
+            f"sep=,\n{HEADER}",
+            "its first line is Excel's sep=, not the header. Remove that line.",
         ),
     ],
 )
-def test_seed_of_another_form(company: Company, content: bytes, message: str) -> None:
-    (company.folder / "seeds" / "model_registry.csv").write_bytes(content)
-    assert only(company).startswith(f"error company/seeds/{message}")
+def test_seed_of_another_form(company: Company, content: str, message: str) -> None:
+    (company.folder / "seeds" / "model_registry.csv").write_text(content, encoding="utf-8")
+    assert only(company) == f"error company/seeds/model_registry.csv: {message}"
 
 
 def test_missing_seed(company: Company) -> None:
@@ -211,8 +217,24 @@ def test_row_of_empty_cells(company: Company) -> None:
 def test_open_quote(company: Company) -> None:
     company.seed("exchange_rates", 'USD,1,2025-01-01,,ann,"why', "EUR,1.1,2025-01-01,,ann,why")
     assert only(company) == (
-        "error company/seeds/exchange_rates.csv: not readable as CSV: unexpected end of data. "
-        "Correct the quotes or line ends."
+        "error company/seeds/exchange_rates.csv, row 2: not readable as CSV: unexpected end of "
+        "data. Correct the quotes or line ends."
+    )
+
+
+def test_quotes_within_a_cell(company: Company) -> None:
+    company.seed("exchange_rates", "USD,1,2025-01-01,,ann,why", 'EUR,1,2025-01-01,,ann,"a "b" c"')
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 3: not readable as CSV: ',' expected after "
+        "'\"'. Correct the quotes or line ends."
+    )
+
+
+def test_comma_left_out(company: Company) -> None:
+    company.seed("exchange_rates", *SEED_ROWS["exchange_rates"], "GBP,1.25,2025-01-01,ann,why")
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 4: 5 cells, but the header has 6. "
+        "Put a cell that holds a comma into double quotes; leave no comma out."
     )
 
 
@@ -235,8 +257,9 @@ def test_unquoted_comma(company: Company) -> None:
 def test_row_number_is_that_of_the_editor(company: Company) -> None:
     rows = ['USD,1,2025-01-01,,ann,"two\nlines"', "", "EUR,x,2025-01-01,,ann,why"]
     company.seed("exchange_rates", *rows)
-    assert only(company).startswith(
-        "error company/seeds/exchange_rates.csv, row 5, column rate: 'x' is not a number."
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 5, column rate: 'x' is not a number. "
+        "Write it like 12.5."
     )
 
 
@@ -255,7 +278,8 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         (
             "exchange_rates",
             "GBP,0,2025-01-01,,ann,why",
-            "row 2, column rate: '0' breaks the rule rate > 0. Correct it.",
+            "row 2, column rate: '0' breaks the rule rate > 0. "
+            "Correct it: Units of the reporting currency for one unit of this currency.",
         ),
         (
             "exchange_rates",
@@ -290,8 +314,71 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         (
             "exchange_rates",
             "GBP,1,2025-02-01,2025-01-01,ann,why",
-            "row 2, column valid_to: 2025-01-01 is not after valid_from 2025-02-01. "
-            "valid_to is the first day on which the row no longer holds; empty is open.",
+            "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,2025-02-01,2025-02-01,ann,why",
+            "row 2, column valid_to: '2025-02-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "exchange_rates",
+            'GBP,"1,250.00",2025-01-01,,ann,why',
+            "row 2, column rate: '1,250.00' holds a comma. "
+            "Write the decimal point as . and no thousands separator.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1e999,2025-01-01,,ann,why",
+            "row 2, column rate: '1e999' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,$1.25,2025-01-01,,ann,why",
+            "row 2, column rate: '$1.25' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,2025-01-01 00:00:00,,ann,why",
+            "row 2, column valid_from: '2025-01-01 00:00:00' is not a date. "
+            "Write it as YYYY-MM-DD.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,2025-1-1,,ann,why",
+            "row 2, column valid_from: '2025-1-1' is not a date. Write it as YYYY-MM-DD.",
+        ),
+        (
+            "metric_targets",
+            "precision,*,*,*,,0.4,,,,,2025-01-01,,ann,why",
+            "row 2, column target: empty. Fill it in.",
+        ),
+        (
+            "unit_values",
+            "lead,tp,10,0.1,USD,2025-02-01,2025-01-01,ann,why",
+            "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "metric_targets",
+            "precision,*,*,*,0.5,0.4,,,,,2025-02-01,2025-01-01,ann,why",
+            "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "model_registry",
+            REGISTRY[0].replace("true,,,", "true,2025-02-01,2025-01-31,"),
+            "row 2, column reference_to: '2025-01-31' breaks the rule "
+            "reference_to >= reference_from. "
+            "Correct it: Last day of the reference period for drift.",
+        ),
+        (
+            "model_registry",
+            REGISTRY[0].replace(",14,", ",99999999999,"),
+            "row 2, column horizon_days: '99999999999' is out of range. "
+            "Write a number of at most nine digits.",
         ),
         (
             "exchange_rates",
@@ -343,7 +430,8 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         (
             "model_registry",
             REGISTRY[0].replace(",14,", ",-1,"),
-            "row 2, column horizon_days: '-1' breaks the rule horizon_days >= 0. Correct it.",
+            "row 2, column horizon_days: '-1' breaks the rule horizon_days >= 0. "
+            "Correct it: Days after the decision within which its outcome counts.",
         ),
         (
             "model_registry",
