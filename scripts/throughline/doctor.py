@@ -225,7 +225,7 @@ class Input:
     def sample(self) -> str:
         """Typed files are sampled; text files are read whole, because only that finds bad rows."""
         limit = f" limit {SAMPLE_ROWS}" if self.is_typed else ""
-        return f"(select * from {self.relation}{limit})"
+        return f"(select * from {self.relation}{limit}) as delivered"
 
 
 def check_inputs(
@@ -273,6 +273,7 @@ def open_input(
         relation, is_typed = _warehouse_relation(connection, workspace, source, where=where), True
     else:
         relation, is_typed = _file_relation(connection, workspace, table, source, where=where)
+    relation = f"{relation} as delivered"
     delivered = {
         name.lower(): type_ for name, type_ in _describe(connection, f"select * from {relation}")
     }
@@ -328,9 +329,9 @@ def _parquet(path: str) -> str:
     return f"read_parquet({_literal(path)}, union_by_name = true, hive_partitioning = false)"
 
 
-def _csv(path: str) -> str:
+def _csv(path: str, *, header: str = "true") -> str:
     options = (
-        "all_varchar = true, header = true, quote = '\"', escape = '\"',"
+        f"all_varchar = true, header = {header}, quote = '\"', escape = '\"',"
         " union_by_name = true, hive_partitioning = false"
     )
     return f"read_csv({_literal(path)}, {options})"
@@ -347,7 +348,11 @@ def _check_files(
     """Raises UserError with the first file that cannot be opened, or told into columns."""
     try:
         delivered = _describe(connection, f"select * from {reader(pattern)}")
-        if reader is _parquet or not any(_delimiter(name) for name, _ in delivered):
+        if reader is _parquet:
+            return
+        if not any(_delimiter(name) for name, _ in delivered):
+            if _is_renamed(name for name, _ in delivered):
+                _check_headers(connection, workspace, files)
             return
         fault = None
     except duckdb.Error as error:
@@ -371,6 +376,27 @@ def _check_files(
         where = os.path.relpath(pattern, workspace.project)
         fix = "Give a column the same type in every file."
         raise UserError(Finding("error", reason(fault), where, fix))
+
+
+def _is_renamed(names: Iterable[str]) -> bool:
+    """Whether a name may be the second of its kind: DuckDB reads id, id as id, id_1."""
+    known = {name.lower() for name in names}
+    return any(re.sub("_[0-9]+$", "", name) in known - {name} for name in known)
+
+
+def _check_headers(
+    connection: duckdb.DuckDBPyConnection, workspace: Workspace, files: Iterable[str]
+) -> None:
+    """Raises UserError with the first file whose header names a column twice."""
+    for file in files:
+        header = _row(connection, f"select * from {_csv(file, header='false')} limit 1")
+        names = [str(name).lower() for name in header]
+        where = os.path.relpath(file, workspace.project)
+        fix = "Rename or remove one: only the first would be read."
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            what = "column {} stands twice in the header"
+            raise UserError(*(Finding("error", what.format(name), where, fix) for name in twice))
 
 
 def _delimiter(name: str) -> str | None:
@@ -445,9 +471,13 @@ def _expressions(
             continue
         expression = mapping.get(column) or f'"{column}"'
         try:
-            _describe(connection, f"select {expression} from {relation}")
+            # a select would take an aggregate and fail later, among the other columns
+            _describe(connection, f"select 1 from {relation} where ({expression}) is null")
         except duckdb.Error as error:
             what = f"mapping '{expression}' does not compile: {reason(error)}"
+            if re.search("cannot contain (aggregates|window functions)", what):
+                kind = "an aggregate or window function, not a value of one row"
+                what = f"mapping '{expression}' is {kind}"
             fix = f"Correct mapping.{table.name}.{column} in vars.yml."
             findings.append(Finding("error", what, place, fix))
             continue

@@ -238,12 +238,16 @@ def test_comma_left_out(company: Company) -> None:
     )
 
 
-def test_column_twice(company: Company) -> None:
+def test_column_twice(company: Company, throughline: Call) -> None:
     header(company, "valid_to", "valid_from")
-    assert only(company) == (
+    line = (
         "error company/seeds/exchange_rates.csv: column valid_from stands twice in the header. "
         "Keep one."
     )
+    assert only(company) == line
+    throughline("use", "company")
+    built = throughline("build")
+    assert (built.status, built.lines) == (1, [line])
 
 
 def test_unquoted_comma(company: Company) -> None:
@@ -549,6 +553,22 @@ def test_mapping_that_does_not_compile(company: Company) -> None:
     assert line.endswith("Correct mapping.prediction_logs.score in vars.yml.")
 
 
+@pytest.mark.parametrize("expression", ["max(score)", "row_number() over ()"])
+def test_mapping_of_many_rows(company: Company, expression: str) -> None:
+    company.settings(INPUTS + f"mapping: {{prediction_logs: {{score: {expression}}}}}\n")
+    assert only(company) == (
+        f"error company/raw/prediction_logs, column score: mapping '{expression}' is an aggregate "
+        "or window function, not a value of one row. "
+        "Correct mapping.prediction_logs.score in vars.yml."
+    )
+
+
+@pytest.mark.parametrize("expression", ["delivered.score", "case when score > '1' then score end"])
+def test_mapping_that_the_build_takes(company: Company, expression: str) -> None:
+    company.settings(INPUTS + f"mapping: {{prediction_logs: {{score: {expression}}}}}\n")
+    assert findings(company) == []
+
+
 def test_mapping_that_fails_on_a_row(company: Company) -> None:
     company.settings(INPUTS + "mapping: {prediction_logs: {score: cast(entity_id as double)}}\n")
     assert only(company) == (
@@ -724,6 +744,28 @@ def test_csv_of_another_encoding(company: Company) -> None:
         "(byte sequence mismatch) detected. "
         "Correct and deliver the file again, or move it out of the folder."
     )
+
+
+@pytest.mark.parametrize("name", ["event_id", "Event_ID"])
+def test_column_twice_in_a_raw_file(company: Company, throughline: Call, name: str) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", header, row)
+    path = company.folder / "raw/usage_events/later.csv"
+    path.write_text(f"{header},{name}\n{row},ann\n", encoding="utf-8")
+    line = (
+        "error company/raw/usage_events/later.csv: column event_id stands twice in the header. "
+        "Rename or remove one: only the first would be read."
+    )
+    assert only(company) == line
+    throughline("use", "company")
+    built = throughline("build")
+    assert (built.status, built.lines) == (1, [line])
+
+
+def test_columns_whose_names_end_in_a_number_are_read(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", f"{header},event_id_1", f"{row},x")
+    assert findings(company) == []
 
 
 def test_csv_with_semicolons_is_read(company: Company) -> None:
