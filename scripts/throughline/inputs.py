@@ -71,6 +71,7 @@ def open_input(
 
 
 def is_file_pattern(source: str) -> bool:
+    """As the macro `is_file_pattern`, and .json, so that it is refused as what it is."""
     return "/" in source or re.search(r"\.(parquet|csv|csv\.gz|json)$", source) is not None
 
 

@@ -28,7 +28,8 @@ def cast(expression: str, data_type: str) -> str:
     """A contract value or NULL, as the macro `safe_cast_to` reads it."""
     if data_type == "string":
         text = f"cast({expression} as varchar)"
-        return f"case when trim({text}) <> '' then {text} end"
+        # a no-break space counts as text there, though trim would take it away
+        return f"case when {text} >= '!' or trim({text}) <> '' then {text} end"
     if data_type == "timestamp":
         return f"cast(try_cast({expression} as timestamptz) as timestamp)"
     if data_type == "integer":

@@ -501,10 +501,11 @@ def test_files_of_another_kind_are_named(company: Company) -> None:
     )
 
 
-def test_source_of_another_kind(company: Company) -> None:
-    company.settings(INPUTS + "sources: {serving_costs: raw/costs.json}\n")
+@pytest.mark.parametrize("source", ["raw/costs.json", "costs.json"])
+def test_source_of_another_kind(company: Company, source: str) -> None:
+    company.settings(INPUTS + f"sources: {{serving_costs: {source}}}\n")
     assert only(company) == (
-        "error company/raw/costs.json: serving_costs cannot be read from .json files. "
+        f"error company/{source}: serving_costs cannot be read from .json files. "
         "Deliver Parquet or CSV."
     )
 
