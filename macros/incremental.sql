@@ -111,9 +111,10 @@
     {% if execute and flags.WHICH in ['run', 'build'] %}
         {% set rows = [] %}
         {% set replaced = replaced_deliveries() %}
+        {% set parts = {} %}
         {% for node in touched_models() if node.unique_id in selected_resources %}
             {% set ancestry = ancestors(node) %}
-            {% do rows.append([node.name, fingerprint(node, ancestry)]) %}
+            {% do rows.append([node.name, fingerprint(ancestry, parts)]) %}
             {% for table in replaced if 'source.' ~ project_name ~ '.raw.' ~ table in ancestry %}
                 {% do rows.append([node.name, 'files of ' ~ table ~ ' were replaced']) %}
             {% endfor %}
@@ -149,31 +150,39 @@
     {{ return(found.keys() | sort) }}
 {% endmacro %}
 
-{# Changes with whatever decides what a model holds, but for the rows delivered and as_of: the files of the models and seeds
-   it is made from, their macros, the contract of the raw tables, settings, and for what is compiled from them the metrics. #}
-{% macro fingerprint(node, ancestry) %}
-    {% set parts = [dbt_version] %}
+{# Changes with whatever decides what a model holds, but for the rows delivered and as_of: the settings, and the parts of all
+   it is made from. `parts` keeps those already taken. #}
+{% macro fingerprint(ancestry, parts) %}
+    {% set taken = [dbt_version] %}
     {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days'] %}
-        {% do parts.append(setting(name) | string) %}
+        {% do taken.append(setting(name) | string) %}
     {% endfor %}
-    {% set macro_ids = [] %}
     {% for id in ancestry %}
-        {% if id in graph.nodes %}
-            {% do parts.append(graph.nodes[id].checksum.checksum) %}
-            {% do macro_ids.extend(graph.nodes[id].depends_on.macros) %}
-        {% else %}
-            {% do parts.append(graph.sources[id].config.meta | string ~ graph.sources[id].columns) %}
+        {% if id not in parts %}
+            {% do parts.update({id: fingerprint_part(id)}) %}
         {% endif %}
+        {% do taken.append(parts[id]) %}
     {% endfor %}
-    {% set read = [] %}
-    {% for id in macro_ids if id.startswith('macro.' ~ project_name ~ '.') and id not in read %}
-        {% do read.append(id) %}
-        {% do macro_ids.extend(context[id.split('.')[2]].macro.depends_on.macros) %}
+    {{ return(local_md5(taken | join('|'))) }}
+{% endmacro %}
+
+{# Of a model or seed: its file, the macros it calls and, where it is compiled from them, the metrics. Of a raw table: its contract. #}
+{% macro fingerprint_part(id) %}
+    {% if id not in graph.nodes %}
+        {{ return(local_md5(graph.sources[id].config.meta | string ~ graph.sources[id].columns)) }}
+    {% endif %}
+    {% set parts = [graph.nodes[id].checksum.checksum] %}
+    {% set queue = graph.nodes[id].depends_on.macros | list %}
+    {% set called = {} %}
+    {% for macro_id in queue if macro_id.startswith('macro.' ~ project_name ~ '.') and macro_id not in called %}
+        {% set source = context[macro_id.split('.')[2]].macro %}
+        {% do called.update({macro_id: source.macro_sql}) %}
+        {% do queue.extend(source.depends_on.macros) %}
     {% endfor %}
-    {% for id in read | sort %}
-        {% do parts.append(context[id.split('.')[2]].macro.macro_sql) %}
+    {% for macro_id in called | sort %}
+        {% do parts.append(called[macro_id]) %}
     {% endfor %}
-    {% if 'macro.' ~ project_name ~ '.bricks' in read %}
+    {% if 'macro.' ~ project_name ~ '.bricks' in called %}
         {% for name, brick in bricks().items() %}
             {% do parts.append(name ~ brick.expression ~ date_column(brick.semantic_model) ~ segments_of(brick.semantic_model)) %}
         {% endfor %}

@@ -97,6 +97,17 @@
     {{ return(tables) }}
 {% endmacro %}
 
+{# What is computed for touched rows stays a query until it is inserted: a temporary table lies unpacked in memory. #}
+{% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) %}
+    {%- if temporary and model.resource_type == 'model' and model.config.get('incremental_strategy') == 'touched' %}
+    create or replace temporary view {{ relation.include(database=false, schema=false) }} as (
+        {{ compiled_code }}
+    );
+    {%- else %}
+    {{ return(dbt.duckdb__create_table_as(temporary, relation, compiled_code, language, partitioned_by, sorted_by)) }}
+    {%- endif %}
+{% endmacro %}
+
 {% macro duckdb__replace_touched(arg_dict) %}
     {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
     delete from {{ arg_dict.target_relation }} where {{ touched_rows_of_target() }};

@@ -35,6 +35,37 @@ dates as (
 
 ),
 
+-- earlier builds may have known days that are out of sight now
+moments as (
+
+    select
+        min(date_day) as earliest_date,
+        max(date_day) as latest_date
+    from dates
+    union all
+    select
+        cast(min(event_at) as date) as earliest_date,
+        cast(max(coalesce(ends_at, event_at)) as date) as latest_date
+    from touched_rows
+    where event_at >= cast('1900-01-01' as timestamp) and coalesce(ends_at, event_at) < cast('2200-01-01' as timestamp)
+    union all
+    select
+        cast({{ as_of_span()[0] }} as date) as earliest_date,
+        cast({{ as_of_span()[1] }} as date) as latest_date
+
+),
+
+bounds as (
+
+    select
+        min(earliest_date) as first_day,
+        max(latest_date) as last_day
+    from moments
+
+),
+
+{{ day_ctes('bounds') }},
+
 builds as (
 
     select
@@ -120,13 +151,13 @@ reached_predictions as (
 
 matured_dates as (
 
-    select dates.date_day
-    from dates
+    select days.date_day
+    from days
     inner join models on models.horizon_days is not null
     inner join builds
-        on dates.date_day
+        on days.date_day
         >= cast({{ dbt.dateadd('day', '-(models.horizon_days + models.label_delay_days)', 'builds.earlier_as_of') }} as date)
-        and dates.date_day
+        and days.date_day
         <= cast({{ dbt.dateadd('day', '-(models.horizon_days + models.label_delay_days)', 'builds.later_as_of') }} as date)
     where builds.earlier_as_of < builds.later_as_of
 
@@ -135,11 +166,11 @@ matured_dates as (
 -- days that a build of the past had not reached, or rows without a time of arrival that move with as_of
 passed_dates as (
 
-    select dates.date_day
-    from dates
+    select days.date_day
+    from days
     inner join builds
-        on dates.date_day >= cast(builds.earlier_as_of as date)
-        and dates.date_day <= cast(builds.later_as_of as date)
+        on days.date_day >= cast(builds.earlier_as_of as date)
+        and days.date_day <= cast(builds.later_as_of as date)
 
 ),
 
@@ -147,11 +178,11 @@ spanned_dates as (
 
     select
         touched_rows.table_name,
-        dates.date_day
+        days.date_day
     from touched_rows
-    inner join dates
-        on dates.date_day >= cast(touched_rows.event_at as date)
-        and (touched_rows.ends_at is null or dates.date_day <= cast(touched_rows.ends_at as date))
+    inner join days
+        on days.date_day >= cast(touched_rows.event_at as date)
+        and (touched_rows.ends_at is null or days.date_day <= cast(touched_rows.ends_at as date))
     where touched_rows.table_name in ('eligible_users', 'serving_costs')
 
 ),

@@ -1,4 +1,4 @@
-"""Delivery histories of a small company, and builds of them in one process."""
+"""A few small companies, the deliveries of their raw rows, and builds of them in this process."""
 
 from __future__ import annotations
 
@@ -16,69 +16,162 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
+from building import Project
 from throughline import seeds
 from throughline.workspace import Workspace
 
-WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 Row = Mapping[str, object]
 
-SETTINGS = "inputs: [{inputs}]\nsegments: [channel]\nprotected_attributes: []\n"
-TABLES = (
-    "prediction_logs",
-    "usage_events",
-    "business_outcomes",
-    "eligible_users",
-    "feedback",
-    "serving_costs",
-    "model_releases",
-)
-SEEDS: Mapping[str, Sequence[str]] = {
-    "model_registry": (
-        "lead,Lead,CRM,binary,team,charter,sold,true,revenue,0.5,3,1,true,,,ann,why",
-        "eta,Eta,CRM,regression,team,charter,arrived,,,,2,0,false,,,ann,why",
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+# these say how a build came about, so they differ by intention
+OF_THE_MECHANISM = {
+    "int_deliveries",
+    "int_touched_rows",
+    "int_touched_dates",
+    "int_build_ledger",
+    "build_starts",
+}
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "prediction_logs": [
+        "prediction_id",
+        "model_id",
+        "model_version",
+        "predicted_at",
+        "entity_id",
+        "user_id",
+        "score",
+        "predicted_value",
+        "sampling_fraction",
+        "environment",
+        "channel",
+        "loaded_at",
+    ],
+    "usage_events": [
+        "event_id",
+        "event_name",
+        "occurred_at",
+        "user_id",
+        "model_id",
+        "prediction_id",
+        "is_passive",
+        "loaded_at",
+    ],
+    "business_outcomes": [
+        "outcome_id",
+        "outcome_name",
+        "prediction_id",
+        "entity_id",
+        "user_id",
+        "outcome_label",
+        "outcome_value",
+        "currency",
+        "occurred_at",
+        "observed_at",
+        "status",
+        "loaded_at",
+    ],
+    "eligible_users": ["user_id", "model_id", "eligible_from", "eligible_to", "team", "loaded_at"],
+    "feedback": [
+        "response_id",
+        "survey_type",
+        "asked_at",
+        "score",
+        "scale_min",
+        "scale_max",
+        "model_id",
+        "prediction_id",
+        "loaded_at",
+    ],
+    "serving_costs": [
+        "cost_id",
+        "model_id",
+        "model_version",
+        "period_start",
+        "period_end",
+        "cost_type",
+        "amount",
+        "currency",
+        "loaded_at",
+    ],
+    "model_releases": (
+        ["release_id", "model_id", "model_version", "event_type", "event_at", "loaded_at"]
     ),
-    "unit_values": ("lead,tp,10,0.1,USD,2025-01-01,,ann,why", "lead,fp,-2,0,EUR,2025-01-01,,ann,why"),
-    "exchange_rates": (
+}
+SETTINGS = f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: []\n"
+
+
+def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, list[str]]:
+    """Each company has a binary and a regression model of its own."""
+    registry, values = [], []
+    for number in range(companies):
+        registry += [
+            f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,revenue,0.5,"
+            f"{horizon_days},1,true,,,ann,why",
+            f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,,,2,0,false,,,ann,why",
+        ]
+        values += [
+            f"lead{number},tp,10,0.1,USD,2025-01-01,,ann,why",
+            f"lead{number},fp,-2,0,EUR,2025-01-01,,ann,why",
+        ]
+    rates = [
         "USD,1,2025-01-01,,ann,why",
         "EUR,1.1,2025-01-01,2026-01-06,ann,why",
-        "EUR,1.2,2026-01-06,,ann,why",
-    ),
-    "metric_targets": (),
-    "kpi_links": (),
-    "alert_rules": (),
-    "experiments": (),
-}
-# what differs between a build from nothing and one on top of others, by intention
-OF_THE_MECHANISM = ("int_deliveries", "int_touched_rows", "int_touched_dates", "int_build_ledger", "build_starts")
+        f"EUR,{euro},2026-01-06,,ann,why",
+    ]
+    return {"model_registry": registry, "unit_values": values, "exchange_rates": rates}
 
 
 @dataclass
 class Builder:
-    """dbt in this process, on workspaces inside one project; the project is parsed once."""
+    """Copies of the project that differ in seeds or metrics, each parsed once, beside workspaces."""
 
-    project: Path
-    manifest: Manifest | None = field(default=None, init=False)
+    root: Path
+    companies: int
+    manifests: dict[str, Manifest] = field(default_factory=dict, init=False)
 
-    def forget(self) -> None:
-        """The next build parses the project again, since its files have changed."""
-        self.manifest = None
+    def __post_init__(self) -> None:
+        self._make("as it is", horizon_days=3, euro=1.2)
+        self._make("other seeds", horizon_days=4, euro=1.3)
+        self._make("another metric", horizon_days=3, euro=1.2)
+        yml = self.root / "another metric" / "models" / "core" / "fct_usage.yml"
+        text = yml.read_text()
+        assert "expr: active_day_count" in text
+        yml.write_text(text.replace("expr: active_day_count", "expr: 2 * active_day_count"))
 
-    def build(self, workspace: Path, *, as_of: str, arguments: Sequence[str] = ()) -> None:
+    def _make(self, variant: str, *, horizon_days: int, euro: float) -> None:
+        project = Project.copy(self.root / variant)
+        (project.root / "seeds").unlink()
+        (project.root / "seeds").mkdir()
+        rows = seed_rows(companies=self.companies, horizon_days=horizon_days, euro=euro)
+        for name, spec in seeds.read_specs(project.root).items():
+            text = "\n".join([",".join(spec.header), *rows.get(name, []), ""])
+            (project.root / "seeds" / f"{name}.csv").write_text(text)
+
+    def build(
+        self,
+        workspace: Path,
+        *,
+        as_of: str,
+        variant: str = "as it is",
+        arguments: Sequence[str] = (),
+    ) -> None:
         """Builds without tests; raises AssertionError with dbt's words when it fails."""
-        chosen = Workspace(project=self.project, folder=workspace, chosen_by="a history")
-        variables = f"{{as_of: '{as_of}'}}"
-        command = ["--quiet", "build", "--vars", variables, *WITHOUT_TESTS, *arguments]
-        with environment(chosen.environment()), inside(self.project):
-            if self.manifest is None:
-                parsed = dbtRunner().invoke(["--quiet", "parse", "--no-partial-parse"])
-                assert parsed.success, parsed.exception
-                assert isinstance(parsed.result, Manifest)
-                self.manifest = parsed.result
-            done = dbtRunner(manifest=self.manifest).invoke(command)
+        project = self.root / variant
+        chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
+        values = {**chosen.environment(), "THROUGHLINE_SEEDS": "seeds"}
+        common = ["--quiet", "--no-write-json", "--no-partial-parse"]
+        with environment(values), inside(project):
+            if variant not in self.manifests:
+                parsed = dbtRunner().invoke([*common, "parse"])
+                assert parsed.success and isinstance(parsed.result, Manifest), parsed.exception
+                self.manifests[variant] = parsed.result
+            done = dbtRunner(manifest=self.manifests[variant]).invoke(
+                [*common, "build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments]
+            )
+        # dbt keeps the file open, and the comparison opens it otherwise
         DuckDBConnectionManager.close_all_connections()
-        assert done.success, done.exception or [
-            result.message for result in done.result if result.message  # type: ignore[union-attr]
-        ]
+        said = [result.message for result in getattr(done.result, "results", [])]
+        assert done.success, done.exception or [words for words in said if words]
 
 
 @contextmanager
@@ -102,28 +195,20 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(kept)
 
 
-def make(folder: Path, *, project: Path) -> None:
-    """An empty workspace of the small company."""
-    headers = {name: spec.header for name, spec in seeds.read_specs(project).items()}
-    (folder / "seeds").mkdir(parents=True)
-    for name, rows in SEEDS.items():
-        text = "\n".join([",".join(headers[name]), *rows, ""])
-        (folder / "seeds" / f"{name}.csv").write_text(text)
-    for table in TABLES:
+def make(folder: Path) -> None:
+    """A workspace without rows."""
+    folder.mkdir()
+    (folder / "vars.yml").write_text(SETTINGS)
+    for table in COLUMNS:
         (folder / "raw" / table).mkdir(parents=True)
-
-
-def settle(folder: Path) -> None:
-    """Names in vars.yml the raw tables that have files."""
-    present = [table for table in TABLES if any((folder / "raw" / table).iterdir())]
-    (folder / "vars.yml").write_text(SETTINGS.format(inputs=", ".join(present)))
+        deliver(folder, table, "header", [])
 
 
 def deliver(folder: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     """Writes rows of a raw table as one CSV file."""
     path = folder / "raw" / table / f"{name}.csv"
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=COLUMNS[table], restval="")
         writer.writeheader()
         writer.writerows(rows)
     return path
@@ -141,11 +226,12 @@ def relations(folder: Path) -> dict[str, pd.DataFrame]:
         for schema, name in names:
             if name not in OF_THE_MECHANISM:
                 frame = connection.sql(f"select * from {schema}.{name}").df()
-                found[name] = frame.sort_values(
-                    by=list(frame.columns),
-                    key=lambda column: column.round(6) if column.dtype == float else column.astype(str),
-                ).reset_index(drop=True)
-    return found
+                found[name] = frame.sort_values(by=list(frame.columns), key=_sortable)
+    return {name: frame.reset_index(drop=True) for name, frame in found.items()}
+
+
+def _sortable(column: pd.Series) -> pd.Series:
+    return column.round(6) if column.dtype == float else column.astype(str)
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -158,17 +244,13 @@ def differences(one: Path, other: Path) -> list[str]:
         try:
             pd.testing.assert_frame_equal(first[name], second[name], rtol=1e-9, atol=1e-12)
         except AssertionError as error:
-            found.append(f"{name}: {' '.join(str(error).split())}\n{first[name]}\n{second[name]}")
+            found.append(f"{name}: {' '.join(str(error).split())}")
     return found
 
 
-def rebuilt(folder: Path, *, builder: Builder, as_of: str, arguments: Sequence[str] = ()) -> Path:
-    """A copy of a workspace, built from nothing."""
+def copied(folder: Path) -> Path:
+    """The same raw rows in a workspace that was never built."""
     copy = folder.with_name(f"{folder.name}_from_nothing")
     shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
-    for name in ("raw", "seeds"):
-        shutil.copytree(folder / name, copy / name)
-    shutil.copy(folder / "vars.yml", copy)
-    builder.build(copy, as_of=as_of, arguments=arguments)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("warehouse.duckdb*"))
     return copy
