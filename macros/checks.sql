@@ -152,7 +152,7 @@
     {% set review_by = metric.card.get('review_by') | string %}
     {% if metric.card.get('review_by') is none %}
         {{ return([]) }}
-    {% elif not modules.re.match('\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$', review_by) %}
+    {% elif not is_iso_date(review_by) %}
         {{ return([problem(metric, "metric " ~ metric.name ~ " has review_by " ~ review_by ~ ", which is no date", "Write it as YYYY-MM-DD.")]) }}
     {% endif %}
     {# ISO dates sort as text. #}
@@ -164,6 +164,16 @@
     {% endif %}
     {% set severity = 'error' if review_by < last_grace else 'warning' %}
     {{ return([problem(metric, "metric " ~ metric.name ~ " was due for review by " ~ review_by ~ (", more than " ~ setting('review_grace_days') ~ " days ago" if severity == 'error' else ""), "Have " ~ metric.card.get('approver') ~ " review the card, then set the next review_by.", severity)]) }}
+{% endmacro %}
+
+{# Whether a text is a day of the calendar as YYYY-MM-DD. #}
+{% macro is_iso_date(text) %}
+    {% if not modules.re.match('[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$', text) %}
+        {{ return(false) }}
+    {% endif %}
+    {# Jinja cannot catch the error of a wrong date: counted from the first of its month, the 30th of February becomes a day of March. #}
+    {% set day = modules.datetime.date(text[:4] | int, text[5:7] | int, 1) + modules.datetime.timedelta(days=text[8:] | int - 1) %}
+    {{ return(day.isoformat() == text) }}
 {% endmacro %}
 
 {# Metrics of the same definition under two names. #}

@@ -80,6 +80,27 @@ valued as (
 
 ),
 
+-- every row of the day, also of no model or of another task: what `mf` answers without dimensions
+last_values as (
+
+    select
+        metrics.metric,
+        case
+            when sum(metric_days.unit_count) < {{ setting('minimum_cell') }} then null
+            -- no cost has come in for that day, rather than a cost of zero
+            when metrics.is_cross_fact and sum(metric_days.numerator) = 0 then null
+            when metrics.denominator_brick is null then sum(metric_days.numerator)
+            else {{ safe_ratio('sum(metric_days.numerator)', 'sum(metric_days.denominator)') }}
+        end as last_value
+    from metrics
+    inner join valued on metrics.metric = valued.metric
+    inner join metric_days
+        on valued.metric = metric_days.metric
+        and valued.last_metric_date = metric_days.metric_date
+    group by metrics.metric, metrics.denominator_brick, metrics.is_cross_fact
+
+),
+
 left_out as (
 
     select
@@ -143,6 +164,7 @@ catalog as (
         metrics.definition_hash,
         metrics.minimum_meaningful_lift,
         {{ safe_ratio('left_out.kept_count', 'left_out.kept_count + left_out.excluded_count') }} as covered_share,
+        last_values.last_value,
         cast(coalesce(targets_in_force.target_count, 0) as bigint) as target_count,
         cast(coalesce(valued.model_count, 0) as bigint) as model_count,
         valued.last_metric_date,
@@ -150,6 +172,7 @@ catalog as (
     from metrics
     left join lineages on metrics.metric = lineages.metric
     left join valued on metrics.metric = valued.metric
+    left join last_values on metrics.metric = last_values.metric
     left join left_out on metrics.metric = left_out.metric
     left join targets_in_force on metrics.metric = targets_in_force.metric
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -41,12 +42,13 @@ REFERENCES = {"known_metrics": "metric", "known_segments": "segment"}
 class Seed:
     """What the rows of a seed must be, as models/config/<seed>.yml declares and dbt tests it.
 
-    `types` holds every column in its order; `key` identifies a row, within its validity where
-    `has_validity`; `rules` maps a column to SQL expressions that must not be false.
+    `types` and `descriptions` hold every column in its order; `key` identifies a row, within its
+    validity where `has_validity`; `rules` maps a column to SQL expressions that must not be false.
     """
 
     name: str
     types: Mapping[str, str]
+    descriptions: Mapping[str, str]
     key: tuple[str, ...]
     has_validity: bool
     required: frozenset[str]
@@ -77,6 +79,7 @@ def _spec(entry: Mapping[str, Any]) -> Seed:
     return Seed(
         name=entry["name"],
         types=entry["config"]["column_types"],
+        descriptions={column["name"]: column["description"] for column in entry["columns"]},
         key=tuple(column for column in key if column != "valid_from"),
         has_validity="no_overlap" in table_tests,
         required=frozenset(key)
@@ -152,12 +155,17 @@ def read_seed(path: Path, *, where: str, header: tuple[str, ...]) -> tuple[SeedF
     try:
         lines = list(_lines(text))
     except csv.Error as fault:
-        error(f"not readable as CSV: {fault}", "Correct the quotes or line ends.")
+        line, cause = fault.args
+        fix = "Correct the quotes or line ends."
+        error(f"not readable as CSV: {cause}", fix, f"{where}, row {line}")
         return unreadable()
     if not lines:
         error("empty", f"Its first line must be the header: {','.join(header)}")
         return unreadable()
     columns = lines[0][1]
+    if columns[0].startswith("sep="):
+        error("its first line is Excel's sep=, not the header", "Remove that line.")
+        return unreadable()
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(columns) == 1 and delimiter in columns[0]:
             mark = "starts with a byte order mark, and " if has_mark else ""
@@ -185,12 +193,16 @@ def read_seed(path: Path, *, where: str, header: tuple[str, ...]) -> tuple[SeedF
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row with its first line; a fault is raised with that line too."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     first = 1
-    for cells in reader:
-        if cells:
-            yield first, cells
-        first = reader.line_num + 1
+    try:
+        for cells in reader:
+            if cells:
+                yield first, cells
+            first = reader.line_num + 1
+    except csv.Error as fault:
+        raise csv.Error(first, fault) from None
 
 
 def _check_header(
@@ -253,13 +265,8 @@ def _broken_rules(row: Row, *, seed: SeedFile, spec: Seed) -> list[Finding]:
             if duckdb.execute(query, values).fetchall() != [(True,)]:
                 place = f"{seed.where}, row {row.number}, column {column}"
                 what = f"'{row.values[column]}' breaks the rule {rule}"
-                findings.append(Finding("error", what, place, "Correct it."))
-    start, end = row.values.get("valid_from"), row.values.get("valid_to")
-    if start and end and end <= start:
-        place = f"{seed.where}, row {row.number}, column valid_to"
-        what = f"{end} is not after valid_from {start}"
-        fix = "valid_to is the first day on which the row no longer holds; empty is open."
-        findings.append(Finding("error", what, place, fix))
+                fix = f"Correct it: {spec.descriptions[column]}"
+                findings.append(Finding("error", what, place, fix))
     return findings
 
 
@@ -274,11 +281,11 @@ def _duplicates(seed: SeedFile, spec: Seed) -> list[Finding]:
         if not rivals:
             continue
         name = ", ".join(f"{column} {value}" for column, value in zip(spec.key, key, strict=True))
-        if spec.has_validity:
-            what = f"valid at the same time as row {rivals[0].number} ({name})"
+        relation = "valid at the same time" if spec.has_validity else "same key"
+        what = f"{relation} as row {rivals[0].number} ({name})"
+        fix = "Keep one."
+        if row.values.get("valid_from") != rivals[0].values.get("valid_from"):
             fix = "End the earlier row: valid_to is the first day on which it no longer holds."
-        else:
-            what, fix = f"same key as row {rivals[0].number} ({name})", "Keep one."
         findings.append(Finding("error", what, f"{seed.where}, row {row.number}", fix))
     return findings
 
@@ -380,7 +387,7 @@ Fault = tuple[str, str]
 
 def _date_fault(value: str) -> Fault | None:
     try:
-        date.fromisoformat(value if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) else "")
+        date.fromisoformat(value if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else "")
     except ValueError:
         return "is not a date", "Write it as YYYY-MM-DD."
     return None
@@ -389,15 +396,18 @@ def _date_fault(value: str) -> Fault | None:
 def _number_fault(value: str) -> Fault | None:
     if "," in value:
         return "holds a comma", "Write the decimal point as . and no thousands separator."
-    if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", value):
+    is_number = re.fullmatch(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", value)
+    if is_number and math.isfinite(float(value)):
         return None
     return "is not a number", "Write it like 12.5."
 
 
 def _integer_fault(value: str) -> Fault | None:
-    if re.fullmatch(r"-?\d+", value):
-        return None
-    return "is not a whole number", "Write it like 14."
+    if not re.fullmatch("-?[0-9]+", value):
+        return "is not a whole number", "Write it like 14."
+    if abs(int(value)) >= 2**31:
+        return "is out of range", "Write a number of at most nine digits."
+    return None
 
 
 def _boolean_fault(value: str) -> Fault | None:

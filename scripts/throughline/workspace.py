@@ -430,6 +430,10 @@ class Workspace:
             self.folder / "vars.yml", where=f"{self.relative}/vars.yml", contract=self.contract
         )
 
+    def setting(self, name: str) -> Any:
+        """A setting of `DEFAULTS`, as vars.yml has it or by default; raises UserError."""
+        return self.settings.get(name, DEFAULTS[name])
+
     def environment(self) -> dict[str, str]:
         """The three variables by which dbt learns of the workspace; raises UserError."""
         values = {**self.settings, "workspace": self.relative}

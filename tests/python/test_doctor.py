@@ -93,23 +93,29 @@ def test_fresh_workspace_is_told_what_it_lacks(project: Path, throughline: Call)
 # Seeds: the bytes
 
 
+HEADER = (
+    "model_id,model_name,product,task,team,charter,label_outcome,positive_label,amount_outcome,"
+    "decision_threshold,horizon_days,label_delay_days,negative_on_absence,reference_from,"
+    "reference_to,owner,rationale"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "model_registry.csv: empty. Its first line must be the header: model_id,model_name,"),
+        ("", f"empty. Its first line must be the header: {HEADER}"),
+        (HEADER.replace(",", ";"), "columns are separated by semicolons. Separate them by commas."),
+        (HEADER.replace(",", "\t"), "columns are separated by tabs. Separate them by commas."),
+        (HEADER.replace(",", "|"), "columns are separated by bars. Separate them by commas."),
         (
-            b"model_id;model_name\nlead;Lead\n",
-            "model_registry.csv: columns are separated by semicolons. Separate them by commas.",
-        ),
-        (
-            b"model_id\tmodel_name\n",
-            "model_registry.csv: columns are separated by tabs. Separate them by commas.",
+            f"sep=,\n{HEADER}",
+            "its first line is Excel's sep=, not the header. Remove that line.",
         ),
     ],
 )
-def test_seed_of_another_form(company: Company, content: bytes, message: str) -> None:
-    (company.folder / "seeds" / "model_registry.csv").write_bytes(content)
-    assert only(company).startswith(f"error company/seeds/{message}")
+def test_seed_of_another_form(company: Company, content: str, message: str) -> None:
+    (company.folder / "seeds" / "model_registry.csv").write_text(content, encoding="utf-8")
+    assert only(company) == f"error company/seeds/model_registry.csv: {message}"
 
 
 def test_missing_seed(company: Company) -> None:
@@ -211,17 +217,37 @@ def test_row_of_empty_cells(company: Company) -> None:
 def test_open_quote(company: Company) -> None:
     company.seed("exchange_rates", 'USD,1,2025-01-01,,ann,"why', "EUR,1.1,2025-01-01,,ann,why")
     assert only(company) == (
-        "error company/seeds/exchange_rates.csv: not readable as CSV: unexpected end of data. "
-        "Correct the quotes or line ends."
+        "error company/seeds/exchange_rates.csv, row 2: not readable as CSV: unexpected end of "
+        "data. Correct the quotes or line ends."
     )
 
 
-def test_column_twice(company: Company) -> None:
-    header(company, "valid_to", "valid_from")
+def test_quotes_within_a_cell(company: Company) -> None:
+    company.seed("exchange_rates", "USD,1,2025-01-01,,ann,why", 'EUR,1,2025-01-01,,ann,"a "b" c"')
     assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 3: not readable as CSV: ',' expected after "
+        "'\"'. Correct the quotes or line ends."
+    )
+
+
+def test_comma_left_out(company: Company) -> None:
+    company.seed("exchange_rates", *SEED_ROWS["exchange_rates"], "GBP,1.25,2025-01-01,ann,why")
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 4: 5 cells, but the header has 6. "
+        "Put a cell that holds a comma into double quotes; leave no comma out."
+    )
+
+
+def test_column_twice(company: Company, throughline: Call) -> None:
+    header(company, "valid_to", "valid_from")
+    line = (
         "error company/seeds/exchange_rates.csv: column valid_from stands twice in the header. "
         "Keep one."
     )
+    assert only(company) == line
+    throughline("use", "company")
+    built = throughline("build")
+    assert (built.status, built.lines) == (1, [line])
 
 
 def test_unquoted_comma(company: Company) -> None:
@@ -235,8 +261,9 @@ def test_unquoted_comma(company: Company) -> None:
 def test_row_number_is_that_of_the_editor(company: Company) -> None:
     rows = ['USD,1,2025-01-01,,ann,"two\nlines"', "", "EUR,x,2025-01-01,,ann,why"]
     company.seed("exchange_rates", *rows)
-    assert only(company).startswith(
-        "error company/seeds/exchange_rates.csv, row 5, column rate: 'x' is not a number."
+    assert only(company) == (
+        "error company/seeds/exchange_rates.csv, row 5, column rate: 'x' is not a number. "
+        "Write it like 12.5."
     )
 
 
@@ -255,7 +282,8 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         (
             "exchange_rates",
             "GBP,0,2025-01-01,,ann,why",
-            "row 2, column rate: '0' breaks the rule rate > 0. Correct it.",
+            "row 2, column rate: '0' breaks the rule rate > 0. "
+            "Correct it: Units of the reporting currency for one unit of this currency.",
         ),
         (
             "exchange_rates",
@@ -290,8 +318,71 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         (
             "exchange_rates",
             "GBP,1,2025-02-01,2025-01-01,ann,why",
-            "row 2, column valid_to: 2025-01-01 is not after valid_from 2025-02-01. "
-            "valid_to is the first day on which the row no longer holds; empty is open.",
+            "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,2025-02-01,2025-02-01,ann,why",
+            "row 2, column valid_to: '2025-02-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "exchange_rates",
+            'GBP,"1,250.00",2025-01-01,,ann,why',
+            "row 2, column rate: '1,250.00' holds a comma. "
+            "Write the decimal point as . and no thousands separator.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1e999,2025-01-01,,ann,why",
+            "row 2, column rate: '1e999' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,$1.25,2025-01-01,,ann,why",
+            "row 2, column rate: '$1.25' is not a number. Write it like 12.5.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,2025-01-01 00:00:00,,ann,why",
+            "row 2, column valid_from: '2025-01-01 00:00:00' is not a date. "
+            "Write it as YYYY-MM-DD.",
+        ),
+        (
+            "exchange_rates",
+            "GBP,1,2025-1-1,,ann,why",
+            "row 2, column valid_from: '2025-1-1' is not a date. Write it as YYYY-MM-DD.",
+        ),
+        (
+            "metric_targets",
+            "precision,*,*,*,,0.4,,,,,2025-01-01,,ann,why",
+            "row 2, column target: empty. Fill it in.",
+        ),
+        (
+            "unit_values",
+            "lead,tp,10,0.1,USD,2025-02-01,2025-01-01,ann,why",
+            "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "metric_targets",
+            "precision,*,*,*,0.5,0.4,,,,,2025-02-01,2025-01-01,ann,why",
+            "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
+            "Correct it: First day on which the row no longer holds; open where empty.",
+        ),
+        (
+            "model_registry",
+            REGISTRY[0].replace("true,,,", "true,2025-02-01,2025-01-31,"),
+            "row 2, column reference_to: '2025-01-31' breaks the rule "
+            "reference_to >= reference_from. "
+            "Correct it: Last day of the reference period for drift.",
+        ),
+        (
+            "model_registry",
+            REGISTRY[0].replace(",14,", ",99999999999,"),
+            "row 2, column horizon_days: '99999999999' is out of range. "
+            "Write a number of at most nine digits.",
         ),
         (
             "exchange_rates",
@@ -343,7 +434,8 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         (
             "model_registry",
             REGISTRY[0].replace(",14,", ",-1,"),
-            "row 2, column horizon_days: '-1' breaks the rule horizon_days >= 0. Correct it.",
+            "row 2, column horizon_days: '-1' breaks the rule horizon_days >= 0. "
+            "Correct it: Days after the decision within which its outcome counts.",
         ),
         (
             "model_registry",
@@ -409,10 +501,11 @@ def test_files_of_another_kind_are_named(company: Company) -> None:
     )
 
 
-def test_source_of_another_kind(company: Company) -> None:
-    company.settings(INPUTS + "sources: {serving_costs: raw/costs.json}\n")
+@pytest.mark.parametrize("source", ["raw/costs.json", "costs.json"])
+def test_source_of_another_kind(company: Company, source: str) -> None:
+    company.settings(INPUTS + f"sources: {{serving_costs: {source}}}\n")
     assert only(company) == (
-        "error company/raw/costs.json: serving_costs cannot be read from .json files. "
+        f"error company/{source}: serving_costs cannot be read from .json files. "
         "Deliver Parquet or CSV."
     )
 
@@ -459,6 +552,22 @@ def test_mapping_that_does_not_compile(company: Company) -> None:
         "error company/raw/prediction_logs, column score: mapping 'scor / 100' does not compile: "
     )
     assert line.endswith("Correct mapping.prediction_logs.score in vars.yml.")
+
+
+@pytest.mark.parametrize("expression", ["max(score)", "row_number() over ()"])
+def test_mapping_of_many_rows(company: Company, expression: str) -> None:
+    company.settings(INPUTS + f"mapping: {{prediction_logs: {{score: {expression}}}}}\n")
+    assert only(company) == (
+        f"error company/raw/prediction_logs, column score: mapping '{expression}' is an aggregate "
+        "or window function, not a value of one row. "
+        "Correct mapping.prediction_logs.score in vars.yml."
+    )
+
+
+@pytest.mark.parametrize("expression", ["delivered.score", "case when score > '1' then score end"])
+def test_mapping_that_the_build_takes(company: Company, expression: str) -> None:
+    company.settings(INPUTS + f"mapping: {{prediction_logs: {{score: {expression}}}}}\n")
+    assert findings(company) == []
 
 
 def test_mapping_that_fails_on_a_row(company: Company) -> None:
@@ -636,6 +745,28 @@ def test_csv_of_another_encoding(company: Company) -> None:
         "(byte sequence mismatch) detected. "
         "Correct and deliver the file again, or move it out of the folder."
     )
+
+
+@pytest.mark.parametrize("name", ["event_id", "Event_ID"])
+def test_column_twice_in_a_raw_file(company: Company, throughline: Call, name: str) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", header, row)
+    path = company.folder / "raw/usage_events/later.csv"
+    path.write_text(f"{header},{name}\n{row},ann\n", encoding="utf-8")
+    line = (
+        "error company/raw/usage_events/later.csv: column event_id stands twice in the header. "
+        "Rename or remove one: only the first would be read."
+    )
+    assert only(company) == line
+    throughline("use", "company")
+    built = throughline("build")
+    assert (built.status, built.lines) == (1, [line])
+
+
+def test_columns_whose_names_end_in_a_number_are_read(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", f"{header},event_id_1", f"{row},x")
+    assert findings(company) == []
 
 
 def test_csv_with_semicolons_is_read(company: Company) -> None:

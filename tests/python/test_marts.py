@@ -140,6 +140,69 @@ def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
     assert catalog.covered_share["recall"] == pytest.approx(labels.share[0], rel=1e-9)
 
 
+LAST_VALUES = """
+    select
+        catalog.metric,
+        catalog.last_metric_date,
+        catalog.last_value,
+        coalesce(sum(waist.unit_count), 0) as units,
+        coalesce(sum(waist.numerator), 0) <> 0 or not bool_or(cards.is_cross_fact) as has_numerator
+    from mart_metric_catalog as catalog
+    inner join dim_metrics as cards on catalog.metric = cards.metric
+    left join fct_metrics as waist
+        on catalog.metric = waist.metric
+        and catalog.last_metric_date = waist.metric_date
+        and waist.segment_name = 'all'
+    group by all
+"""
+
+
+def test_last_values_are_those_of_metricflow(project: Project, demo: Path) -> None:
+    """Every value of the day first, with suppression all but off, then those of enough units."""
+    rebuild = ("--select", "mart_metric_catalog", "--exclude-resource-type", "test", "unit_test")
+    run = project.build(demo, *rebuild, "--vars", "{minimum_cell: 1}")
+    assert run.status == 0, run.output
+    every = query(demo, LAST_VALUES).set_index("metric")
+    run = project.build(demo, *rebuild)
+    assert run.status == 0, run.output
+    shown = query(demo, LAST_VALUES).set_index("metric")
+
+    measured = every[every.units > 0]
+    by_day = [{"metrics": [name], "group_by": ["metric_time__day"]} for name in measured.index]
+    for name, answer in zip(measured.index, project.metricflow(demo, by_day), strict=True):
+        days = answer.assign(day=pd.to_datetime(answer.metric_time__day)).set_index("day")
+        ours, theirs = measured.last_value[name], days[name][measured.last_metric_date[name]]
+        if measured.has_numerator[name]:
+            assert ours == pytest.approx(theirs, rel=1e-9), name
+        else:
+            assert pd.isna(ours), name
+            assert pd.isna(theirs) or theirs == 0, name
+    assert measured.last_value.count() > 25
+
+    enough = shown[shown.units >= 20]
+    pd.testing.assert_series_equal(enough.last_value, every.last_value[enough.index])
+    assert shown[shown.units < 20].last_value.isna().all()
+    assert shown.last_value.count() > 2
+    assert (shown.units < 20).sum() > 10
+
+
+def test_last_values_are_those_of_the_facts(demo: Path) -> None:
+    """By hand: every decision and outcome of the day, whatever its model."""
+    catalog = query(demo, "select * from mart_metric_catalog").set_index("metric")
+    decisions = query(demo, "select * from fct_decisions")
+    outcomes = query(demo, "select * from fct_outcomes where outcome_name = 'revenue'")
+    for metric in ("deal_score", "availability", "revenue_per_decision"):
+        last = catalog.last_metric_date[metric]
+        day = decisions[decisions.decision_date == last]
+        expected = {
+            "deal_score": day.score_sum.sum() / day.scored_count.sum(),
+            "availability": 1 - day.unavailable_count.sum() / day.decision_count.sum(),
+            "revenue_per_decision": outcomes[outcomes.outcome_date == last].credited_amount.sum()
+            / day.decision_count.sum(),
+        }
+        assert catalog.last_value[metric] == pytest.approx(expected[metric], rel=1e-9)
+
+
 def test_pillars_count_every_line_of_the_scorecard_once(demo: Path) -> None:
     pillars = query(demo, "select * from mart_scorecard_pillars").set_index(["model_id", "pillar"])
     card = query(demo, "select * from mart_scorecard")

@@ -17,6 +17,8 @@ from throughline.workspace import Finding, Workspace
 DUE = str(date(2026, 7, 1) - timedelta(days=90))
 """The last day of grace at the as_of of the simulated company."""
 LONG = "2025-01-01,,Ann,why"
+REFERENCE = "2026-03-09,2026-04-05,Head of Online Shop"
+REVERSED = "2026-04-05,2026-03-09,Head of Online Shop"
 
 FAULTS = {
     "metric_targets": [
@@ -38,6 +40,13 @@ FAULTS = {
         f"conversion_rate,next_best_offer,device,app,0.1,,,,,acceptance_rate,{LONG}",
         "precision,lead_scoring,region,west,0.4,,,,,,2025-01-01,2026-01-02,Ann,why",
         "precision,lead_scoring,region,west,0.5,,,,,,2026-01-01,,Ann,why",
+        f"error_rate,lead_scoring,channel,web,0.4,0.3,,,,,{LONG}",
+        f"prediction_bias,lead_scoring,channel,web,-0.4,0.3,,,,,{LONG}",
+        # nearer to zero than its floor
+        f"prediction_bias,lead_scoring,channel,app,0.2,-0.3,,,,,{LONG}",
+        "precision,lead_scoring,region,back,0.4,,,,,,2026-01-01,2025-06-01,Ann,why",
+        f"accuracy,lead_scoring,region,same,0.4,,,,,,{LONG}",
+        f"accuracy,lead_scoring,region,same,0.5,,,,,,{LONG}",
     ],
     "kpi_links": [
         "lead_scoring,clicks,net_value,1,2,low,none,Ann,why",
@@ -51,9 +60,15 @@ FAULTS = {
     "experiments": [
         "trial,next_best_offer,It helps,user,control,control:0.5;treatment:0.5,2026-04-06,"
         "2026-05-04,14,28,fixed,take_rate,acceptance_rate;delight,0.05,relative,0.05,0.8,Ann,why",
+        "second,churn,It helps,user,control,control:0.5;treatment:0.5,2026-04-06,"
+        "2026-05-04,14,28,fixed,precision,,0.05,relative,0.05,0.8,Ann,why",
     ],
-    "unit_values": ["lead_scoring,tp,1,0,USD,2026-01-01,,Ann,why"],
-    "exchange_rates": ["EUR,2,2026-01-01,,Ann,why"],
+    "unit_values": [
+        "lead_scoring,tp,1,0,USD,2026-01-01,,Ann,why",
+        "churn,tp,1,0,USD,2026-01-01,,Ann,why",
+        "lead_scoring,fp,1,0,USD,2024-06-01,2024-06-01,Ann,why",
+    ],
+    "exchange_rates": ["EUR,2,2026-01-01,,Ann,why", "CHF,1,2026-01-01,2025-06-01,Ann,why"],
 }
 
 # test -> seed it stands on, column of its failing rows, what that column names in them
@@ -73,6 +88,9 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         {
             "target 0.4 of precision contradicts its direction up: worse than its floor 0.5",
             "target 0.4 of precision contradicts its direction up: worse than its baseline 0.5",
+            "target 0.4 of error_rate contradicts its direction down: worse than its floor 0.3",
+            "target -0.4 of prediction_bias contradicts its direction zero: worse than its floor "
+            "0.3",
         },
     ),
     "parents_of_targets_form_no_cycle": (
@@ -99,6 +117,15 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
     ),
     "no_overlap_unit_values_model_id__cell": ("unit_values", "cell", {"tp"}),
     "no_overlap_exchange_rates_currency": ("exchange_rates", "currency", {"EUR"}),
+    "valid_to_is_after_valid_from_metric_targets": ("metric_targets", "segment_value", {"back"}),
+    "valid_to_is_after_valid_from_unit_values": ("unit_values", "cell", {"fp"}),
+    "valid_to_is_after_valid_from_exchange_rates": ("exchange_rates", "currency", {"CHF"}),
+    "reference_to_is_not_before_reference_from": (
+        "model_registry",
+        "model_id",
+        {"next_best_offer"},
+    ),
+    "grain_metric_targets": ("metric_targets", "segment_value", {"same"}),
     "known_metrics_kpi_links_from_metric": ("kpi_links", "from_metric", {"clicks"}),
     "known_metrics_kpi_links_to_metric": ("kpi_links", "to_metric", {"happiness"}),
     "known_metrics_alert_rules_metric": ("alert_rules", "metric", {"f1"}),
@@ -123,6 +150,16 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "from_field",
         {"churn"},
     ),
+    "relationships_experiments_model_id__model_id__ref_model_registry_": (
+        "experiments",
+        "from_field",
+        {"churn"},
+    ),
+    "relationships_unit_values_model_id__model_id__ref_model_registry_": (
+        "unit_values",
+        "from_field",
+        {"churn"},
+    ),
 }
 
 
@@ -136,6 +173,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for seed, rows in FAULTS.items():
         path = folder / f"{seed}.csv"
         path.write_text(path.read_text().rstrip("\n") + "\n" + "\n".join(rows) + "\n")
+    path = folder / "model_registry.csv"
+    path.write_text(path.read_text().replace(REFERENCE, REVERSED))
     path = copied.root / "models" / "metrics" / "_metrics.yml"
     text = card(path.read_text(), "recall", "tier: module", "tier: core")
     path.write_text(card(text, "accuracy", "2027-06-30", DUE))
@@ -195,6 +234,17 @@ def test_a_card_within_its_grace_is_a_warning(built: Run) -> None:
 # throughline doctor --metrics
 
 
+CARD_FAULTS = (
+    ("net_value", "owner: Finance", "owner:"),
+    ("precision", "leads_to: net_value_per_decision", "leads_to: happiness"),
+    ("f1_score", "proxy_for: net_value_per_decision", "proxy_for: delight"),
+    ("ignore_rate", "numerator: ignored_decisions", "numerator: overridden_decisions"),
+    ("wape", "2027-06-30", "2027-02-30"),
+    # within its grace
+    ("csat", "2027-06-30", "2026-06-30"),
+)
+
+
 def listed(project: Project) -> list[Finding]:
     workspace = Workspace(
         project=project.root, folder=project.root / "workspace", chosen_by="the test"
@@ -207,7 +257,10 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
     before = path.read_text()
     settings = project.root / "workspace" / "vars.yml"
     default = settings.read_text()
-    path.write_text(card(before, "net_value", "owner: Finance", "owner:"))
+    text = before
+    for metric, old, new in CARD_FAULTS:
+        text = card(text, metric, old, new)
+    path.write_text(text)
     settings.write_text(default + "review_grace_days: 89\n")
     lines = [f"{finding.severity} {finding}" for finding in listed(project)]
     settings.write_text(default)
@@ -220,25 +273,38 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         "Set tier: module in the card of those it can do without."
     )
     end = "End the earlier row: valid_to is the first day on which it no longer holds."
+    reversed_ = (
+        "breaks the rule valid_to > valid_from. "
+        "Correct it: First day on which the row no longer holds; open where empty."
+    )
     models = "fraud_detection, lead_scoring, next_best_offer."
-    # As far as the fix is a list of all known names, that list is left out.
-    assert [re.sub(r"Known: acceptance_rate, .*", "Known: ...", line) for line in lines] == [
+    known = ", ".join(sorted(doctor.metrics(project.root)))
+    assert lines == [
+        f"{seeds}/exchange_rates.csv, row 7, column valid_to: '2025-06-01' {reversed_}",
         f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
         f"{seeds}/metric_targets.csv, row 25, column owner: empty. Fill it in.",
         f"{seeds}/metric_targets.csv, row 26, column rationale: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 41, column valid_to: '2025-06-01' {reversed_}",
         f"{seeds}/metric_targets.csv, row 37: valid at the same time as row 36 (metric precision, "
         f"model_id lead_scoring, segment_name region, segment_value west). {end}",
+        f"{seeds}/metric_targets.csv, row 43: valid at the same time as row 42 (metric accuracy, "
+        "model_id lead_scoring, segment_name region, segment_value same). Keep one.",
+        f"{seeds}/model_registry.csv, row 4, column reference_to: '2026-03-09' breaks the rule "
+        "reference_to >= reference_from. Correct it: Last day of the reference period for drift.",
+        f"{seeds}/unit_values.csv, row 14, column valid_to: '2024-06-01' {reversed_}",
         f"{seeds}/unit_values.csv, row 12: valid at the same time as row 2 (model_id lead_scoring, "
         f"cell tp). {end}",
-        f"{seeds}/alert_rules.csv, row 11, column metric: no metric 'f1'. Known: ...",
+        f"{seeds}/alert_rules.csv, row 11, column metric: no metric 'f1'. Known: {known}.",
         f"{seeds}/alert_rules.csv, row 12, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: *, {models}",
         f"{seeds}/experiments.csv, row 5, column primary_metric: no metric 'take_rate'. "
         "Did you mean 'view_rate'?",
         f"{seeds}/experiments.csv, row 5, column secondary_metrics: no metric 'delight'. "
-        "Known: ...",
-        f"{seeds}/kpi_links.csv, row 11, column from_metric: no metric 'clicks'. Known: ...",
-        f"{seeds}/kpi_links.csv, row 12, column to_metric: no metric 'happiness'. Known: ...",
+        f"Known: {known}.",
+        f"{seeds}/experiments.csv, row 6, column model_id: unknown model 'churn'. "
+        f"Declare it in model_registry. Known: {models}",
+        f"{seeds}/kpi_links.csv, row 11, column from_metric: no metric 'clicks'. Known: {known}.",
+        f"{seeds}/kpi_links.csv, row 12, column to_metric: no metric 'happiness'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
         f"{seeds}/metric_targets.csv, row 21, column metric: no metric 'precison'. "
@@ -247,19 +313,33 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         "Declare it in model_registry. Did you mean 'lead_scoring'?",
         f"{seeds}/metric_targets.csv, row 23, column segment_name: no segment 'chanel'. "
         "Did you mean 'channel'?",
-        f"{seeds}/metric_targets.csv, row 24, column parent: no metric 'impact'. Known: ...",
+        f"{seeds}/metric_targets.csv, row 24, column parent: no metric 'impact'. Known: {known}.",
+        f"{seeds}/unit_values.csv, row 13, column model_id: unknown model 'churn'. "
+        f"Declare it in model_registry. Known: {models}",
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
         "Have Model Risk review the card, then set the next review_by.",
+        f"{cards} f1_score has proxy_for delight, which is no metric. Known metrics are {known}.",
         f"{cards} net_value has an incomplete card: owner missing under config.meta. Fill it in.",
+        f"{cards} precision has leads_to happiness, which is no metric. Known metrics are {known}.",
+        f"{cards} wape has review_by 2027-02-30, which is no date. Write it as YYYY-MM-DD.",
+        f"{cards}s ignore_rate and override_rate have the same definition: overridden_decisions / "
+        "shown_decisions. Keep one and give it the other name as a synonym.",
         f"{seeds}/model_registry.csv: product Business sales has {core}",
         f"{seeds}/model_registry.csv: product Payments has {core}",
         f"{seeds}/metric_targets.csv, row 27: target 0.4 of precision contradicts its direction "
         "up: worse than its floor 0.5. Correct the target, or direction in the metric card.",
         f"{seeds}/metric_targets.csv, row 28: target 0.4 of precision contradicts its direction "
         "up: worse than its baseline 0.5. Correct the target, or direction in the metric card.",
+        f"{seeds}/metric_targets.csv, row 38: target 0.4 of error_rate contradicts its direction "
+        "down: worse than its floor 0.3. Correct the target, or direction in the metric card.",
+        f"{seeds}/metric_targets.csv, row 39: target -0.4 of prediction_bias contradicts its "
+        "direction zero: worse than its floor 0.3. "
+        "Correct the target, or direction in the metric card.",
         f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
         "lead_scoring: accuracy > net_value > credited_revenue > accuracy. "
         "Empty one parent of the chain.",
+        "warning models/metrics/_metrics.yml: metric csat was due for review by 2026-06-30. "
+        "Have Product review the card, then set the next review_by.",
     ]
 
 

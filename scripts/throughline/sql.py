@@ -1,0 +1,59 @@
+"""DuckDB's SQL and its messages, as the checks of raw tables use them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+
+def describe(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in connection.execute(f"describe {query}").fetchall()]
+
+
+def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def cast(expression: str, data_type: str) -> str:
+    """A contract value or NULL, as the macro `safe_cast_to` reads it."""
+    if data_type == "string":
+        text = f"cast({expression} as varchar)"
+        # a no-break space counts as text there, though trim would take it away
+        return f"case when {text} >= '!' or trim({text}) <> '' then {text} end"
+    if data_type == "timestamp":
+        return f"cast(try_cast({expression} as timestamptz) as timestamp)"
+    if data_type == "integer":
+        number = f"try_cast({expression} as double)"
+        return f"case when {number} = floor({number}) then try_cast({number} as bigint) end"
+    return f"try_cast({expression} as {data_type})"
+
+
+def reason(error: duckdb.Error) -> str:
+    """The telling part of a DuckDB message, on one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = first_sentence(lines[0].split("Error: ", 1)[-1])
+    line = re.search(r"CSV Error on Line: (\d+)", str(error))
+    if line:
+        cause = next((one for one in lines[1:] if not one.startswith("Original Line")), text)
+        return f"row {line[1]}: {first_sentence(cause)}"
+    return text
+
+
+def file_of(error: duckdb.Error, *, project: Path) -> str | None:
+    """The file that a CSV error names, relative to the project."""
+    found = re.search(r"^\s*file = (.+)$", str(error), re.MULTILINE)
+    return os.path.relpath(found[1], project) if found else None
+
+
+def first_sentence(text: str) -> str:
+    return re.split(r"[.!](?:\s|$)", text, maxsplit=1)[0].strip()
