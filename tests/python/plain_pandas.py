@@ -316,11 +316,23 @@ class Company:
         linked["label_outcome"] = linked.prediction_id.map(rows.label_outcome)
         linked["positive_label"] = linked.prediction_id.map(rows.positive_label)
         linked["amount_outcome"] = linked.prediction_id.map(rows.amount_outcome)
+        linked["is_number"] = linked.prediction_id.map(rows.task) == "regression"
         labels = linked[linked.outcome_name == linked.label_outcome]
+        # a final label that lacks what the task is judged by is no label
+        says_nothing = np.where(
+            labels.is_number,
+            labels.outcome_value.isna(),
+            labels.positive_label.notna() & labels.outcome_label.isna(),
+        )
+        labels = labels[(labels.status != "final") | ~says_nothing]
         final = labels[labels.status == "final"]
         positive = final[
-            final.positive_label.isna() | (final.outcome_label == final.positive_label)
+            ~final.is_number
+            & (final.positive_label.isna() | (final.outcome_label == final.positive_label))
         ]
+        latest = final[final.is_number].sort_values(["occurred_at", "outcome_id"])
+        actual = latest.drop_duplicates("prediction_id", keep="last")
+        actual = actual.set_index("prediction_id").outcome_value.reindex(rows.index)
         is_labelled = rows.index.isin(final.prediction_id)
         is_provisional = ~is_labelled & rows.index.isin(
             labels[labels.status == "provisional"].prediction_id
@@ -357,6 +369,8 @@ class Company:
             says_yes=yes,
             is_yes=is_yes & (state == "matured"),
             amount=amount,
+            error=(rows.predicted_value - actual).where(state == "matured"),
+            actual=actual,
             day=rows.predicted_at.dt.normalize(),
             action=self._actions().reindex(rows.index).fillna("not_shown"),
         )
@@ -441,12 +455,17 @@ class Company:
         accepted = d.action == "accepted"
         seen = d.action.isin(DECISIVE) | d.prediction_id.isin(self._viewed())
         should = cell.isin(["tp", "fn"])
+        measured, unmeasured = d.error.notna(), left_out & d.predicted_value.notna()
+        size, magnitude = d.error.abs(), d.actual.abs().where(measured, 0.0)
         of_decisions = {
             "precision": (cell == "tp", cell.isin(["tp", "fp"]), left_out & d.says_yes),
             "recall": (cell == "tp", should, ~judged),
             "accuracy": (cell.isin(["tp", "tn"]), judged, ~judged),
             "false_positive_rate": (cell == "fp", cell.isin(["fp", "tn"]), ~judged),
             "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), ~judged),
+            "mean_absolute_error": (size, measured, unmeasured),
+            "prediction_bias": (d.error, measured, unmeasured),
+            "wape": (size, magnitude, unmeasured),
             "label_coverage": (matured, state != "pending", state == "pending"),
             "acceptance_rate": (accepted, shown, one * 0),
             "view_rate": (seen, shown, one * 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,11 @@ def test_decisions_are_what_was_planted(demo: Path, truth: dict[str, Any]) -> No
             cast(sum(dismissed_count) as int) as dismissed,
             cast(sum(ignored_count) as int) as ignored,
             coalesce(sum(credited_amount), 0) as credited_usd,
-            coalesce(sum(value_amount), 0) as value_usd
+            coalesce(sum(value_amount), 0) as value_usd,
+            cast(sum(measured_count) as int) as measured,
+            coalesce(sum(error_sum), 0) as error_sum,
+            coalesce(sum(abs(error_sum)), 0) as absolute_error_sum,
+            coalesce(sum(actual_value) filter (where measured_count > 0), 0) as actual_sum
         from fct_decisions
         group by all
         """,
@@ -99,9 +104,9 @@ def test_decisions_are_what_was_planted(demo: Path, truth: dict[str, Any]) -> No
     built = built.set_index(keys).sort_index()
     planted = planted.set_index(keys).sort_index()[list(built.columns)]
     assert list(built.index) == list(planted.index)
-    money = ["credited_usd", "value_usd"]
-    assert (built.drop(columns=money) - planted.drop(columns=money)).abs().sum().sum() == 0
-    np.testing.assert_allclose(built[money], planted[money], atol=1e-3)
+    sums = ["credited_usd", "value_usd", "error_sum", "absolute_error_sum", "actual_sum"]
+    assert (built.drop(columns=sums) - planted.drop(columns=sums)).abs().sum().sum() == 0
+    np.testing.assert_allclose(built[sums], planted[sums], atol=1e-3)
 
 
 def test_adoption_is_what_was_planted(demo: Path, truth: dict[str, Any]) -> None:
@@ -139,6 +144,46 @@ def test_booked_money_counts_every_outcome_once(demo: Path, truth: dict[str, Any
             assert built.amount_usd[name] == pytest.approx(planted["amount_usd"], abs=1e-2), name
 
 
+def test_a_release_that_errs_upwards_shows_in_the_bias(demo: Path, truth: dict[str, Any]) -> None:
+    """The bias and error of each version are those its errors were drawn from."""
+    built = query(
+        demo,
+        """
+        select model_version, metric, sum(numerator) / sum(denominator) as value,
+            sum(denominator) as decisions
+        from fct_metrics
+        where metric in ('prediction_bias', 'mean_absolute_error') and segment_name = 'all'
+            and model_id = 'demand_forecast'
+        group by all
+        """,
+    ).set_index(["metric", "model_version"])
+    planted = truth["forecast_errors"]
+    assert set(built.index.get_level_values("model_version")) == set(planted)
+    for version, error in planted.items():
+        drawn = NormalDist(error["bias"], error["spread"])
+        below = drawn.cdf(0)
+        mean_size = drawn.mean * (1 - 2 * below) + 2 * drawn.variance * drawn.pdf(0)
+        for metric, expected in (
+            ("prediction_bias", drawn.mean),
+            ("mean_absolute_error", mean_size),
+        ):
+            line = built.loc[(metric, version)]
+            # four standard errors of a mean of so many draws
+            margin = 4 * drawn.stdev / line.decisions**0.5
+            assert line.value == pytest.approx(expected, abs=margin), (metric, version)
+    card = query(
+        demo,
+        """
+        select metric, value, previous_value, status from mart_scorecard
+        where model_id = 'demand_forecast'
+        """,
+    ).set_index("metric")
+    assert card.previous_value["prediction_bias"] < 2 < 4 < card.value["prediction_bias"]
+    assert card.status["prediction_bias"] == "breached"
+    shown = {"mean_absolute_error", "prediction_bias", "wape", "label_coverage"}
+    assert card.value[list(shown)].notna().all()
+
+
 def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> None:
     group = truth["groups"]
     built = query(
@@ -163,7 +208,7 @@ def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> 
 
 def test_the_waist_equals_plain_pandas(demo: Path, company: plain_pandas.Company) -> None:
     plain = company.metrics()
-    assert len(set(plain.metric)) >= 30
+    assert set(plain.metric) == set(query(demo, "select metric from dim_metrics").metric)
     assert_waist_is(demo, plain)
 
 

@@ -112,8 +112,15 @@ def test_the_ledger_holds_the_money_of_the_facts(demo: Path) -> None:
     for cost_type, amount in invoices.amount.items():
         assert ledger[f"{cost_type}_cost_amount"].sum() == pytest.approx(amount, rel=1e-9)
     assert ledger.total_cost_amount.sum() == pytest.approx(invoices.amount.sum(), rel=1e-9)
+    # a model without classes has no value, whatever it costs
+    valueless = ledger[ledger.model_id == "demand_forecast"]
+    assert len(valueless) >= 4
+    assert valueless.total_cost_amount.notna().all()
+    amounts = ["matured_value_amount", "net_value_amount", "net_value_with_estimate_amount", "roi"]
+    assert valueless[amounts].isna().all(axis=None)
     # the months that wait have an estimate, the months that do not add none
-    assert (ledger[ledger.pending_count > 0].estimated_value_amount.notna()).all()
+    waiting = ledger[(ledger.pending_count > 0) & (ledger.model_id != "demand_forecast")]
+    assert waiting.estimated_value_amount.notna().all()
     assert (ledger[ledger.pending_count == 0].estimated_value_amount == 0).all()
     net = ledger.matured_value_amount - ledger.total_cost_amount
     np.testing.assert_allclose(ledger.roi, net / ledger.total_cost_amount, rtol=1e-9)

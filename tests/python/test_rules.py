@@ -220,42 +220,42 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         "Set tier: module in the card of those it can do without."
     )
     end = "End the earlier row: valid_to is the first day on which it no longer holds."
-    models = "fraud_detection, lead_scoring, next_best_offer."
+    models = "demand_forecast, fraud_detection, lead_scoring, next_best_offer."
     # As far as the fix is a list of all known names, that list is left out.
     assert [re.sub(r"Known: acceptance_rate, .*", "Known: ...", line) for line in lines] == [
         f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
-        f"{seeds}/metric_targets.csv, row 25, column owner: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 26, column rationale: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 37: valid at the same time as row 36 (metric precision, "
+        f"{seeds}/metric_targets.csv, row 30, column owner: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 31, column rationale: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 42: valid at the same time as row 41 (metric precision, "
         f"model_id lead_scoring, segment_name region, segment_value west). {end}",
         f"{seeds}/unit_values.csv, row 12: valid at the same time as row 2 (model_id lead_scoring, "
         f"cell tp). {end}",
-        f"{seeds}/alert_rules.csv, row 11, column metric: no metric 'f1'. Known: ...",
-        f"{seeds}/alert_rules.csv, row 12, column model_id: unknown model 'churn'. "
+        f"{seeds}/alert_rules.csv, row 12, column metric: no metric 'f1'. Known: ...",
+        f"{seeds}/alert_rules.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: *, {models}",
         f"{seeds}/experiments.csv, row 5, column primary_metric: no metric 'take_rate'. "
         "Did you mean 'view_rate'?",
         f"{seeds}/experiments.csv, row 5, column secondary_metrics: no metric 'delight'. "
         "Known: ...",
-        f"{seeds}/kpi_links.csv, row 11, column from_metric: no metric 'clicks'. Known: ...",
-        f"{seeds}/kpi_links.csv, row 12, column to_metric: no metric 'happiness'. Known: ...",
-        f"{seeds}/kpi_links.csv, row 13, column model_id: unknown model 'churn'. "
+        f"{seeds}/kpi_links.csv, row 12, column from_metric: no metric 'clicks'. Known: ...",
+        f"{seeds}/kpi_links.csv, row 13, column to_metric: no metric 'happiness'. Known: ...",
+        f"{seeds}/kpi_links.csv, row 14, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
-        f"{seeds}/metric_targets.csv, row 21, column metric: no metric 'precison'. "
+        f"{seeds}/metric_targets.csv, row 26, column metric: no metric 'precison'. "
         "Did you mean 'precision'?",
-        f"{seeds}/metric_targets.csv, row 22, column model_id: unknown model 'lead_skoring'. "
+        f"{seeds}/metric_targets.csv, row 27, column model_id: unknown model 'lead_skoring'. "
         "Declare it in model_registry. Did you mean 'lead_scoring'?",
-        f"{seeds}/metric_targets.csv, row 23, column segment_name: no segment 'chanel'. "
+        f"{seeds}/metric_targets.csv, row 28, column segment_name: no segment 'chanel'. "
         "Did you mean 'channel'?",
-        f"{seeds}/metric_targets.csv, row 24, column parent: no metric 'impact'. Known: ...",
+        f"{seeds}/metric_targets.csv, row 29, column parent: no metric 'impact'. Known: ...",
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
         "Have Model Risk review the card, then set the next review_by.",
         f"{cards} net_value has an incomplete card: owner missing under config.meta. Fill it in.",
         f"{seeds}/model_registry.csv: product Business sales has {core}",
         f"{seeds}/model_registry.csv: product Payments has {core}",
-        f"{seeds}/metric_targets.csv, row 27: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 32: target 0.4 of precision contradicts its direction "
         "up: worse than its floor 0.5. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 28: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 33: target 0.4 of precision contradicts its direction "
         "up: worse than its baseline 0.5. Correct the target, or direction in the metric card.",
         f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
         "lead_scoring: accuracy > net_value > credited_revenue > accuracy. "
