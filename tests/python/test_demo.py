@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -325,6 +326,34 @@ def test_small_segment_values_are_never_shown(demo: Path) -> None:
         hidden = cell[f"unit_count{suffix}"].agg(lambda units: units.isna().sum())
         others = cell[f"unit_count{suffix}"].agg(lambda units: (units.fillna(0) > 0).sum())
         assert not ((hidden == 1) & (others > 0)).any()
+
+
+def test_comments_of_users_stay_in_staging(demo: Path) -> None:
+    """Free text may name people: no relation that is read outside staging holds it."""
+    columns = query(
+        demo,
+        """
+        select table_schema, table_name, column_name from information_schema.columns
+        where table_catalog = 'warehouse' and data_type = 'VARCHAR'
+        """,
+    )
+    comments = columns[columns.column_name == "comment"]
+    assert set(comments.table_schema + "." + comments.table_name) == {"main_staging.stg_feedback"}
+    written = query(demo, "select distinct comment from stg_feedback where comment is not null")
+    assert len(written) > 1
+    any_comment = "|".join(re.escape(text) for text in written.comment).replace("'", "''")
+    elsewhere = columns[columns.table_schema != "main_staging"]
+    assert {"main_core", "main_marts"} <= set(elsewhere.table_schema)
+    for (schema, table), names in elsewhere.groupby(["table_schema", "table_name"]).column_name:
+        row = ", ".join(f'"{name}"' for name in names)
+        found = query(
+            demo,
+            f"""
+            select count(*) as n from {schema}.{table}
+            where regexp_matches(concat_ws(' ', {row}), '{any_comment}')
+            """,
+        )
+        assert found.n[0] == 0, table
 
 
 def test_annotations_stand_on_their_days(demo: Path) -> None:
