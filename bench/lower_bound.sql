@@ -7,7 +7,8 @@ create temp table registry (
 insert into registry values
     ('lead_scoring', 'converted', 'revenue', 'true', 0.3, 30, 32, false),
     ('fraud_detection', 'fraud_confirmed', 'fraud_confirmed', 'true', 0.2, 30, 35, true),
-    ('next_best_offer', 'offer_accepted', 'revenue', null, 0, 7, 8, true);
+    ('next_best_offer', 'offer_accepted', 'revenue', null, 0, 7, 8, true),
+    ('demand_forecast', 'units_sold', null, null, null, 7, 9, false);
 
 create temp table unit_values as
 select * from read_csv('seeds/unit_values.csv', types = {'valid_from': 'timestamp', 'valid_to': 'timestamp'});
@@ -29,7 +30,7 @@ with delivered as (
 again as (select prediction_id from delivered group by all having count(*) > 1)
 
 select
-    prediction_id, delivered.model_id, model_version, predicted_at, entity_id, user_id, score, predicted_label,
+    prediction_id, delivered.model_id, model_version, predicted_at, entity_id, user_id, score, predicted_label, predicted_value,
     decision_threshold, sampling_fraction, channel, device, region
 from delivered
 inner join registry using (model_id)
@@ -38,7 +39,7 @@ where again.prediction_id is null and coalesce(environment, 'prod') = 'prod'
 union all
 select columns (c -> c not in ('environment', 'loaded_at')) from (
     select
-        prediction_id, model_id, model_version, predicted_at, entity_id, user_id, score, predicted_label,
+        prediction_id, model_id, model_version, predicted_at, entity_id, user_id, score, predicted_label, predicted_value,
         decision_threshold, sampling_fraction, channel, device, region, environment
     from delivered
     inner join again using (prediction_id)
@@ -115,7 +116,9 @@ with facts as (
     select
         links.prediction_id,
         bool_or(outcome_name = label_outcome and status = 'final') as is_labelled,
-        bool_or(outcome_name = label_outcome and status = 'final' and coalesce(outcome_label = positive_label, true)) as is_positive,
+        bool_or(outcome_name = label_outcome and status = 'final' and coalesce(outcome_label = positive_label, outcome_name <> 'units_sold'))
+            as is_positive,
+        max(amount) filter (outcome_name = 'units_sold' and status = 'final') as units,
         bool_or(outcome_name = label_outcome and status = 'provisional') as is_provisional,
         bool_or(outcome_name = label_outcome and status <> 'reversed') as has_label,
         sum(amount) filter (outcome_name = amount_outcome and status = 'final' and is_credited) as amount
@@ -138,6 +141,8 @@ uses as (
 judged as (
     select
         p.model_id, p.model_version, predicted_at, channel, device, region, depth, action, amount,
+        if(predicted_at + to_days(wait_days) <= getvariable('as_of'), predicted_value - units, null) as error,
+        abs(units) as size,
         1 / coalesce(sampling_fraction, 1) as weight,
         case
             when predicted_at + to_days(wait_days) > getvariable('as_of') then 'pending'
@@ -173,6 +178,10 @@ select
     sum(weight) filter (c.cell = 'fp') as fp,
     sum(weight) filter (c.cell = 'fn') as fn,
     sum(weight) filter (c.cell = 'tn') as tn,
+    sum(weight) filter (error is not null) as measured,
+    sum(weight * error) as error,
+    sum(weight * abs(error)) as absolute_error,
+    sum(weight * size) filter (error is not null) as actual_magnitude,
     sum(weight) filter (depth >= 1) as shown,
     sum(weight) filter (action = 'accepted') as accepted,
     sum(weight * (fixed_amount + amount_coefficient * coalesce(amount, 0))) as value,

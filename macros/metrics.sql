@@ -116,6 +116,17 @@
         and all_bricks[metric.numerator].semantic_model.name != all_bricks[metric.denominator].semantic_model.name) }}
 {% endmacro %}
 
+{# The body of a CTE over `metric_days` and `metrics`: the metrics that a model can be read by. What was never known, such as
+   revenue or cost over a denominator from another fact, would read as zero. #}
+{% macro measurable_metrics() %}
+    select distinct
+        metric_days.metric,
+        metric_days.model_id
+    from metric_days
+    inner join metrics on metric_days.metric = metrics.metric
+    where not metrics.is_cross_fact or metric_days.numerator <> 0
+{%- endmacro %}
+
 {# One select per metric, role, brick and segment: what `fct_metrics` joins to the bricks. #}
 {% macro metric_bricks() %}
     {% set rows = [] %}

@@ -63,6 +63,12 @@ readings as (
 
 ),
 
+measurable as (
+
+    {{ measurable_metrics() }}
+
+),
+
 valued as (
 
     select
@@ -73,6 +79,9 @@ valued as (
     inner join metric_days
         on readings.metric = metric_days.metric
         and readings.model_id = metric_days.model_id
+    inner join measurable
+        on readings.metric = measurable.metric
+        and readings.model_id = measurable.model_id
     where
         metric_days.unit_count > 0
         and metric_days.metric_date < {{ as_of_date() }}

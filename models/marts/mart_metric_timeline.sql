@@ -32,6 +32,23 @@ models as (
 
 ),
 
+measurable as (
+
+    {{ measurable_metrics() }}
+
+),
+
+measured_days as (
+
+    select metric_days.*
+    from metric_days
+    inner join measurable
+        on metric_days.metric = measurable.metric
+        and metric_days.model_id = measurable.model_id
+    where metric_days.is_additive
+
+),
+
 daily as (
 
     select
@@ -41,8 +58,7 @@ daily as (
         sum(denominator) as denominator,
         sum(excluded_count) as excluded_count,
         sum(unit_count) as unit_count
-    from metric_days
-    where is_additive
+    from measured_days
     group by {{ series | join(', ') }}, metric_date
 
 ),

@@ -36,7 +36,6 @@ pairs as (
         metrics.unit,
         metrics.direction,
         metrics.so_what,
-        metrics.is_cross_fact,
         -- a metric of matured labels is read over days whose labels have all had time to arrive
         case
             when metrics.excluded_brick is null then cast({{ dbt.dateadd('day', -1, as_of_date()) }} as date)
@@ -69,11 +68,7 @@ first_days as (
 
 measurable as (
 
-    select distinct
-        metric,
-        model_id
-    from metric_days
-    where numerator <> 0
+    {{ measurable_metrics() }}
 
 ),
 
@@ -96,14 +91,12 @@ window_days as (
         on windows.metric = metric_days.metric
         and windows.model_id = metric_days.model_id
         and windows.previous_start_date <= metric_days.metric_date
-    left join measurable
+    inner join measurable
         on windows.metric = measurable.metric
         and windows.model_id = measurable.model_id
     where
         metric_days.segment_name = 'all'
         and metric_days.is_additive
-        -- a model that earns no revenue at all has no revenue per day, rather than zero
-        and (not windows.is_cross_fact or measurable.metric is not null)
 
 ),
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from throughline.workspace import Workspace
@@ -85,3 +86,25 @@ def query(workspace: Path, sql: str) -> pd.DataFrame:
             "set search_path = 'main_staging,main_config,main_core,main_metrics,main_marts'"
         )
         return connection.sql(sql).df()
+
+
+SUMS = ["numerator", "denominator", "excluded_count"]
+CELL = ["metric", "metric_date", "model_id", "model_version", "segment_name", "segment_value"]
+
+
+def assert_waist_is(workspace: Path, plain: pd.DataFrame) -> None:
+    """Holds every sum of fct_metrics against the same cells computed elsewhere, both ways.
+
+    A cell whose sums are all zero is as good as none.
+    """
+    built = query(workspace, f"select {', '.join(CELL + SUMS)} from fct_metrics")
+    built = built[(built[SUMS].fillna(0) != 0).any(axis=1)]
+    sides = [side.astype({"metric_date": "datetime64[us]"}) for side in (plain, built)]
+    both = sides[0].merge(
+        sides[1], on=CELL, how="outer", suffixes=("_plain", "_built"), indicator=True
+    )
+    assert set(both["_merge"]) == {"both"}, both[both["_merge"] != "both"].head(20).to_string()
+    for column in SUMS:
+        np.testing.assert_allclose(
+            both[f"{column}_built"], both[f"{column}_plain"], rtol=1e-9, atol=1e-9
+        )

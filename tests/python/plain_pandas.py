@@ -5,13 +5,14 @@ Nothing here is shared with the dbt project but the raw files and the seeds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-SEGMENTS = ["channel", "device", "region"]
 EVENT_NAMES = [
     "exposed",
     "viewed",
@@ -46,32 +47,74 @@ COST_TYPES = [
     "licence",
     "training",
 ]
-TIMES = [
-    "asked_at",
-    "responded_at",
-    "event_at",
-    "planned_at",
-    "effective_from",
-    "effective_to",
-    "loaded_at",
-]
+# What is read of each table: a column that was not delivered has no values.
+TEXTS = {
+    "prediction_logs": "prediction_id model_id model_version entity_id user_id predicted_label "
+    "environment error_type",
+    "usage_events": "event_id event_name user_id model_id prediction_id is_passive",
+    "business_outcomes": "outcome_id outcome_name prediction_id entity_id user_id outcome_label "
+    "currency status",
+    "eligible_users": "user_id model_id",
+    "experiment_assignments": "experiment_id unit_id variant",
+    "feedback": "response_id survey_type model_id prediction_id",
+    "model_releases": "release_id model_id model_version event_type",
+    "serving_costs": "cost_id model_id model_version cost_type currency",
+    "kpi_annotations": "annotation_id scope kind title",
+}
+NUMBERS = {
+    "prediction_logs": "score predicted_value rank_position decision_threshold propensity "
+    "latency_ms status_code sampling_fraction",
+    "usage_events": "duration_ms",
+    "business_outcomes": "outcome_value",
+    "feedback": "score scale_min scale_max",
+    "serving_costs": "amount",
+}
+TIMES = {
+    "prediction_logs": "predicted_at loaded_at",
+    "usage_events": "occurred_at loaded_at",
+    "business_outcomes": "occurred_at observed_at loaded_at",
+    "eligible_users": "eligible_from eligible_to loaded_at",
+    "experiment_assignments": "assigned_at first_exposed_at loaded_at",
+    "feedback": "asked_at responded_at loaded_at",
+    "model_releases": "event_at planned_at loaded_at",
+    "serving_costs": "period_start period_end loaded_at",
+    "kpi_annotations": "effective_from effective_to loaded_at",
+}
 
 
-def read_raw(workspace: Path, table: str) -> pd.DataFrame:
-    """The delivered rows of a table; what a CSV writes wrongly becomes missing."""
-    folder = workspace / "raw" / table
+def read_raw(workspace: Path) -> dict[str, pd.DataFrame]:
+    """The delivered rows of every raw table under the names of the contract."""
+    return {table: read_table(workspace / "raw" / table) for table in TEXTS}
+
+
+def read_table(folder: Path) -> pd.DataFrame:
     texts = sorted(folder.rglob("*.csv"))
     if texts:
-        rows = pd.concat([pd.read_csv(path, dtype=str) for path in texts], ignore_index=True)
-        for name in rows.columns.intersection(TIMES):
-            rows[name] = pd.to_datetime(rows[name], format="ISO8601", errors="coerce")
-        for name in rows.columns.intersection(["score", "scale_min", "scale_max"]):
-            rows[name] = pd.to_numeric(rows[name], errors="coerce")
-        return rows
+        return pd.concat([pd.read_csv(path, dtype=str) for path in texts], ignore_index=True)
+    return read_parquet(*folder.rglob("*.parquet"))
+
+
+def read_parquet(*paths: Path) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        files = [path.as_posix() for path in folder.rglob("*.parquet")]
-        return connection.read_parquet(files, union_by_name=True).df()
+        files = [path.as_posix() for path in paths]
+        rows: pd.DataFrame = connection.read_parquet(files, union_by_name=True).df()
+    return rows
+
+
+def typed(rows: pd.DataFrame, table: str) -> pd.DataFrame:
+    """The rows with every column that is read; what is written wrongly becomes missing."""
+    texts, numbers, times = (by.get(table, "").split() for by in (TEXTS, NUMBERS, TIMES))
+    wanted = [*texts, *numbers, *times]
+    rows = rows.reindex(columns=[*rows.columns, *(c for c in wanted if c not in rows)])
+    for name in texts:
+        rows[name] = rows[name].astype(object)
+    for name in numbers:
+        rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
+    for name in times:
+        moments = pd.to_datetime(rows[name], format="ISO8601", errors="coerce")
+        rows[name] = moments.astype("datetime64[us]")
+    return rows
 
 
 def read_seed(folder: Path, name: str) -> pd.DataFrame:
@@ -95,23 +138,32 @@ def in_usd(rows: pd.DataFrame, rates: pd.DataFrame, *, day: str, currency: str) 
 
 
 class Company:
-    """Decisions, user-days and outcomes of a workspace as plain frames."""
+    """Decisions, user-days and outcomes as plain frames."""
 
-    def __init__(self, *, workspace: Path, seeds: Path, as_of: str) -> None:
+    def __init__(
+        self,
+        *,
+        raw: Mapping[str, pd.DataFrame],
+        seeds: Path,
+        as_of: str,
+        segments: Sequence[str],
+    ) -> None:
         self.as_of = pd.Timestamp(as_of)
+        self.segments = list(segments)
         self.registry = read_seed(seeds, "model_registry")
         self.rates = read_seed(seeds, "exchange_rates")
         self.unit_values = read_seed(seeds, "unit_values")
         self.arrivals: list[pd.DataFrame] = []
-        self.predictions = self._predictions(read_raw(workspace, "prediction_logs"))
-        self.events = self._events(read_raw(workspace, "usage_events"))
-        self.outcomes = self._outcomes(read_raw(workspace, "business_outcomes"))
-        self.eligible = self._eligible(read_raw(workspace, "eligible_users"))
-        self.feedback = self._feedback(read_raw(workspace, "feedback"))
-        self.releases = self._releases(read_raw(workspace, "model_releases"))
-        self.costs = self._costs(read_raw(workspace, "serving_costs"))
-        self._assignments(read_raw(workspace, "experiment_assignments"))
-        self._annotations(read_raw(workspace, "kpi_annotations"))
+        tables = {table: typed(raw.get(table, pd.DataFrame()), table) for table in TEXTS}
+        self.predictions = self._predictions(tables["prediction_logs"])
+        self.events = self._events(tables["usage_events"])
+        self.outcomes = self._outcomes(tables["business_outcomes"])
+        self.eligible = self._eligible(tables["eligible_users"])
+        self.feedback = self._feedback(tables["feedback"])
+        self.releases = self._releases(tables["model_releases"])
+        self.costs = self._costs(tables["serving_costs"])
+        self._assignments(tables["experiment_assignments"])
+        self._annotations(tables["kpi_annotations"])
         self.links = self._links()
         self.decisions = self._decisions()
         self.user_days = self._user_days()
@@ -143,9 +195,8 @@ class Company:
         binary = rows.model_id.isin(self.registry[self.registry.task == "binary"].model_id)
         kept &= ~(binary & ((rows.score < 0) | (rows.score > 1)))
         for share in ("propensity", "sampling_fraction"):
-            if share in rows:
-                kept &= ~((rows[share] <= 0) | (rows[share] > 1))
-        kept &= ~(rows.rank_position.astype("float64") < 1) & ~(rows.latency_ms < 0)
+            kept &= ~((rows[share] <= 0) | (rows[share] > 1))
+        kept &= ~(rows.rank_position < 1) & ~(rows.latency_ms < 0)
         rows = self._take(rows, key=["prediction_id"], kept=kept)
         rows = rows[rows.environment.fillna("prod") == "prod"]
         columns = ["model_id", "task", "horizon_days", "label_delay_days", "label_outcome"]
@@ -168,7 +219,8 @@ class Company:
         kept &= ~(rows.observed_at < rows.occurred_at)
         rate = in_usd(rows, self.rates, day="occurred_at", currency="currency")
         rows = rows.assign(amount=rows.outcome_value * rate)
-        return self._take(rows, key=["outcome_id"], kept=kept & rate.notna())
+        has_no_rate = rows.outcome_value.notna() & rate.isna()
+        return self._take(rows, key=["outcome_id"], kept=kept & ~has_no_rate)
 
     def _eligible(self, rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[["user_id", "model_id", "eligible_from"]].notna().all(axis=1)
@@ -215,7 +267,8 @@ class Company:
                     (cost.model_id, version, day, cost.usd * share / total * n / versions.sum())
                     for version, n in versions.items()
                 ]
-        return pd.DataFrame(found, columns=["model_id", "model_version", "day", "usd"])
+        spread_costs = pd.DataFrame(found, columns=["model_id", "model_version", "day", "usd"])
+        return spread_costs.astype({"day": "datetime64[us]", "usd": float})
 
     def _assignments(self, rows: pd.DataFrame) -> pd.DataFrame:
         key = ["experiment_id", "unit_id", "variant"]
@@ -263,11 +316,23 @@ class Company:
         linked["label_outcome"] = linked.prediction_id.map(rows.label_outcome)
         linked["positive_label"] = linked.prediction_id.map(rows.positive_label)
         linked["amount_outcome"] = linked.prediction_id.map(rows.amount_outcome)
+        linked["is_number"] = linked.prediction_id.map(rows.task) == "regression"
         labels = linked[linked.outcome_name == linked.label_outcome]
+        # a final label that lacks what the task is judged by is no label
+        says_nothing = np.where(
+            labels.is_number,
+            labels.outcome_value.isna(),
+            labels.positive_label.notna() & labels.outcome_label.isna(),
+        )
+        labels = labels[(labels.status != "final") | ~says_nothing]
         final = labels[labels.status == "final"]
         positive = final[
-            final.positive_label.isna() | (final.outcome_label == final.positive_label)
+            ~final.is_number
+            & (final.positive_label.isna() | (final.outcome_label == final.positive_label))
         ]
+        latest = final[final.is_number].sort_values(["occurred_at", "outcome_id"])
+        actual = latest.drop_duplicates("prediction_id", keep="last")
+        actual = actual.set_index("prediction_id").outcome_value.reindex(rows.index)
         is_labelled = rows.index.isin(final.prediction_id)
         is_provisional = ~is_labelled & rows.index.isin(
             labels[labels.status == "provisional"].prediction_id
@@ -304,6 +369,8 @@ class Company:
             says_yes=yes,
             is_yes=is_yes & (state == "matured"),
             amount=amount,
+            error=(rows.predicted_value - actual).where(state == "matured"),
+            actual=actual,
             day=rows.predicted_at.dt.normalize(),
             action=self._actions().reindex(rows.index).fillna("not_shown"),
         )
@@ -350,8 +417,9 @@ class Company:
             if pd.isna(row.eligible_to) or row.eligible_to > day
         ]
         keys = ["user_id", "model_id", "day"]
-        eligible = pd.DataFrame(stays, columns=keys).drop_duplicates().assign(eligible=1)
-        active = self.events[~self.events.is_passive.fillna(False).astype(bool)]
+        eligible = pd.DataFrame(stays, columns=keys).astype({"day": "datetime64[us]"})
+        eligible = eligible.drop_duplicates().assign(eligible=1)
+        active = self.events[~self.events.is_passive.isin([True, "true"])]
         active = active.assign(day=active.occurred_at.dt.normalize())[keys].drop_duplicates()
         done = self.events[self.events.event_name == "task_completed"]
         done = done.assign(day=done.occurred_at.dt.normalize())[keys].drop_duplicates()
@@ -368,7 +436,7 @@ class Company:
         rows = outcomes[["outcome_id", "outcome_label", "amount", "occurred_at"]].merge(
             credited, on="outcome_id", how="left"
         )
-        carried = self.predictions[["prediction_id", "model_version", *SEGMENTS]]
+        carried = self.predictions[["prediction_id", "model_version", *self.segments]]
         rows = rows.merge(carried, on="prediction_id", how="left")
         rows["model_id"] = rows.model_id.fillna("(none)")
         rows["model_version"] = rows.model_version.fillna("(none)")
@@ -376,22 +444,28 @@ class Company:
 
     def metrics(self) -> pd.DataFrame:
         """Numerator, denominator and left-out count of every metric by day, version, segment."""
+        spread = partial(sums_by_day, segments=self.segments)
         d = self.decisions
         cell, state, one = d.cell, d.state, pd.Series(1.0, index=d.index)
         matured, left_out = state == "matured", state != "matured"
         judged, shown = cell.notna(), d.action != "not_shown"
         valued = judged & d.value.notna()
-        failed = d.error_type.notna() | (d.status_code.astype("float64") >= 400)
-        answered = ~(d.status_code.astype("float64") >= 500)
+        failed = d.error_type.notna() | (d.status_code >= 400)
+        answered = ~(d.status_code >= 500)
         accepted = d.action == "accepted"
         seen = d.action.isin(DECISIVE) | d.prediction_id.isin(self._viewed())
         should = cell.isin(["tp", "fn"])
+        measured, unmeasured = d.error.notna(), left_out & d.predicted_value.notna()
+        size, magnitude = d.error.abs(), d.actual.abs().where(measured, 0.0)
         of_decisions = {
             "precision": (cell == "tp", cell.isin(["tp", "fp"]), left_out & d.says_yes),
-            "recall": (cell == "tp", should, left_out),
-            "accuracy": (cell.isin(["tp", "tn"]), judged, left_out),
-            "false_positive_rate": (cell == "fp", cell.isin(["fp", "tn"]), left_out),
-            "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), left_out),
+            "recall": (cell == "tp", should, ~judged),
+            "accuracy": (cell.isin(["tp", "tn"]), judged, ~judged),
+            "false_positive_rate": (cell == "fp", cell.isin(["fp", "tn"]), ~judged),
+            "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), ~judged),
+            "mean_absolute_error": (size, measured, unmeasured),
+            "prediction_bias": (d.error, measured, unmeasured),
+            "wape": (size, magnitude, unmeasured),
             "label_coverage": (matured, state != "pending", state == "pending"),
             "acceptance_rate": (accepted, shown, one * 0),
             "view_rate": (seen, shown, one * 0),
@@ -402,8 +476,8 @@ class Company:
             "deal_score": (d.score, d.score.notna(), one * 0),
             "error_rate": (failed, one, one * 0),
             "availability": (answered, one, one * 0),
-            "net_value_per_decision": (d.value, valued, left_out),
-            "net_value": (d.value, None, left_out),
+            "net_value_per_decision": (d.value, valued, ~valued),
+            "net_value": (d.value, None, ~valued),
         }
         parts = [
             spread(d, metric=name, numerator=n, denominator=m, excluded=x)
@@ -427,7 +501,7 @@ class Company:
             parts.append(spread(days, metric=name, numerator=numerator, denominator=denominator))
 
         f = self.feedback.merge(
-            self.predictions[["prediction_id", "model_version", *SEGMENTS]],
+            self.predictions[["prediction_id", "model_version", *self.segments]],
             on="prediction_id",
             how="left",
         )
@@ -493,7 +567,7 @@ class Company:
                     metric=name,
                     numerator=both.n,
                     denominator=both.m,
-                    segments=SEGMENTS if has_segments else [],
+                    segments=self.segments if has_segments else [],
                 )
             )
         table = pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -506,14 +580,14 @@ class Company:
         return viewed
 
 
-def spread(
+def sums_by_day(
     rows: pd.DataFrame,
     *,
     metric: str,
     numerator: pd.Series,
     denominator: pd.Series | None = None,
     excluded: pd.Series | None = None,
-    segments: list[str] | None = None,
+    segments: Sequence[str],
 ) -> pd.DataFrame:
     """One metric by day, model, version: in total and by each segment the rows carry."""
     frame = rows.assign(
@@ -521,9 +595,8 @@ def spread(
         denominator=np.nan if denominator is None else denominator.astype(float),
         excluded_count=0.0 if excluded is None else excluded.astype(float),
     )
-    carried = [s for s in SEGMENTS if s in rows] if segments is None else segments
     parts = []
-    for segment in ["all", *carried]:
+    for segment in ["all", *(s for s in segments if s in rows)]:
         value = "all" if segment == "all" else frame[segment].fillna("(unknown)")
         named = frame.assign(metric=metric, segment_name=segment, segment_value=value)
         keys = ["metric", "day", "model_id", "model_version", "segment_name", "segment_value"]

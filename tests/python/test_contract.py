@@ -764,6 +764,49 @@ def test_a_table_without_rows_or_left_out_of_inputs_is_empty(foreign: Path) -> N
         assert list(staged.columns) == columns(table)
 
 
+# What is late
+
+FRESH = dict.fromkeys(CORE, "2025-06-30 12:00:00")
+STALE = {"prediction_logs": "2025-06-27 12:00:00", "usage_events": "2025-06-20 12:00:00"}
+
+
+def late(project: Project, name: str, arrivals: Mapping[str, str]) -> tuple[int, dict[str, str]]:
+    """The status of `dbt source freshness` and its verdicts on files that nothing was built of.
+
+    Every table also holds a row that is not visible yet; a table without an arrival only that.
+    """
+    mapping = {"prediction_logs": {"loaded_at": "arrived"}}
+    folder = make(project, name, settings={"inputs": CORE, "mapping": mapping})
+    for table in CORE:
+        column = "arrived" if table in mapping else "loaded_at"
+        moments = [TOO_LATE, *([arrivals[table]] if table in arrivals else [])]
+        rows = [{**GOOD[table], "loaded_at": "", column: moment} for moment in moments]
+        write_csv(folder / "raw" / table / "rows.csv", rows)
+    files = user_files(folder)
+    run = project.run(folder, ["dbt", "--no-use-colors", "source", "freshness"])
+    assert user_files(folder) == files
+    results = json.loads((project.root / "target" / "sources.json").read_text())["results"]
+    return run.status, {row["unique_id"].split(".")[-1]: row["status"] for row in results}
+
+
+def test_a_fresh_delivery_passes_at_as_of(project: Project) -> None:
+    status, verdicts = late(project, "fresh", FRESH)
+    assert status == 0
+    assert set(verdicts.values()) == {"pass"}
+    # a table left out of inputs is not awaited, and releases come when there are some
+    assert {*CORE, "serving_costs"} <= set(verdicts)
+    assert "model_releases" not in verdicts
+
+
+def test_a_stale_delivery_is_warned_of_then_fails(project: Project) -> None:
+    status, verdicts = late(project, "stale", STALE)
+    assert status == 1
+    assert verdicts["prediction_logs"] == "warn"
+    assert verdicts["usage_events"] == "error"
+    assert verdicts["business_outcomes"] == "error"
+    assert verdicts["serving_costs"] == "pass"
+
+
 # What stops a build
 RUNS = """
 import json, os, sys

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,9 @@ import pandas as pd
 import pytest
 
 import plain_pandas
-from building import ROOT, Project, query
+from building import ROOT, Project, assert_waist_is, query
 from throughline.simulate import simulate
 
-KEYS = ["metric", "metric_date", "model_id", "model_version", "segment_name", "segment_value"]
 SEGMENTS = ["channel", "device", "region"]
 
 
@@ -40,7 +41,12 @@ def truth(demo: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def company(demo: Path) -> plain_pandas.Company:
-    return plain_pandas.Company(workspace=demo, seeds=ROOT / "seeds", as_of="2026-07-01")
+    return plain_pandas.Company(
+        raw=plain_pandas.read_raw(demo),
+        seeds=ROOT / "seeds",
+        as_of="2026-07-01",
+        segments=SEGMENTS,
+    )
 
 
 def test_every_delivered_row_is_in_one_place(demo: Path, truth: dict[str, Any]) -> None:
@@ -81,7 +87,11 @@ def test_decisions_are_what_was_planted(demo: Path, truth: dict[str, Any]) -> No
             cast(sum(dismissed_count) as int) as dismissed,
             cast(sum(ignored_count) as int) as ignored,
             coalesce(sum(credited_amount), 0) as credited_usd,
-            coalesce(sum(value_amount), 0) as value_usd
+            coalesce(sum(value_amount), 0) as value_usd,
+            cast(sum(measured_count) as int) as measured,
+            coalesce(sum(error_sum), 0) as error_sum,
+            coalesce(sum(abs(error_sum)), 0) as absolute_error_sum,
+            coalesce(sum(actual_value) filter (where measured_count > 0), 0) as actual_sum
         from fct_decisions
         group by all
         """,
@@ -95,9 +105,9 @@ def test_decisions_are_what_was_planted(demo: Path, truth: dict[str, Any]) -> No
     built = built.set_index(keys).sort_index()
     planted = planted.set_index(keys).sort_index()[list(built.columns)]
     assert list(built.index) == list(planted.index)
-    money = ["credited_usd", "value_usd"]
-    assert (built.drop(columns=money) - planted.drop(columns=money)).abs().sum().sum() == 0
-    np.testing.assert_allclose(built[money], planted[money], atol=1e-3)
+    sums = ["credited_usd", "value_usd", "error_sum", "absolute_error_sum", "actual_sum"]
+    assert (built.drop(columns=sums) - planted.drop(columns=sums)).abs().sum().sum() == 0
+    np.testing.assert_allclose(built[sums], planted[sums], atol=1e-3)
 
 
 def test_adoption_is_what_was_planted(demo: Path, truth: dict[str, Any]) -> None:
@@ -135,6 +145,46 @@ def test_booked_money_counts_every_outcome_once(demo: Path, truth: dict[str, Any
             assert built.amount_usd[name] == pytest.approx(planted["amount_usd"], abs=1e-2), name
 
 
+def test_a_release_that_errs_upwards_shows_in_the_bias(demo: Path, truth: dict[str, Any]) -> None:
+    """The bias and error of each version are those its errors were drawn from."""
+    built = query(
+        demo,
+        """
+        select model_version, metric, sum(numerator) / sum(denominator) as value,
+            sum(denominator) as decisions
+        from fct_metrics
+        where metric in ('prediction_bias', 'mean_absolute_error') and segment_name = 'all'
+            and model_id = 'demand_forecast'
+        group by all
+        """,
+    ).set_index(["metric", "model_version"])
+    planted = truth["forecast_errors"]
+    assert set(built.index.get_level_values("model_version")) == set(planted)
+    for version, error in planted.items():
+        drawn = NormalDist(error["bias"], error["spread"])
+        below = drawn.cdf(0)
+        mean_size = drawn.mean * (1 - 2 * below) + 2 * drawn.variance * drawn.pdf(0)
+        for metric, expected in (
+            ("prediction_bias", drawn.mean),
+            ("mean_absolute_error", mean_size),
+        ):
+            line = built.loc[(metric, version)]
+            # four standard errors of a mean of so many draws
+            margin = 4 * drawn.stdev / line.decisions**0.5
+            assert line.value == pytest.approx(expected, abs=margin), (metric, version)
+    card = query(
+        demo,
+        """
+        select metric, value, previous_value, status from mart_scorecard
+        where model_id = 'demand_forecast'
+        """,
+    ).set_index("metric")
+    assert card.previous_value["prediction_bias"] < 2 < 4 < card.value["prediction_bias"]
+    assert card.status["prediction_bias"] == "breached"
+    shown = {"mean_absolute_error", "prediction_bias", "wape", "label_coverage"}
+    assert card.value[list(shown)].notna().all()
+
+
 def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> None:
     group = truth["groups"]
     built = query(
@@ -158,26 +208,9 @@ def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> 
 
 
 def test_the_waist_equals_plain_pandas(demo: Path, company: plain_pandas.Company) -> None:
-    built = query(
-        demo,
-        f"""
-        select {", ".join(KEYS)}, numerator, denominator, excluded_count from fct_metrics
-        """,
-    )
-    built = built[
-        (built[["numerator", "denominator", "excluded_count"]].fillna(0) != 0).any(axis=1)
-    ]
-    built["metric_date"] = built.metric_date.astype("datetime64[us]")
     plain = company.metrics()
-    plain["metric_date"] = plain.metric_date.astype("datetime64[us]")
-    assert len(set(built.metric)) >= 30
-    assert set(built.metric) == set(plain.metric)
-    both = plain.merge(built, on=KEYS, how="outer", suffixes=("_plain", "_built"), indicator=True)
-    assert set(both["_merge"]) == {"both"}
-    for column in ("numerator", "denominator", "excluded_count"):
-        np.testing.assert_allclose(
-            both[f"{column}_built"], both[f"{column}_plain"], rtol=1e-9, atol=1e-9
-        )
+    assert set(plain.metric) == set(query(demo, "select metric from dim_metrics").metric)
+    assert_waist_is(demo, plain)
 
 
 def test_the_waist_equals_metricflow(project: Project, demo: Path) -> None:
@@ -293,6 +326,34 @@ def test_small_segment_values_are_never_shown(demo: Path) -> None:
         hidden = cell[f"unit_count{suffix}"].agg(lambda units: units.isna().sum())
         others = cell[f"unit_count{suffix}"].agg(lambda units: (units.fillna(0) > 0).sum())
         assert not ((hidden == 1) & (others > 0)).any()
+
+
+def test_comments_of_users_stay_in_staging(demo: Path) -> None:
+    """Free text may name people: no relation that is read outside staging holds it."""
+    columns = query(
+        demo,
+        """
+        select table_schema, table_name, column_name from information_schema.columns
+        where table_catalog = 'warehouse' and data_type = 'VARCHAR'
+        """,
+    )
+    comments = columns[columns.column_name == "comment"]
+    assert set(comments.table_schema + "." + comments.table_name) == {"main_staging.stg_feedback"}
+    written = query(demo, "select distinct comment from stg_feedback where comment is not null")
+    assert len(written) > 1
+    any_comment = "|".join(re.escape(text) for text in written.comment).replace("'", "''")
+    elsewhere = columns[columns.table_schema != "main_staging"]
+    assert {"main_core", "main_marts"} <= set(elsewhere.table_schema)
+    for (schema, table), names in elsewhere.groupby(["table_schema", "table_name"]).column_name:
+        row = ", ".join(f'"{name}"' for name in names)
+        found = query(
+            demo,
+            f"""
+            select count(*) as n from {schema}.{table}
+            where regexp_matches(concat_ws(' ', {row}), '{any_comment}')
+            """,
+        )
+        assert found.n[0] == 0, table
 
 
 def test_annotations_stand_on_their_days(demo: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from building import Project, query
+from building import CELL, SUMS, Project, query
 from throughline.simulate import simulate
 
 GRAIN = ["model_id", "month_start_date"]
+CORE = ["prediction_logs", "usage_events", "business_outcomes"]
+# What cannot be known without the other tables.
+UNKNOWN_WITHOUT = {
+    "eligible_users": ["adoption_rate"],
+    "serving_costs": ["cost_to_serve", "cost_per_prediction", "cost_per_accepted_prediction"],
+    "feedback": ["csat", "relevance", "response_rate", "promoter_share", "detractor_share"],
+    "model_releases": ["deployment_success_rate"],
+}
+UNKNOWN = [metric for metrics in UNKNOWN_WITHOUT.values() for metric in metrics]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +45,58 @@ def manifest(project: Project, demo: Path) -> dict[str, Any]:
     assert demo.exists()
     loaded: dict[str, Any] = json.loads((project.root / "target" / "manifest.json").read_text())
     return loaded
+
+
+@pytest.fixture(scope="module")
+def core(project: Project, demo: Path) -> Path:
+    """The same company when it delivers the three core tables alone, with every test."""
+    workspace = project.root / "core"
+    for table in CORE:
+        shutil.copytree(demo / "raw" / table, workspace / "raw" / table)
+    settings = (demo / "vars.yml").read_text()
+    (workspace / "vars.yml").write_text(f"{settings}inputs: [{', '.join(CORE)}]\n")
+    run = project.build(workspace)
+    assert run.status == 0, run.output
+    return workspace
+
+
+def test_three_tables_are_enough_for_what_they_tell(demo: Path, core: Path) -> None:
+    """Every other metric has the same cells as in the company that delivers all nine tables."""
+    others = ", ".join(f"'{metric}'" for metric in [*UNKNOWN, "rejected_row_share"])
+    sql = f"""
+        select {", ".join(CELL + SUMS)} from fct_metrics where metric not in ({others})
+            and (numerator <> 0 or denominator <> 0 or excluded_count <> 0)
+        order by all
+    """
+    few, all_nine = query(core, sql), query(demo, sql)
+    assert len(set(few.metric)) == len(query(demo, "from dim_metrics")) - len(UNKNOWN) - 1
+    pd.testing.assert_frame_equal(few, all_nine, rtol=1e-9)
+
+
+def test_what_three_tables_cannot_tell_is_null_with_the_reason(core: Path) -> None:
+    names = ", ".join(f"'{metric}'" for metric in UNKNOWN)
+    card = query(core, f"select * from mart_scorecard where metric in ({names})")
+    assert set(card.metric) == set(UNKNOWN)
+    assert set(card.status) == {"not_ready"}
+    assert set(card.not_ready_reason) == {"no_data"}
+    assert card[["value", "previous_value"]].isna().all(axis=None)
+    assert query(core, f"from mart_metric_timeline where metric in ({names})").empty
+    catalog = query(core, f"from mart_metric_catalog where metric in ({names})")
+    assert set(catalog.model_count) == {0}
+    assert catalog.last_metric_date.isna().all()
+    ledger = query(core, "from mart_value_ledger")
+    costs = [column for column in ledger if column.endswith("_cost_amount")]
+    assert len(costs) > 1
+    assert ledger[[*costs, "net_value_amount", "roi"]].isna().all(axis=None)
+    assert ledger.matured_value_amount.notna().any()
+    asked = 0
+    for mart in ("is_it_used", "what_does_it_cost", "do_people_like_it", "does_it_run"):
+        months = query(core, f"from mart_{mart}")
+        columns = months.columns.intersection(UNKNOWN)
+        assert months[columns].isna().all(axis=None), mart
+        asked += len(columns)
+    assert asked > 5
+    assert query(core, "from dim_annotations").empty
 
 
 def test_every_saved_query_is_a_mart_and_equals_metricflow(
@@ -112,8 +174,15 @@ def test_the_ledger_holds_the_money_of_the_facts(demo: Path) -> None:
     for cost_type, amount in invoices.amount.items():
         assert ledger[f"{cost_type}_cost_amount"].sum() == pytest.approx(amount, rel=1e-9)
     assert ledger.total_cost_amount.sum() == pytest.approx(invoices.amount.sum(), rel=1e-9)
+    # a model without classes has no value, whatever it costs
+    valueless = ledger[ledger.model_id == "demand_forecast"]
+    assert len(valueless) >= 4
+    assert valueless.total_cost_amount.notna().all()
+    amounts = ["matured_value_amount", "net_value_amount", "net_value_with_estimate_amount", "roi"]
+    assert valueless[amounts].isna().all(axis=None)
     # the months that wait have an estimate, the months that do not add none
-    assert (ledger[ledger.pending_count > 0].estimated_value_amount.notna()).all()
+    waiting = ledger[(ledger.pending_count > 0) & (ledger.model_id != "demand_forecast")]
+    assert waiting.estimated_value_amount.notna().all()
     assert (ledger[ledger.pending_count == 0].estimated_value_amount == 0).all()
     net = ledger.matured_value_amount - ledger.total_cost_amount
     np.testing.assert_allclose(ledger.roi, net / ledger.total_cost_amount, rtol=1e-9)

@@ -256,6 +256,8 @@ summed as (
         linked.prediction_id,
         bool_or(is_label and coalesce(status, 'final') = 'final') as has_final,
         bool_or(is_label and status = 'provisional') as has_provisional,
+        any_value(outcome_value) filter (is_label and outcome_label is null
+            and coalesce(status, 'final') = 'final') as actual,
         bool_or(is_label and coalesce(status, 'final') = 'final'
             and coalesce(outcome_label, 'true') = 'true') as is_true,
         sum(outcome_value * rates.rate) filter (is_credited) as amount
@@ -281,7 +283,9 @@ judged as (
 )
 
 select judged.*,
-    case when label_state = 'matured'
+    case when label_state = 'matured' and task = 'regression'
+        then predicted_value - actual end as error,
+    case when label_state = 'matured' and task <> 'regression'
         then if(is_positive = is_actual, 't', 'f') || if(is_positive, 'p', 'n') end as cell,
     fixed_amount + amount_coefficient * coalesce(amount, 0) as value
 from judged
@@ -317,7 +321,9 @@ def test_decisions_read_from_the_files_equal_the_truth(reading: Company) -> None
             select model_id, model_version, strftime(predicted_at, '%Y-%m'), count(*),
                 {", ".join(f"count(*) filter (label_state = '{state}')" for state in states)},
                 {", ".join(f"count(*) filter (cell = '{cell}')" for cell in cells)},
-                coalesce(sum(value) filter (cell is not null), 0), coalesce(sum(amount), 0)
+                coalesce(sum(value) filter (cell is not null), 0), coalesce(sum(amount), 0),
+                coalesce(sum(error), 0), coalesce(sum(abs(error)), 0),
+                coalesce(sum(actual) filter (error is not null), 0)
             from decisions group by all
             """
         )
@@ -328,11 +334,11 @@ def test_decisions_read_from_the_files_equal_the_truth(reading: Company) -> None
         for part in model["by_version_and_month"]
     }
     assert read.keys() == planted.keys()
-    for key, (*counts, value, amount) in read.items():
+    sums = ("value_usd", "credited_usd", "error_sum", "absolute_error_sum", "actual_sum")
+    for key, row in read.items():
         part = planted[key]
-        assert counts == [part[name] for name in ("decisions", *states, *cells)], key
-        assert value == pytest.approx(part["value_usd"], rel=1e-9, abs=1e-3), key
-        assert amount == pytest.approx(part["credited_usd"], rel=1e-9, abs=1e-3), key
+        assert list(row[:-5]) == [part[name] for name in ("decisions", *states, *cells)], key
+        assert row[-5:] == pytest.approx([part[name] for name in sums], rel=1e-9, abs=1e-3), key
 
 
 def test_use_read_from_the_files_equals_the_truth(reading: Company) -> None:
@@ -364,7 +370,7 @@ def test_booked_outcomes_equal_the_truth(reading: Company) -> None:
     booked = reading.rows(
         """
         select outcome_name, count(*), sum(outcome_value * rate),
-            count(*) filter (outcome_value is not null and rate is null)
+            count(*) filter (happened.currency is not null and rate is null)
         from good_business_outcomes as happened
         left join rates on rates.currency = happened.currency
             and occurred_at >= valid_from

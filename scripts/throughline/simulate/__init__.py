@@ -1,4 +1,4 @@
-"""A simulated company: raw logs of three models, and the truth that was planted in them."""
+"""A simulated company: raw logs of four models, and the truth that was planted in them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SCRIPTS = (
     "lead_scoring",
     "fraud_detection",
     "next_best_offer",
+    "demand_forecast",
     "malformed",
     "delivery",
     "truth",
@@ -190,6 +191,7 @@ def _truth(connection: duckdb.DuckDBPyConnection, *, written: dict[str, int]) ->
             "treated_worse": "65+",
             "counts": _keyed(_rows(connection, "truth_groups"), "group_name"),
         },
+        "forecast_errors": _keyed(_rows(connection, "forecast_errors"), "model_version"),
         "experiments": _experiment_truth(connection),
         "plants": _keyed(_rows(connection, "truth_plants"), "plant"),
     }

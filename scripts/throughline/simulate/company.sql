@@ -43,10 +43,12 @@ create macro incident_from() as timestamp '2026-06-22 12:40:00';
 create macro incident_to() as timestamp '2026-06-22 17:10:00';
 create macro bad_release_from() as timestamp '2026-05-19 10:00:00';
 create macro bad_release_to() as timestamp '2026-05-24 16:00:00';
+create macro biased_release_from() as timestamp '2026-05-26 05:00:00';
 create macro is_incident(happened_at) as
     happened_at >= incident_from() and happened_at < incident_to();
 create macro is_bad_release(happened_at) as
     happened_at >= bad_release_from() and happened_at < bad_release_to();
+create macro is_biased_release(happened_at) as happened_at >= biased_release_from();
 
 create macro lead_version(happened_at) as
     case when happened_at < timestamp '2026-04-27 08:00:00' then '2025.4' else '2026.1' end;
@@ -55,6 +57,13 @@ create macro fraud_version(happened_at) as
 create macro offer_version(happened_at) as
     case when is_bad_release(happened_at) then '8.0'
         when happened_at < timestamp '2026-06-16 09:00:00' then '7.2' else '8.1' end;
+create macro forecast_version(happened_at) as
+    case when is_biased_release(happened_at) then '3.1' else '3.0' end;
+
+-- A forecast errs by a normal number of units: release 3.1 scatters less, but lies too high.
+create table forecast_errors as
+select model_version, bias::double as bias, spread::double as spread
+from (values ('3.0', 0.5, 9), ('3.1', 6, 8)) as planted(model_version, bias, spread);
 
 create table experiments as
 select * from (values
@@ -87,13 +96,16 @@ with shares as (
     select
         getvariable('predictions')::bigint as predictions,
         round(getvariable('predictions') * 0.2)::bigint as leads,
-        round(getvariable('predictions') * 0.1)::bigint as lists
+        round(getvariable('predictions') * 0.1)::bigint as lists,
+        round(getvariable('predictions') * 0.1)::bigint as forecasts
 )
 select 'lead_scoring' as model_id, leads as ticks from shares
 union all
-select 'fraud_detection', predictions - leads - 3 * lists from shares
+select 'fraud_detection', predictions - leads - 3 * lists - forecasts from shares
 union all
-select 'next_best_offer', lists from shares;
+select 'next_best_offer', lists from shares
+union all
+select 'demand_forecast', forecasts from shares;
 
 create table ticks as
 with hours as (
@@ -112,6 +124,7 @@ weighted as (
             then if(is_weekend, 0.1, 1) * if(hour between 7 and 17, 1, 0.05)
         when 'fraud_detection'
             then if(is_weekend, 1.1, 1) * (1 + 0.7 * sin(pi() * (hour - 8) / 12))
+        when 'demand_forecast' then if(hour between 4 and 6, 1, 0.02)
         else if(is_weekend, 1.3, 1) * (1 + 0.9 * sin(pi() * (hour - 12) / 12))
     end)::hugeint as weight
     from hours

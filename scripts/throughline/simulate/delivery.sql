@@ -62,11 +62,23 @@ select
     arrival('list', list, happened_at),
     fate('offer', i, arrival('list', list, happened_at)),
     second_arrival('offer', i, arrival('list', list, happened_at))
-from offers;
+from offers
+union all
+select
+    'demand_forecast', 'df-' || i, forecast_version(happened_at), happened_at,
+    'article-' || article, 'planner-' || planner, null, null, forecast, null, null, null, null,
+    'sales-v' || if(is_biased_release(happened_at), 3, 2), if(is_prod, 'prod', 'staging'),
+    round(120 - 60 * ln(1 - u('forecast latency', i)), 1), 200, null, null, null, null,
+    region(u('article region', article)), null, null, null, null, null, null, null, null,
+    arrival('forecast', i, happened_at),
+    fate('forecast', i, arrival('forecast', i, happened_at)),
+    second_arrival('forecast', i, arrival('forecast', i, happened_at))
+from forecasts;
 
 create view prediction_first as
 select * exclude (arrived_at, fate, again_at) replace (
         if(fate = 'corrected', round(score + if(score > 0.5, -0.1, 0.1), 4), score) as score,
+        if(fate = 'corrected', 10 * predicted_value, predicted_value) as predicted_value,
         if(fate = 'moved', predicted_at - to_hours(26), predicted_at) as predicted_at
     ),
     arrived_at as loaded_at
@@ -79,6 +91,8 @@ create view "prediction_logs/fraud_detection" as
 from prediction_first where model_id = 'fraud_detection';
 create view "prediction_logs/next_best_offer" as
 from prediction_first where model_id = 'next_best_offer';
+create view "prediction_logs/demand_forecast" as
+from prediction_first where model_id = 'demand_forecast';
 create view "prediction_logs/redelivered" as
 select * exclude (arrived_at, fate, again_at), again_at as loaded_at
 from prediction_rows
@@ -109,7 +123,16 @@ select
     'next_best_offer', 4 * i + 2, 'nb-' || i, 'cust-' || customer, 'cust-' || customer, 'shop',
     'visit-list-' || list, device(u('list device', list)),
     shown_at, viewed_at, acted_at, action, null, 'other'
-from offers where shown_at is not null;
+from offers where shown_at is not null
+union all
+select
+    'demand_forecast', 4 * i + 3, 'df-' || i, 'article-' || article, 'planner-' || planner,
+    'order_plan', 'visit-' || planner || '-' || epoch(happened_at)::bigint // 3600, 'desktop',
+    shown_at, viewed_at, acted_at, action,
+    if(action in ('accepted', 'edited') and u('plan done', i) < 0.5,
+        acted_at + to_minutes(45), null),
+    'other'
+from forecasts where shown_at is not null;
 
 create view usage_rows as
 with events as (
@@ -160,6 +183,7 @@ where is_delivered(arrived_at);
 create view "usage_events/lead_scoring" as from usage_first where model_id = 'lead_scoring';
 create view "usage_events/fraud_detection" as from usage_first where model_id = 'fraud_detection';
 create view "usage_events/next_best_offer" as from usage_first where model_id = 'next_best_offer';
+create view "usage_events/demand_forecast" as from usage_first where model_id = 'demand_forecast';
 create view "usage_events/redelivered" as
 select * exclude (arrived_at, fate, again_at), again_at as loaded_at
 from usage_rows
@@ -251,6 +275,15 @@ with happened as (
         is_retracted('churn', customer, arrival('churn', customer, checked_at + to_hours(6))),
         second_arrival('churn', customer, arrival('churn', customer, checked_at + to_hours(6)))
     from churn_checks
+    union all
+    select
+        'units-' || i, 'units_sold', 'df-' || i, 'article-' || article, null, null, units, null,
+        sold_at, sold_observed_at, null,
+        arrival('units', i, sold_observed_at),
+        fate('units', i, arrival('units', i, sold_observed_at)),
+        is_retracted('units', i, arrival('units', i, sold_observed_at)),
+        second_arrival('units', i, arrival('units', i, sold_observed_at))
+    from forecasts where sold_at is not null
 )
 
 select * from happened
@@ -276,19 +309,23 @@ where fate is not null or is_retracted
 union all by name
 select * exclude (kind) from malformed_business_outcomes;
 
--- Who may use the models: all reps and analysts, and every 20th customer (the loyalty club).
+-- Who may use the models: all reps, analysts and planners, and every 20th customer (the loyalty club).
 create view eligible_rows as
 with people as (
-    select 'rep-' || i as user_id, 'lead_scoring' as model_id, 3 * i as person,
+    select 'rep-' || i as user_id, 'lead_scoring' as model_id, 4 * i as person,
         pick(['north', 'south', 'enterprise'], u('rep team', i)) as team, 'sales_rep' as role
     from range(getvariable('reps')) as reps(i)
     union all
-    select 'analyst-' || i, 'fraud_detection', 3 * i + 1,
+    select 'analyst-' || i, 'fraud_detection', 4 * i + 1,
         pick(['day_shift', 'night_shift'], u('analyst team', i)), 'fraud_analyst'
     from range(getvariable('analysts')) as analysts(i)
     union all
-    select 'cust-' || i, 'next_best_offer', 3 * i + 2, 'loyalty_club', 'customer'
+    select 'cust-' || i, 'next_best_offer', 4 * i + 2, 'loyalty_club', 'customer'
     from range(0, getvariable('customers'), 20) as customers(i)
+    union all
+    select 'planner-' || i, 'demand_forecast', 4 * i + 3,
+        pick(['fresh', 'dry_goods'], u('planner team', i)), 'demand_planner'
+    from range(getvariable('planners')) as planners(i)
 ),
 
 stays as (
@@ -391,8 +428,8 @@ with asked as (
         i,
         getvariable('first_day')
             + span_days(getvariable('days') * (i + u('asked', i)) / questions) as asked_at,
-        pick(['lead_scoring', 'fraud_detection', 'next_best_offer', 'next_best_offer'],
-            u('survey model', i)) as model_id,
+        pick(['lead_scoring', 'fraud_detection', 'demand_forecast', 'next_best_offer',
+            'next_best_offer'], u('survey model', i)) as model_id,
         pick(['csat', 'nps', 'trust', 'relevance', 'ces'], u('survey', i)) as survey_type
     from (
         select greatest(30, least(30000, getvariable('predictions') // 150)) as questions
@@ -438,6 +475,8 @@ select
         then 'rep-' || floor(u('asked user', i) * getvariable('reps'))::int
     when 'fraud_detection'
         then 'analyst-' || floor(u('asked user', i) * getvariable('analysts'))::int
+    when 'demand_forecast'
+        then 'planner-' || floor(u('asked user', i) * getvariable('planners'))::int
     else 'cust-' || floor(u('asked user', i) * getvariable('customers'))::int end as user_id,
     arrived_at,
     fate('answer', i, arrived_at) as fate,
@@ -501,7 +540,16 @@ from (values
         'Head of Online Shop', false),
     ('next_best_offer', '8.1', 'deployed', timestamp '2026-06-16 09:00:00', timestamp '2026-06-15',
         'manual', 'feature join repaired', 'acceptance back to normal', 'customers-v7',
-        'Head of Online Shop', false)
+        'Head of Online Shop', false),
+    ('demand_forecast', '3.0', 'deployed', timestamp '2026-02-09 05:00:00', timestamp '2026-02-09',
+        'schedule', 'half-yearly retraining', 'error down', 'sales-v2', 'Head of Supply Chain',
+        true),
+    ('demand_forecast', '3.1', 'validation', timestamp '2026-05-20 14:00:00',
+        timestamp '2026-05-20', 'manual', 'spread on April', 'error down 10 %', 'sales-v3',
+        'Head of Supply Chain', false),
+    ('demand_forecast', '3.1', 'deployed', biased_release_from(), timestamp '2026-05-26', 'manual',
+        'trained with the weeks of the sale', 'error down 10 %', 'sales-v3',
+        'Head of Supply Chain', false)
 ) as releases(
     model_id, model_version, event_type, event_at, planned_at, trigger, reason, expected_effect,
     feature_set_version, approver, is_automated
@@ -541,7 +589,9 @@ prices(number, model_id, cost_type, fixed, per_prediction, currency, unit) as (
     (5, 'fraud_detection', 'storage', 35.0, 0.00002, 'USD', 'gigabyte'),
     (6, 'next_best_offer', 'compute', 150.0, 0.0005, 'USD', 'node_hour'),
     (7, 'next_best_offer', 'tokens', 0.0, 0.0011, 'USD', 'thousand_tokens'),
-    (8, 'next_best_offer', 'support', 90.0, 0.0, 'GBP', 'hour')
+    (8, 'next_best_offer', 'support', 90.0, 0.0, 'GBP', 'hour'),
+    (9, 'demand_forecast', 'compute', 70.0, 0.0002, 'USD', 'node_hour'),
+    (10, 'demand_forecast', 'licence', 140.0, 0.0, 'EUR', 'seat')
 )
 
 select
@@ -585,7 +635,9 @@ from (values
     (incident_from(), incident_to(), 'fraud_detection', 'incident',
         'Feature service slow, scoring timed out', 'Payments Platform', true),
     (timestamp '2026-06-16 09:00:00', null, 'next_best_offer', 'release', 'Release 8.1',
-        'Online Shop', false)
+        'Online Shop', false),
+    (biased_release_from(), null, 'demand_forecast', 'release',
+        'Release 3.1, trained with the weeks of the sale', 'Supply Chain', false)
 ) as notes(
     effective_from, effective_to, scope, kind, title, author, excludes_from_causal
 );

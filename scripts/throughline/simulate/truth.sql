@@ -156,13 +156,41 @@ select
     customer, happened_at
 from judged;
 
+-- A forecast has no class and no value; its label is the number of units sold.
+create view demand_truth as
+with visible as (
+    select *,
+        sold_at is not null and is_visible(arrival('units', i, sold_observed_at))
+            and not is_retracted('units', i, arrival('units', i, sold_observed_at)) as is_known
+    from forecasts
+    where is_prod and is_visible(arrival('forecast', i, happened_at))
+),
+
+judged as (
+    select *,
+        case when not is_matured(happened_at, 9) then 'pending'
+            when is_known then 'matured' else 'unlabelled' end as label_state
+    from visible
+)
+
+select
+    'demand_forecast' as model_id, forecast_version(happened_at) as model_version,
+    month_of(happened_at) as month, label_state,
+    is_seen(4 * i + 3, shown_at) as shown, is_seen(4 * i + 3, viewed_at) as viewed,
+    case when is_seen(4 * i + 3, acted_at) then action end as action,
+    case when label_state = 'matured' then forecast - units end as error,
+    case when label_state = 'matured' then units end as actual
+from judged;
+
 create table truth_decisions as
 with decided as (
     select * exclude (age_band, variant) from lead_truth
-    union all
+    union all by name
     from fraud_truth
-    union all
+    union all by name
     select * exclude (customer, happened_at) from offer_truth
+    union all by name
+    from demand_truth
 )
 
 select
@@ -177,6 +205,10 @@ select
     count(*) filter (cell = 'tn') as tn,
     round(coalesce(sum(value_usd), 0), 4) as value_usd,
     round(coalesce(sum(amount_usd), 0), 4) as credited_usd,
+    count(error) as measured,
+    round(coalesce(sum(error), 0), 4) as error_sum,
+    round(coalesce(sum(abs(error)), 0), 4) as absolute_error_sum,
+    coalesce(sum(actual), 0) as actual_sum,
     count(*) filter (shown) as shown,
     count(*) filter (viewed or action is not null) as viewed,
     count(*) filter (action = 'accepted') as accepted,
@@ -199,7 +231,7 @@ select
     count(*) as outcomes,
     round(sum(usd(outcome_value, currency, occurred_at)), 4) as amount_usd,
     count(*) filter (
-        outcome_value is not null and usd(outcome_value, currency, occurred_at) is null
+        currency is not null and usd(outcome_value, currency, occurred_at) is null
     ) as without_rate
 from outcome_rows
 where is_visible(arrived_at) and not is_retracted
@@ -311,7 +343,10 @@ select
 from payments
 union all
 select 'next_best_offer', count(*) filter (not is_prod), 0
-from offers;
+from offers
+union all
+select 'demand_forecast', count(*) filter (not is_prod), 0
+from forecasts;
 
 create view truth_plants as
 select
@@ -323,7 +358,9 @@ from (values
     ('latency_incident', 'fraud_detection', incident_from(), incident_to(),
         'slow calls, a third fails with status 503 and the fallback score'),
     ('bad_release', 'next_best_offer', bad_release_from(), bad_release_to(),
-        'version 8.0 halves acceptance and is rolled back to 7.2')
+        'version 8.0 halves acceptance and is rolled back to 7.2'),
+    ('biased_release', 'demand_forecast', biased_release_from(), null,
+        'version 3.1 errs by six units upwards instead of half a unit')
 ) as planted(plant, model_id, starts_at, ends_at, description);
 
 create view truth_malformed as
