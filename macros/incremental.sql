@@ -35,12 +35,16 @@
     {%- if column -%}
         {{ is_on_touched_date(column, this.identifier) }}
     {%- elif model.name == 'stg_rejected_rows' -%}
+        {%- if is_forward() %}
+        1 = 0
+        {%- else %}
         {%- for table in raw_tables() %}
         (table_name = '{{ table }}' and {{ is_touched_row(table, "coalesce(row_key, '')") }}){{ ' or' if not loop.last }}
         {%- endfor %}
+        {%- endif %}
     {%- else -%}
         {%- set table = model.name | replace('stg_', '') -%}
-        {{ is_touched_row(table, row_key(contract(table))) }}
+        {{ is_touched_row(table, staged_key(contract(table))) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -209,10 +213,48 @@
     {{ return(["cast('" ~ span[0] ~ "' as timestamp)", "cast('" ~ span[1] ~ "' as timestamp)"]) }}
 {% endmacro %}
 
-{# Every delivered copy of the rows of a raw table that arrived, or came into or out of sight, since the last finished build. #}
+{# Whether this build only goes on from the last: none began since, and as_of did not go back. Then what was staged still stands,
+   and beside new rows nothing raw need be read. #}
+{% macro is_forward() %}
+    {% if build_ledger() is none %}
+        {{ return(false) }}
+    {% endif %}
+    {% set counts = rows_of("
+        select
+            (select count(*) from " ~ build_starts() ~ " where invocation_id <> '" ~ invocation_id ~ "'),
+            (select count(*) from " ~ build_ledger() ~ " where entry_kind = 'as_of' and cast(entry_value as timestamp) > " ~ as_of() ~ ")
+    ")[0] %}
+    {{ return(counts[0] == 0 and counts[1] == 0) }}
+{% endmacro %}
+
+{# The raw rows of deliveries that are new, and those of older ones that came into or out of sight. #}
+{% macro new_rows(table) %}
+    {%- set delivered = raw_columns(table) -%}
+    {%- set span = as_of_span() -%}
+    {%- set arrived = [] -%}
+    {%- for row in rows_of("select delivery from " ~ ref('int_deliveries') ~ " where is_new and table_name = '" ~ table ~ "'") -%}
+        {%- do arrived.append("'" ~ row[0] | replace("'", "''") ~ "'") -%}
+    {%- endfor -%}
+    {%- set loaded_at = arrival(table, delivered) -%}
+    (
+    {%- if arrived %}
+    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
+    where {{ delivery(table, delivered) }} in ({{ arrived | join(', ') }})
+    union all
+    {%- endif %}
+    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
+    where {{ loaded_at }} > {{ span[0] }} and {{ loaded_at }} <= {{ span[1] }}
+    {%- if arrived %}
+        and {{ delivery(table, delivered) }} not in ({{ arrived | join(', ') }})
+    {%- endif %}
+    )
+{% endmacro %}
+
+{# Copies of the rows of a raw table that arrived, or came into or out of sight, since the last finished build: the new ones and
+   what stood before them. What stood is staged, or, where a build began and did not end, any copy delivered. #}
 {% macro touched_copies(table) %}
     {%- do source('raw', table) -%}
-    {%- set deliveries = ref('int_deliveries') -%}
+    {%- do ref('int_deliveries') -%}
     {%- set rules = contract(table) if execute else {'columns': []} -%}
     {%- set names = rules.columns | map(attribute='name') | list -%}
     {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id'] -%}
@@ -228,21 +270,39 @@ select
     cast(null as timestamp) as loaded_at
 where 1 = 0
     {%- else %}
-    {%- set span = as_of_span() -%}
-    {%- set arrived = [] -%}
-    {%- for row in rows_of("select delivery from " ~ deliveries ~ " where is_new and table_name = '" ~ table ~ "'") -%}
-        {%- do arrived.append("'" ~ row[0] | replace("'", "''") ~ "'") -%}
-    {%- endfor %}
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.stg_' ~ table] -%}
+    {%- set staged = adapter.get_relation(node.database, node.schema, node.alias) if is_forward() else none %}
 (
-with {{ typed_ctes(table, with_delivery=true) }},
+with new_copies as {{ not_materialized() }} (
+
+    {{ typed_select(table, new_rows(table)) }}
+
+),
 
 touched_keys as (
 
-    {% if arrived -%}
-    select {{ row_key(rules) }} as row_key from typed where delivery in ({{ arrived | join(', ') }})
-    union
-    {% endif -%}
-    select {{ row_key(rules) }} as row_key from typed where loaded_at > {{ span[0] }} and loaded_at <= {{ span[1] }}
+    select distinct {{ row_key(rules) }} as row_key from new_copies
+
+),
+
+all_copies as {{ not_materialized() }} (
+
+    {%- if staged is none %}
+    {{ typed_select(table, raw_relation(table)) }}
+    {%- else %}
+    select * from {{ staged }}
+    {%- endif %}
+
+),
+
+copies as (
+
+    {%- if staged is not none %}
+    select {{ names | join(', ') }} from new_copies
+    union all
+    {%- endif %}
+    select {{ names | join(', ') }} from all_copies
+    where {{ row_key(rules) if staged is none else staged_key(rules) }} in (select row_key from touched_keys)
 
 )
 
@@ -255,18 +315,20 @@ select
     {{ rules.event_at }} as event_at,
     {{ rules.ends_at or 'cast(null as timestamp)' }} as ends_at,
     loaded_at
-from typed
-where {{ row_key(rules) }} in (select row_key from touched_keys)
+from copies
 )
     {%- endif %}
 {% endmacro %}
 
+{# When a delivered row arrived. #}
+{% macro arrival(table, delivered) -%}
+    {%- set is_mapped = 'loaded_at' in (setting('mapping') or {}).get(table, {}) -%}
+    {{ safe_cast_to('timestamp', delivered_expression(table, {'name': 'loaded_at'}, delivered), '' if is_mapped else delivered['loaded_at']) }}
+{%- endmacro %}
+
 {# The day on which a delivered row arrived, as a text. #}
 {% macro day_of_arrival(table, delivered) -%}
-    {%- set expression = delivered_expression(table, {'name': 'loaded_at'}, delivered) -%}
-    {%- set is_mapped = 'loaded_at' in (setting('mapping') or {}).get(table, {}) -%}
-    {%- set loaded_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered['loaded_at']) -%}
-    coalesce(cast(cast({{ loaded_at }} as date) as {{ dbt.type_string() }}), 'unknown')
+    coalesce(cast(cast({{ arrival(table, delivered) }} as date) as {{ dbt.type_string() }}), 'unknown')
 {%- endmacro %}
 
 {# Deliveries of a raw table that is a relation: the rows of each day of arrival, which can only grow. #}

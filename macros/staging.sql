@@ -22,21 +22,12 @@
     {{ return('delivered.' ~ adapter.quote(column.name) if column.name | lower in delivered else none) }}
 {% endmacro %}
 
-{# CTE `typed`: delivered rows with the contract's columns in their types, on request with what delivered each. #}
-{% macro typed_ctes(table, keep_raw=false, with_delivery=false) %}
-    {%- set rules = contract(table) -%}
+{# Rows of a raw table with the contract's columns in their types, on request with all that was delivered. #}
+{% macro typed_select(table, delivered_rows, keep_raw=false) %}
     {%- set delivered = raw_columns(table) -%}
-    {%- set parse_errors = [] -%}
-delivered as {{ not_materialized() }} (
-
-    select * from {{ raw_relation(table, with_delivery) }}
-
-),
-
-typed as {{ not_materialized() }} (
-
+    {%- set parse_errors = [] %}
     select
-        {%- for column in rules.columns %}
+        {%- for column in contract(table).columns %}
         {%- set expression = delivered_expression(table, column, delivered) %}
         {%- set delivered_type = '' if (setting('mapping') or {}).get(table, {}).get(column.name) else delivered.get(column.name | lower, '') %}
         {%- if expression is none %}
@@ -53,9 +44,6 @@ typed as {{ not_materialized() }} (
         {%- for name in delivered if keep_raw %}
         delivered.{{ quoted(name) }} as {{ quoted('raw ' ~ name) }},
         {%- endfor %}
-        {%- if with_delivery %}
-        {{ delivery(table, delivered) }} as delivery,
-        {%- endif %}
         {% if parse_errors -%}
         case
             {{ parse_errors | join('\n            ') }}
@@ -63,30 +51,32 @@ typed as {{ not_materialized() }} (
         {%- else -%}
         cast(null as {{ dbt.type_string() }})
         {%- endif %} as parse_error
-    from delivered
-
-)
+    from {{ delivered_rows }} as delivered
 {%- endmacro %}
 
-{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract; of all or of touched rows. #}
-{% macro checked_ctes(table, keep_raw=false, only_touched=false) %}
+{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract. Of all rows delivered, of
+   the new ones, or of every copy of those touched. #}
+{% macro checked_ctes(table, rows='all', keep_raw=false) %}
     {%- set rules = contract(table) -%}
     {%- set names = rules.columns | map(attribute='name') | list -%}
-{{ typed_ctes(table, keep_raw=keep_raw) }},
+typed as {{ not_materialized() }} (
 
-{% if only_touched -%}
-asked as {{ not_materialized() }} (
-
-    select * from typed where {{ is_touched_row(table, row_key(rules)) }}
+    {%- if rows == 'new' %}
+    {{ typed_select(table, new_rows(table), keep_raw=keep_raw) }}
+    {%- else %}
+    {{ typed_select(table, raw_relation(table), keep_raw=keep_raw) }}
+    {%- endif %}
 
 ),
-{%- else -%}
+
 asked as {{ not_materialized() }} (
 
     select * from typed
+    {%- if rows == 'touched' %}
+    where {{ is_touched_row(table, row_key(rules)) }}
+    {%- endif %}
 
 ),
-{%- endif %}
 
 registry as (
 
@@ -168,6 +158,7 @@ checked as {{ not_materialized() }} (
 {% macro declare_inputs(table) %}
     {% do ref('model_registry') %}
     {% do ref('exchange_rates') %}
+    {% do ref('int_deliveries') %}
     {% do ref('int_touched_rows') %}
     {% do source('raw', table) %}
 {% endmacro %}
@@ -188,8 +179,30 @@ select
     cast(null as {{ contract_type(column.type) }}) as {{ column.name }}{{ ',' if not loop.last }}
     {%- endfor %}
 where 1 = 0
+    {%- elif is_incremental() and is_forward() %}
+with {{ checked_ctes(table, rows='new') }},
+
+copies as (
+
+    select {{ names | join(', ') }} from checked where reject_reason is null
+    union all
+    select {{ names | join(', ') }} from {{ this }} where {{ is_touched_row(table, staged_key(rules)) }}
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (partition by {{ rules.key | join(', ') }} order by {{ later_first | join(', ') }}) as copy_rank
+    from copies
+
+)
+
+select {{ names | join(', ') }} from ranked
+where copy_rank = 1
     {%- else %}
-with {{ checked_ctes(table, only_touched=is_incremental()) }},
+with {{ checked_ctes(table, rows='touched' if is_incremental() else 'all') }},
 
 redelivered as (
 
@@ -249,7 +262,7 @@ where 1 = 0
     {%- for name in raw_columns(table) -%}{%- do raw.update({name: quoted('raw ' ~ name)}) -%}{%- endfor -%}
     {%- set has_model = 'model_id' in contract(table).columns | map(attribute='name') -%}
 (
-with {{ checked_ctes(table, keep_raw=true, only_touched=is_incremental()) }}
+with {{ checked_ctes(table, rows=('new' if is_forward() else 'touched') if is_incremental() else 'all', keep_raw=true) }}
 
 select
     cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
@@ -269,6 +282,11 @@ where reject_reason is not null
     {%- for part in rules.key -%}
         coalesce(cast({{ part }} as {{ dbt.type_string() }}), ''){{ " || ' | ' || " if not loop.last }}
     {%- endfor -%}
+{%- endmacro %}
+
+{# The same over staged rows, where no part is missing: a bare column, which a warehouse looks up faster. #}
+{% macro staged_key(rules) -%}
+    {{ rules.key[0] if rules.key | length == 1 else row_key(rules) }}
 {%- endmacro %}
 
 {% macro contract_type(type) %}

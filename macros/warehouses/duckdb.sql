@@ -12,8 +12,10 @@
         case when try_cast({{ expression }} as double) = floor(try_cast({{ expression }} as double))
             then try_cast(try_cast({{ expression }} as double) as bigint) end
     {%- elif type == 'timestamp' and not delivered_type.startswith('TIMESTAMP') and delivered_type != 'DATE' -%}
-        {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz -#}
-        cast(try_cast({{ expression }} as timestamptz) as timestamp)
+        {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz; a named zone would be kept for the
+            texts that follow, so it is not read -#}
+        case when not regexp_matches({{ expression }}, '[A-Za-z]{2}') or regexp_matches({{ expression }}, '(UTC|GMT)$')
+            then cast(try_cast({{ expression }} as timestamptz) as timestamp) end
     {%- else -%}
         try_cast({{ expression }} as {{ contract_type(type) }})
     {%- endif -%}
@@ -97,9 +99,9 @@
     {{ return(tables) }}
 {% endmacro %}
 
-{# What is computed for touched rows stays a query until it is inserted: a temporary table lies unpacked in memory. #}
+{# What is computed for touched dates stays a query until it is inserted: a temporary table lies unpacked in memory. #}
 {% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) %}
-    {%- if temporary and model.resource_type == 'model' and model.config.get('incremental_strategy') == 'touched' %}
+    {%- if temporary and model.resource_type == 'model' and model.config.meta.get('touched_by') %}
     create or replace temporary view {{ relation.include(database=false, schema=false) }} as (
         {{ compiled_code }}
     );

@@ -26,6 +26,9 @@ outcomes as (
 usage_events as {{ not_materialized() }} (
 
     select * from {{ ref('stg_usage_events') }}
+    {%- if is_incremental() %}
+    where prediction_id in (select prediction_id from predictions)
+    {%- endif %}
 
 ),
 
