@@ -21,7 +21,7 @@
 
 {% macro duckdb__raw_relation(table) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
-    {% if chosen and not duckdb__is_file_pattern(chosen) %}
+    {% if chosen and not is_file_pattern(chosen) %}
         {{ return(chosen) }}
     {% endif %}
     {% set patterns = [chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv'] %}
@@ -29,7 +29,7 @@
     {% for pattern in patterns %}
         {% set path = pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern %}
         {% set path = path | replace("'", "''") %}
-        {% if execute and '://' not in path and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
+        {% if may_look() and '://' not in path and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
         {% elif '.parquet' in pattern %}
             {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false)") %}
         {% else %}
@@ -39,8 +39,9 @@
     {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
 {% endmacro %}
 
-{% macro duckdb__is_file_pattern(text) %}
-    {{ return('/' in text or modules.re.search('[.](parquet|csv|csv[.]gz)$', text) is not none) }}
+{% macro duckdb__missing_raw_table(table) %}
+    {% set place = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
+    {{ return("has no files in " ~ (place if place.startswith('/') else workspace() ~ '/' ~ place) ~ ". Put .parquet or .csv files there, map it in the setting sources" ~ (", or run `make demo` for sample data" if workspace() == 'workspace' else "")) }}
 {% endmacro %}
 
 {% macro duckdb__raw_columns(table) %}
@@ -61,29 +62,5 @@
 {%- endmacro %}
 
 {% macro duckdb__ordered_list(expression, separator, order_by) -%}
-    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by }})
+    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by | join(' nulls last, ') }} nulls last)
 {%- endmacro %}
-
-{% macro duckdb__not_materialized() %}not materialized{% endmacro %}
-
-{# `dbt source freshness` on what the workspace delivers, which may be files, mapped and in text. Measured at as_of, since
-   later rows are invisible. A table left out of `inputs` is not awaited, so never late. #}
-{% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
-    {% set table = source.identifier %}
-    {% set delivered = raw_columns(table) if table in setting('inputs') else none %}
-    {% set expression = delivered_expression(table, {'name': loaded_at_field}, delivered) if delivered is not none else none %}
-    {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
-    {%- if table not in setting('inputs') %}
-    select {{ as_of() }} as max_loaded_at, {{ as_of() }} as snapshotted_at
-    {%- elif expression is none %}
-    select cast(null as timestamp) as max_loaded_at, {{ as_of() }} as snapshotted_at
-    {%- else %}
-    {%- set is_mapped = loaded_at_field in (setting('mapping') or {}).get(table, {}) %}
-    {%- set arrived_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered[loaded_at_field]) %}
-    select max({{ arrived_at }}) as max_loaded_at, {{ as_of() }} as snapshotted_at
-    from {{ raw_relation(table) }} as delivered
-    where {{ arrived_at }} <= {{ as_of() }}{{ ' and ' ~ filter if filter }}
-    {%- endif %}
-    {% endcall %}
-    {{ return(load_result('collect_freshness')) }}
-{% endmacro %}
