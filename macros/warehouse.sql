@@ -7,6 +7,22 @@
     {{ return(adapter.dispatch('safe_cast_to')(type, expression, delivered_type)) }}
 {% endmacro %}
 
+{# A number as people and programs write it, in lower case without blanks around it. #}
+{% macro number_pattern() -%}
+    ^[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]{1,4})?|inf|infinity|nan)$
+{%- endmacro %}
+
+{# ISO 8601: a day that exists, perhaps with a time, perhaps with a zone. #}
+{% macro moment_pattern() -%}
+    {%- set days = [
+        '[0-9]{4}-(0?[13578]|1[02])-(0?[1-9]|[12][0-9]|3[01])',
+        '[0-9]{4}-(0?[469]|11)-(0?[1-9]|[12][0-9]|30)',
+        '[0-9]{4}-0?2-(0?[1-9]|1[0-9]|2[0-8])',
+        '([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-0?2-29',
+    ] -%}
+    ^(?!0000)({{ days | join('|') }})([ T](([01]?[0-9]|2[0-3]):[0-5]?[0-9](:[0-5]?[0-9]([.][0-9]*)?)?|24:00(:00)?)(Z| ?UTC|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)?)?$
+{%- endmacro %}
+
 {# What a raw table is read from: files of the workspace or a relation. #}
 {% macro raw_relation(table) %}{{ return(adapter.dispatch('raw_relation')(table)) }}{% endmacro %}
 

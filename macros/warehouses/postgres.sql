@@ -24,7 +24,7 @@
         cast({{ expression }} as timestamp)
     {%- elif type == 'timestamp' -%}
         {#- a finer part than microseconds is cut off, as elsewhere, not rounded -#}
-        case when {{ text }} ~ '{{ postgres__moment_pattern() }}'
+        case when {{ text }} ~ '{{ moment_pattern() }}'
             then cast(regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1') as timestamptz) at time zone 'UTC' end
     {%- elif type == 'boolean' -%}
         case
@@ -36,26 +36,14 @@
 
 {# The number that a text writes, else NULL; what no double can hold is infinite or zero. #}
 {% macro postgres__number(text) -%}
+    {%- set trimmed = 'lower(trim(' ~ text ~ '))' -%}
     case
-        when {{ text }} ~ '^\s*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?\s*$' then
-            case
-                when abs(cast({{ text }} as numeric)) > 1.7976931348623158e308 then cast('infinity' as double precision)
-                when abs(cast({{ text }} as numeric)) < 2.5e-324 then 0
-                else cast({{ text }} as double precision)
-            end
-        when lower({{ text }}) ~ '^\s*[+-]?(inf|infinity|nan)\s*$' then cast({{ text }} as double precision)
+        when {{ trimmed }} !~ '{{ number_pattern() }}' then null
+        when {{ trimmed }} ~ '[a-df-z]' then cast({{ trimmed }} as double precision)
+        when abs(cast({{ trimmed }} as numeric)) > 1.7976931348623158e308 then cast('infinity' as double precision)
+        when abs(cast({{ trimmed }} as numeric)) < 2.5e-324 then 0
+        else cast({{ trimmed }} as double precision)
     end
-{%- endmacro %}
-
-{# ISO 8601: a day that exists, perhaps with a time, perhaps with a zone. #}
-{% macro postgres__moment_pattern() -%}
-    {%- set days = [
-        '[0-9]{4}-(0?[13578]|1[02])-(0?[1-9]|[12][0-9]|3[01])',
-        '[0-9]{4}-(0?[469]|11)-(0?[1-9]|[12][0-9]|30)',
-        '[0-9]{4}-0?2-(0?[1-9]|1[0-9]|2[0-8])',
-        '([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-0?2-29',
-    ] -%}
-    ^(?!0000)({{ days | join('|') }})([ T](([01]?[0-9]|2[0-3]):[0-5]?[0-9](:[0-5]?[0-9]([.][0-9]*)?)?|24:00(:00)?)(Z| ?UTC|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)?)?$
 {%- endmacro %}
 
 {% macro postgres__raw_columns(table) %}
