@@ -54,7 +54,7 @@
 
 {# A unit test knows nothing of what was built before. #}
 {% macro is_incremental() %}
-    {% if not execute or model.resource_type != 'model' or model.config.materialized != 'incremental' or not flags.INTROSPECT %}
+    {% if not may_look() or model.resource_type != 'model' or model.config.materialized != 'incremental' %}
         {{ return(false) }}
     {% endif %}
     {% set relation = load_cached_relation(this) %}
@@ -86,7 +86,7 @@
 
 {# The ledger of the last finished build; none where there is none, or none is wanted. #}
 {% macro build_ledger() %}
-    {% if not execute or flags.FULL_REFRESH or not flags.INTROSPECT %}
+    {% if not may_look() or flags.FULL_REFRESH %}
         {{ return(none) }}
     {% endif %}
     {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}

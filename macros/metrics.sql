@@ -166,7 +166,7 @@
     {%- elif value is none -%}
         cast(null as {{ dbt.type_string() }})
     {%- elif value is string -%}
-        cast('{{ value | trim | replace("'", "''") }}' as {{ dbt.type_string() }})
+        cast({{ text_literal(value | trim) }} as {{ dbt.type_string() }})
     {%- else -%}
         cast({{ value }} as {{ type_double() }})
     {%- endif -%}

@@ -297,11 +297,6 @@ where reject_reason is not null
     {{ return({'integer': 'a whole number', 'double': 'a number', 'timestamp': 'a timestamp', 'boolean': 'true or false'}[type]) }}
 {% endmacro %}
 
-{# A delivered name as an identifier, whatever characters it holds. #}
-{% macro quoted(name) %}
-    {{ return(adapter.quote(name | replace('"', '""'))) }}
-{% endmacro %}
-
 {# A row of a governed table with valid_from (inclusive) and valid_to (exclusive, open where NULL) holds at `moment`. #}
 {% macro valid_at(relation, moment) -%}
     {{ moment }} >= {{ relation }}.valid_from and ({{ relation }}.valid_to is null or {{ moment }} < {{ relation }}.valid_to)

@@ -23,7 +23,7 @@
 
 {% macro duckdb__raw_relation(table, with_delivery=false) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
-    {% if chosen and not duckdb__is_file_pattern(chosen) %}
+    {% if chosen and not is_file_pattern(chosen) %}
         {{ return(chosen) }}
     {% endif %}
     {% set named = ", filename = '_delivery'" if with_delivery and duckdb__has_files(table) else '' %}
@@ -42,9 +42,9 @@
 {% macro duckdb__paths(table) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
     {% set paths = [] %}
-    {% for pattern in ([chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv']) if duckdb__is_file_pattern(pattern) %}
+    {% for pattern in ([chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv']) if is_file_pattern(pattern) %}
         {% set path = (pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern) | replace("'", "''") %}
-        {% if not execute or '://' in path or run_query("select 1 from glob('" ~ path ~ "') limit 1") | length %}
+        {% if not may_look() or '://' in path or run_query("select 1 from glob('" ~ path ~ "') limit 1") | length %}
             {% do paths.append(path) %}
         {% endif %}
     {% endfor %}
@@ -54,7 +54,7 @@
 {# Whether what was delivered shows in the file system. #}
 {% macro duckdb__has_files(table) %}
     {% set chosen = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
-    {{ return(duckdb__is_file_pattern(chosen) and '://' not in chosen) }}
+    {{ return(is_file_pattern(chosen) and '://' not in chosen) }}
 {% endmacro %}
 
 {% macro duckdb__delivery(table, delivered) -%}
@@ -110,19 +110,9 @@
     {%- endif %}
 {% endmacro %}
 
-{% macro duckdb__replace_touched(arg_dict) %}
-    {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
-    delete from {{ arg_dict.target_relation }} where {{ touched_rows_of_target() }};
-    insert into {{ arg_dict.target_relation }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict.temp_relation }}
-{% endmacro %}
-
-{% macro duckdb__rows_of(query) %}
-    {{ return(run_query(query).rows) }}
-{% endmacro %}
-
-{% macro duckdb__is_file_pattern(text) %}
-    {{ return('/' in text or modules.re.search('[.](parquet|csv|csv[.]gz)$', text) is not none) }}
+{% macro duckdb__missing_raw_table(table) %}
+    {% set place = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
+    {{ return("has no files in " ~ (place if place.startswith('/') else workspace() ~ '/' ~ place) ~ ". Put .parquet or .csv files there, map it in the setting sources" ~ (", or run `make demo` for sample data" if workspace() == 'workspace' else "")) }}
 {% endmacro %}
 
 {% macro duckdb__raw_columns(table) %}
@@ -143,29 +133,5 @@
 {%- endmacro %}
 
 {% macro duckdb__ordered_list(expression, separator, order_by) -%}
-    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by }})
+    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by | join(' nulls last, ') }} nulls last)
 {%- endmacro %}
-
-{% macro duckdb__not_materialized() %}not materialized{% endmacro %}
-
-{# `dbt source freshness` on what the workspace delivers, which may be files, mapped and in text. Measured at as_of, since
-   later rows are invisible. A table left out of `inputs` is not awaited, so never late. #}
-{% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
-    {% set table = source.identifier %}
-    {% set delivered = raw_columns(table) if table in setting('inputs') else none %}
-    {% set expression = delivered_expression(table, {'name': loaded_at_field}, delivered) if delivered is not none else none %}
-    {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
-    {%- if table not in setting('inputs') %}
-    select {{ as_of() }} as max_loaded_at, {{ as_of() }} as snapshotted_at
-    {%- elif expression is none %}
-    select cast(null as timestamp) as max_loaded_at, {{ as_of() }} as snapshotted_at
-    {%- else %}
-    {%- set is_mapped = loaded_at_field in (setting('mapping') or {}).get(table, {}) %}
-    {%- set arrived_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered[loaded_at_field]) %}
-    select max({{ arrived_at }}) as max_loaded_at, {{ as_of() }} as snapshotted_at
-    from {{ raw_relation(table) }} as delivered
-    where {{ arrived_at }} <= {{ as_of() }}{{ ' and ' ~ filter if filter }}
-    {%- endif %}
-    {% endcall %}
-    {{ return(load_result('collect_freshness')) }}
-{% endmacro %}

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from throughline.workspace import VARIABLES, Finding, UserError, Workspace
+from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
 IN_MEMORY = {
@@ -40,9 +40,10 @@ STATUS_STYLES = {
 }
 
 
-def target(environment: Mapping[str, str]) -> str:
+def target(workspace: Workspace) -> str:
     """The dbt target in force, as profiles.yml chooses it."""
-    return environment.get("THROUGHLINE_TARGET") or "duckdb"
+    name = "THROUGHLINE_TARGET"
+    return os.environ.get(name) or read_env(workspace.project / ".env").get(name) or "duckdb"
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -213,8 +214,15 @@ def telling(message: str) -> str:
 
 def show_scorecard(workspace: Workspace, *, console: Console) -> None:
     """Prints mart_scorecard, a block per model, and where to look next."""
+    place = f"target {target(workspace)}"
     try:
-        records = read_mart(workspace.warehouse, "mart_scorecard")
+        if target(workspace) == "duckdb":
+            place = f"{workspace.relative}/warehouse.duckdb"
+            records = read_mart(workspace.warehouse, "mart_scorecard")
+        else:
+            from throughline import warehouse
+
+            records = warehouse.read(workspace, "marts", "mart_scorecard")
     except (duckdb.Error, LookupError):
         records = []
     values = [record["metric"] for record in records if record["value"] is not None]
@@ -226,10 +234,10 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
         lines += [*(f"  {line}" for line in missed), ""]
     lines += [
-        f"Marts     {workspace.relative}/warehouse.duckdb, schema main_marts",
+        f"Marts     {place}, schema main_marts",
         "Trends    select * from main_marts.mart_metric_timeline",
         "Rejected  select table_name, reason, count(*) from main_staging.stg_rejected_rows "
-        "group by all",
+        "group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
         "Lineage   make docs",

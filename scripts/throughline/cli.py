@@ -135,7 +135,7 @@ def doctor_(metrics: bool, as_json: bool) -> None:
     if metrics:
         findings = doctor.check_metrics(current)
     else:
-        findings = doctor.check(current, target=build.target(os.environ))
+        findings = doctor.check(current, target=build.target(current))
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
         report: dict[str, Any] = {
@@ -158,6 +158,26 @@ def _counted(findings: Sequence[Finding]) -> str:
     return ", ".join(texts) or "all is well"
 
 
+@cli.command(name="load")
+def load_() -> None:
+    """Bring the workspace's raw files to the active target's schema raw, where they have changed.
+
+    DuckDB reads the files where they are; a server such as Postgres or Spark needs them loaded.
+
+    Example: THROUGHLINE_TARGET=postgres throughline load
+    """
+    from throughline import load as loader
+
+    current = chosen()
+    if build.target(current) == "duckdb":
+        click.echo("Nothing to load: DuckDB reads the raw files where they are.")
+        return
+    with console.status("loading"):
+        for loaded in loader.load(current):
+            rows = "unchanged" if loaded.rows is None else f"{loaded.rows:,} rows"
+            click.echo(f"raw.{loaded.table}: {rows}")
+
+
 @cli.command(name="build", context_settings={"ignore_unknown_options": False})
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from scratch.")
 @click.option("--no-tests", is_flag=True, help="Build without data and unit tests.")
@@ -174,7 +194,7 @@ def build_(
               throughline build -- --select fct_metrics+
     """
     current = chosen()
-    findings = doctor.check(current, target=build.target(os.environ))
+    findings = doctor.check(current, target=build.target(current))
     where = f"{current.relative}/warehouse.duckdb"
     locked = doctor.lock_fault(current.warehouse, where=where)
     errors = [finding for finding in findings if finding.severity == "error"]

@@ -1,0 +1,105 @@
+{# Spark 3.5 or later, ANSI mode, tables in Parquet. #}
+
+{% macro spark__type_double() %}double{% endmacro %}
+
+{% macro spark__not_materialized() %}{% endmacro %}
+
+{# A text is cast where its pattern says that it can be: Spark alone would take '1d' for a number and a bare hour for a time. #}
+{% macro spark__safe_cast_to(type, expression, delivered_type) -%}
+    {%- set text = expression if delivered_type == 'STRING' else 'cast(' ~ expression ~ ' as string)' -%}
+    {%- set is_number = delivered_type in ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'FLOAT', 'DOUBLE', 'DECIMAL'] -%}
+    {%- if type == 'string' -%}
+        case when trim({{ text }}) <> '' then {{ text }} end
+    {%- elif delivered_type == {'double': 'DOUBLE', 'timestamp': 'TIMESTAMP', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[type] -%}
+        {{ expression }}
+    {%- elif type == 'double' -%}
+        {{ 'cast(' ~ expression ~ ' as double)' if is_number else spark__number(text) }}
+    {%- elif type == 'integer' -%}
+        {%- set number = expression if is_number else spark__number(text) -%}
+        case when {{ number }} = floor({{ number }}) then try_cast({{ number }} as bigint) end
+    {%- elif type == 'timestamp' and delivered_type in ['DATE', 'TIMESTAMP_NTZ'] -%}
+        cast({{ expression }} as timestamp)
+    {%- elif type == 'timestamp' -%}
+        case when {{ text }} rlike '{{ moment_pattern() }}' then try_cast({{ text }} as timestamp) end
+    {%- elif type == 'boolean' -%}
+        case
+            when lower({{ text }}) in ('true', 't', 'yes', 'y', '1') then true
+            when lower({{ text }}) in ('false', 'f', 'no', 'n', '0') then false
+        end
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro spark__number(text) -%}
+    case when lower(trim({{ text }})) rlike '{{ number_pattern() }}' then try_cast(trim({{ text }}) as double) end
+{%- endmacro %}
+
+{% macro spark__raw_columns(table) %}
+    {% set relation = raw_relation(table) %}
+    {% set columns = {} %}
+    {% if relation is not string and not adapter.get_relation(database=none, schema=relation.schema, identifier=relation.identifier) %}
+        {{ return(none) }}
+    {% endif %}
+    {% for column in get_column_schema_from_query('select * from ' ~ relation ~ ' where 1 = 0') %}
+        {% do columns.update({column.name | lower: column.dtype | upper}) %}
+    {% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+{% macro spark__json_row(columns) -%}
+    to_json(named_struct(
+        {%- for key, column in columns.items() %}
+        {{ text_literal(key) }}, cast({{ column }} as string){{ ',' if not loop.last }}
+        {%- endfor %}
+    ), map('ignoreNullFields', 'false'))
+{%- endmacro %}
+
+{% macro spark__ordered_list(expression, separator, order_by) -%}
+    array_join(transform(sort_array(collect_list(struct(
+        {%- for column in order_by %}{{ column }} is null, {{ column }}, {% endfor %}{{ expression }} as item
+    ))), row -> row.item), '{{ separator }}')
+{%- endmacro %}
+
+{% macro spark__text_literal(text) -%}
+    '{{ text | replace("\\", "\\\\") | replace("'", "\\'") }}'
+{%- endmacro %}
+
+{% macro spark__quoted(name) -%}
+    `{{ name | replace('`', '``') }}`
+{%- endmacro %}
+
+{% macro spark__get_empty_schema_sql(columns) %}
+    {{ return(dbt.default__get_empty_schema_sql(typed_columns(columns))) }}
+{% endmacro %}
+
+{% macro spark__create_csv_table(model, agate_table) %}
+    {{ return(dbt.spark__create_csv_table(typed_seed(model), agate_table)) }}
+{% endmacro %}
+
+{# The adapter's own would bind a missing value as the text None, and an apostrophe would end its text. #}
+{% macro spark__load_csv_rows(model, agate_table) %}
+    {% set types = typed_seed(model).config.column_types %}
+    {% for rows in agate_table.rows | batch(get_batch_size()) %}
+        {% set insert %}
+            insert into {{ this }} values
+            {% for row in rows %}
+            ({% for value in row %}cast({{ 'null' if value is none else text_literal(value | string) }} as {{ types[agate_table.column_names[loop.index0]] }}){{ ', ' if not loop.last }}{% endfor %}){{ ',' if not loop.last }}
+            {% endfor %}
+        {% endset %}
+        {% do run_query(insert) %}
+    {% endfor %}
+{% endmacro %}
+
+{# The adapter's own refuse NULL and cut off what is finer than a second. #}
+{% macro spark__dateadd(datepart, interval, from_date_or_timestamp) -%}
+    timestampadd({{ datepart }}, cast({{ interval }} as int), cast({{ from_date_or_timestamp }} as timestamp))
+{%- endmacro %}
+
+{% macro spark__datediff(first_date, second_date, datepart) -%}
+    {%- if datepart == 'day' -%}
+        datediff(cast({{ second_date }} as date), cast({{ first_date }} as date))
+    {%- elif datepart == 'second' -%}
+        (unix_timestamp({{ second_date }}) - unix_timestamp({{ first_date }}))
+    {%- else -%}
+        {{ dbt.spark__datediff(first_date, second_date, datepart) }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,78 @@
+"""The same workspace gives the same relations on every engine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import awkward
+import engines
+import parity
+import pytest
+from engines import ROOT, Engine
+
+from throughline import build, simulate
+from throughline.workspace import Workspace
+
+SCRATCH = ROOT / ".build/engines"
+READERS: dict[str, Callable[..., str]] = {
+    "postgres": engines.read_postgres,
+    "spark": engines.read_spark,
+}
+STARTERS = {"postgres": engines.postgres, "spark": engines.spark}
+
+
+@pytest.fixture(scope="session", params=["postgres", "spark"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    folder = SCRATCH / request.param
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with STARTERS[request.param](folder) as started:
+            yield started
+    except engines.MissingEngineError as error:
+        if os.environ.get("CI") or os.environ.get("THROUGHLINE_REQUIRE_ENGINES"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@functools.cache
+def built(case: str) -> Workspace:
+    """A workspace built on DuckDB, once for all engines."""
+    folder = SCRATCH / case
+    shutil.rmtree(folder, ignore_errors=True)
+    if case == "demo":
+        simulate.simulate(out=folder, predictions=20_000, days=120, seed=7)
+    else:
+        awkward.make(folder)
+    made = engines.chosen(folder)
+    reference = Engine("duckdb", {}, SCRATCH / "duckdb")
+    # A process of its own: DuckDB holds the file for as long as its process lives.
+    done = subprocess.run(
+        [build.program("dbt"), "--quiet", "--no-use-colors", "build", *NO_TESTS],
+        cwd=ROOT,
+        env=reference.environment(made),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+
+@pytest.mark.parametrize("case", ["demo", "awkward"])
+def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None:
+    workspace = built(case)
+    first = engines.bring(engine, workspace)
+    assert all(rows is not None for rows in first.values())
+    assert all(rows is None for rows in engines.bring(engine, workspace).values())
+    # The unit tests do not depend on the workspace.
+    engines.dbt(engine, workspace, "build", *(NO_TESTS[2:] if case == "awkward" else ()))
+    read = functools.partial(READERS[engine.name], engine)
+    assert list(parity.differences(workspace.warehouse, read)) == []
