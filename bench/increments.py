@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
-from bench import ROOT, SCRATCH, Measure, measure
+from measuring import ROOT, SCRATCH, Measure, measure
 from rich.console import Console
 from rich.table import Table
 

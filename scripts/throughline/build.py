@@ -218,7 +218,7 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
     try:
         if target(workspace) == "duckdb":
             place = f"{workspace.relative}/warehouse.duckdb"
-            records = read_mart(workspace.warehouse, "mart_scorecard")
+            records = read_mart(workspace, "mart_scorecard")
         else:
             from throughline import warehouse
 
@@ -234,9 +234,10 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
         lines += [*(f"  {line}" for line in missed), ""]
     lines += [
-        f"Marts     {place}, schema main_marts",
-        "Trends    select * from main_marts.mart_metric_timeline",
-        "Rejected  select table_name, reason, count(*) from main_staging.stg_rejected_rows "
+        f"Marts     {place}, schema {workspace.schema}_marts",
+        f"Trends    select * from {workspace.schema}_marts.mart_metric_timeline",
+        f"Rejected  select table_name, reason, count(*) from {workspace.schema}_staging."
+        "stg_rejected_rows "
         "group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
@@ -253,17 +254,12 @@ def _choice(workspace: Workspace) -> str:
     return ""
 
 
-def read_mart(warehouse: Path, name: str) -> list[dict[str, Any]]:
-    """The rows of a relation, whichever schema it is in; raises LookupError where it is not."""
-    if not warehouse.exists():
+def read_mart(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    """The rows of a mart; raises LookupError without a warehouse, duckdb.Error without the mart."""
+    if not workspace.warehouse.exists():
         raise LookupError(name)
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        found = connection.execute(
-            "select table_schema from information_schema.tables where table_name = ?", [name]
-        ).fetchone()
-        if found is None:
-            raise LookupError(name)
-        cursor = connection.execute(f'select * from "{found[0]}"."{name}"')
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        cursor = connection.execute(f"select * from {workspace.schema}_marts.{name}")
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 

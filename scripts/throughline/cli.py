@@ -179,21 +179,33 @@ def load_() -> None:
 
 
 @cli.command(name="build", context_settings={"ignore_unknown_options": False})
-@click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from scratch.")
+@click.option("--full-refresh", is_flag=True, help="Rebuild everything from the raw rows.")
+@click.option(
+    "--as-of", metavar="MOMENT", help="Replay a moment of the past, in schemas of its own."
+)
 @click.option("--no-tests", is_flag=True, help="Build without data and unit tests.")
 @click.option("--verbose", is_flag=True, help="Show dbt's own output.")
 @click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
 def build_(
-    full_refresh: bool, no_tests: bool, verbose: bool, dbt_arguments: tuple[str, ...]
+    full_refresh: bool,
+    as_of: str | None,
+    no_tests: bool,
+    verbose: bool,
+    dbt_arguments: tuple[str, ...],
 ) -> None:
     """Check the workspace, run dbt build on it and print the scorecard.
+
+    Only what arrived, matured or changed since the last build is computed anew. With --as-of the
+    marts are built as they would have stood at that moment, with the configuration of today, in
+    schemas named after it; those in force stay as they are.
 
     \b
     Examples: throughline build
               throughline build --no-tests
+              throughline build --as-of 2026-05-01
               throughline build -- --select fct_metrics+
     """
-    current = chosen()
+    current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
     where = f"{current.relative}/warehouse.duckdb"
     locked = doctor.lock_fault(current.warehouse, where=where)

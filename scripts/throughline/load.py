@@ -20,8 +20,8 @@ from typing import Any
 
 import duckdb
 
-from throughline import doctor, warehouse
-from throughline.doctor import Input
+from throughline import inputs, sql, warehouse
+from throughline.inputs import Input
 from throughline.warehouse import Warehouse
 from throughline.workspace import Table, UserError, Workspace, refuse
 
@@ -69,7 +69,7 @@ def load(workspace: Workspace) -> Iterator[Loaded]:
     tables = [
         workspace.contract[name]
         for name in workspace.settings.get("inputs", workspace.contract)
-        if doctor.is_file_pattern(sources.get(name, "raw/"))
+        if inputs.is_file_pattern(sources.get(name, "raw/"))
     ]
     with warehouse.connect(workspace) as target, duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -83,7 +83,7 @@ def load(workspace: Workspace) -> Iterator[Loaded]:
 
 
 def _load(loader: _Postgres | _Spark, workspace: Workspace, table: Table) -> Loaded:
-    delivered, _ = doctor.open_input(loader.connection, workspace, table)
+    delivered, _ = inputs.open_input(loader.connection, workspace, table)
     fingerprint = _fingerprint(loader.connection, delivered)
     try:
         if loader.fingerprint(table.name) == fingerprint:
@@ -92,7 +92,7 @@ def _load(loader: _Postgres | _Spark, workspace: Workspace, table: Table) -> Loa
     except UserError:
         raise
     except duckdb.Error as error:
-        what, fix = doctor.reason(error), "Correct the file and load again."
+        what, fix = sql.reason(error), "Correct the file and load again."
         raise refuse(what, where=delivered.where, fix=fix) from None
     except Exception as error:  # every driver has errors of its own
         what = f"raw.{table.name} cannot be loaded: {_first_line(error)}"

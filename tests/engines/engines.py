@@ -36,7 +36,12 @@ class Engine:
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "PYTHONWARNINGS": "ignore",
         }
-        return {**build.environment(chosen), "THROUGHLINE_TARGET": self.name, **places, **self.variables}
+        return {
+            **build.environment(chosen),
+            "THROUGHLINE_TARGET": self.name,
+            **places,
+            **self.variables,
+        }
 
 
 @contextmanager
@@ -96,14 +101,36 @@ def postgres(folder: Path) -> Iterator[Engine]:
     def run(program: str, *arguments: str) -> None:
         with (folder / "commands.log").open("a") as log:
             subprocess.run(
-                [binaries / program, *arguments], check=True, stdout=log, stderr=log, cwd=folder, **user  # type: ignore[call-overload]
+                [binaries / program, *arguments],
+                check=True,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                **user,  # type: ignore[call-overload]
             )
 
     (folder / "commands.log").touch()
-    run("initdb", "-D", str(data), "-U", "owner", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+    run(
+        "initdb",
+        "-D",
+        str(data),
+        "-U",
+        "owner",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-N",
+    )
     run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "server.log"), "-o", options, "start")
     try:
-        variables = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "owner", "PGDATABASE": "postgres"}
+        variables = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(port),
+            "PGUSER": "owner",
+            "PGDATABASE": "postgres",
+        }
         yield Engine("postgres", variables, folder / "dbt")
     finally:
         run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
@@ -114,7 +141,9 @@ def _postgres_binaries() -> Path:
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).parent
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
     if debian:
         return debian[-1].parent
     try:
@@ -135,7 +164,12 @@ def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, st
 
     path = engine.folder / f"{schema}.{name}.csv"
     with (
-        psycopg2.connect(host=engine.variables["PGHOST"], port=engine.variables["PGPORT"], user="owner", dbname="postgres") as connection,
+        psycopg2.connect(
+            host=engine.variables["PGHOST"],
+            port=engine.variables["PGPORT"],
+            user="owner",
+            dbname="postgres",
+        ) as connection,
         connection.cursor() as cursor,
         path.open("wb") as file,
     ):

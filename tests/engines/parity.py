@@ -50,7 +50,10 @@ def _difference(
             f"create or replace temp table {side}_rows as "
             f"select row_number() over (order by {order}) as nth, * from (select {selected} from {relation})"
         )
-    counts = [connection.execute(f"select count(*) from {side}_rows").fetchone() for side in ("ours", "theirs")]
+    counts = [
+        connection.execute(f"select count(*) from {side}_rows").fetchone()
+        for side in ("ours", "theirs")
+    ]
     if counts[0] != counts[1]:
         return f"{counts[0]} rows here, {counts[1]} there"
     for column, type_ in types.items():

@@ -123,7 +123,7 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
 
 @dataclass
 class Builder:
-    """Copies of the project that differ in seeds or metrics, each parsed once, beside workspaces."""
+    """Copies of the project that differ in seeds or metrics, parsed once, beside workspaces."""
 
     root: Path
     companies: int
@@ -163,13 +163,14 @@ class Builder:
         with environment(values), inside(project):
             if variant not in self.manifests:
                 parsed = dbtRunner().invoke([*common, "parse"])
-                assert parsed.success and isinstance(parsed.result, Manifest), parsed.exception
+                assert parsed.success, parsed.exception
+                assert isinstance(parsed.result, Manifest)
                 self.manifests[variant] = parsed.result
             done = dbtRunner(manifest=self.manifests[variant]).invoke(
                 [*common, "build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments]
             )
         # dbt keeps the file open, and the comparison opens it otherwise
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         said = [result.message for result in getattr(done.result, "results", [])]
         assert done.success, done.exception or [words for words in said if words]
 

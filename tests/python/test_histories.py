@@ -1,4 +1,4 @@
-"""Whatever order the rows arrive in and whatever is built in between, the marts are those of one build."""
+"""Whatever order rows arrive in, whatever is built in between: the marts are those of one build."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def builder() -> Builder:
 
 
 class Deliveries(RuleBasedStateMachine):
-    """Rows come in any order and twice, are corrected, moved and retracted; builds come in between."""
+    """Rows come in any order and twice, are corrected, moved, retracted; builds in between."""
 
     def __init__(self) -> None:
         super().__init__()
