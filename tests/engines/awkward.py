@@ -1,4 +1,4 @@
-"""A workspace of everything that engines see differently: texts, numbers, days and nothing at all."""
+"""A workspace of what engines see differently: texts, numbers, days and nothing at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SETTINGS = """as_of: 2025-01-20 00:00:00
 numeric_features: [lead_age]
 mapping:
   prediction_logs:
-    predicted_at: '"at"'
+    predicted_at: decided_at
 minimum_cell: 2
 """
 
@@ -43,9 +43,10 @@ SEEDS: Mapping[str, Sequence[str]] = {
     "metric_targets": (
         "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,valid_from,valid_to,owner,rationale",
         "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,2024-01-01,,ann,w",
-        "latency,bin,all,all,1e-3,1,,,,,2024-01-01,,ann,w",
-    )[:2],
-    "kpi_links": ("model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",),
+    ),
+    "kpi_links": (
+        "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
+    ),
     "alert_rules": (
         "rule_id,tier,metric,model_id,condition,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
     ),
@@ -56,27 +57,56 @@ SEEDS: Mapping[str, Sequence[str]] = {
 }
 
 PREDICTIONS = (
-    "prediction_id,model_id,model_version,at,entity_id,user_id,score,predicted_label,predicted_value,rank_position,"
-    "decision_threshold,environment,latency_ms,status_code,error_type,sampling_fraction,channel,device,region,age_band,"
-    "lead_age,Odd Column \"x\",loaded_at"
-).split(",")
+    *("prediction_id", "model_id", "model_version", "Decided_At", "entity_id", "user_id", "score"),
+    *("predicted_label", "predicted_value", "rank_position", "decision_threshold", "environment"),
+    *("latency_ms", "status_code", "error_type", "sampling_fraction", "channel", "device"),
+    *("region", "age_band", "lead_age", 'Odd Column "x"', "loaded_at"),
+)
 # id, model, time, entity, score, and what else is said of the row
 ROWS: Sequence[tuple[str, str, str, str, str, Mapping[str, str]]] = (
-    ("leap", "bin", "2024-02-29 23:59:59.999999", "e1", "0.9", {"channel": "größe", "region": "日本"}),
+    (
+        "leap",
+        "bin",
+        "2024-02-29 23:59:59.999999",
+        "e1",
+        "0.9",
+        {"channel": "größe", "region": "日本"},
+    ),
     ("leap-2", "bin", "2024-02-29T00:00:00Z", "e2", "0.5", {"channel": "größe", "region": "日本"}),
     ("march", "bin", "2024-03-01 00:00:00", "e3", "0.49999999999999994", {"channel": "O'Neill"}),
     ("zone", "bin", "2023-12-31 23:30:00-01:00", "e4", "1", {"channel": "a\\nb", "device": "\\N"}),
-    ("zone-2", "bin", "2024-01-01 05:30:00+0530", "e4", "0", {"channel": "a, b", "device": "\"q\""}),
+    ("zone-2", "bin", "2024-01-01 05:30:00+0530", "e4", "0", {"channel": "a, b", "device": '"q"'}),
     ("week-1", "bin", "2024-12-30 00:00:00", "e5", "1e-300", {"device": "two\nlines"}),
     ("week-1b", "bin", "2025-01-05 23:59:59.999", "e5", "0.1", {"device": "🙂"}),
     ("week-2", "bin", "2025-01-06", "e5", "0.30000000000000004", {}),
     ("early", "bin", "2023-12-31 23:59:59", "e6", "0.7", {}),
-    ("weights", "bin", "2024-05-05 10:00:00.5", "e7", "0.8", {"sampling_fraction": "0.3333333333333333"}),
+    (
+        "weights",
+        "bin",
+        "2024-05-05 10:00:00.5",
+        "e7",
+        "0.8",
+        {"sampling_fraction": "0.3333333333333333"},
+    ),
     ("weights-2", "bin", "2024-05-05 10:00:00.25", "e7", ".8", {"sampling_fraction": "1e-2"}),
     ("slow", "bin", "2024-05-06 10:00", "e8", "5e-1", {"latency_ms": "1e15", "status_code": "503"}),
-    ("quick", "bin", "2024-05-06 1:2:3", "e8", "+0.6", {"latency_ms": "0.000001", "status_code": "200"}),
+    (
+        "quick",
+        "bin",
+        "2024-05-06 1:2:3",
+        "e8",
+        "+0.6",
+        {"latency_ms": "0.000001", "status_code": "200"},
+    ),
     ("staging", "bin", "2024-05-06 10:00:00", "e8", "0.6", {"environment": "staging"}),
-    ("blank", "bin", "2024-05-06 10:00:00", "e9", "  ", {"user_id": "   ", "error_type": "timeout"}),
+    (
+        "blank",
+        "bin",
+        "2024-05-06 10:00:00",
+        "e9",
+        "  ",
+        {"user_id": "   ", "error_type": "timeout"},
+    ),
     ("later", "bin", "2024-05-07 10:00:00", "e9", "0.1", {"loaded_at": "2024-05-08 00:00:00"}),
     ("later", "bin", "2024-05-07 10:00:00", "e9", "0.9", {"loaded_at": "2024-05-09 00:00:00"}),
     ("later", "bin", "2024-05-07 10:00:00", "e9", "abc", {"loaded_at": "2024-05-10 00:00:00"}),
@@ -84,11 +114,32 @@ ROWS: Sequence[tuple[str, str, str, str, str, Mapping[str, str]]] = (
     ("tie", "bin", "2024-05-07 10:00:00", "e9", "0.8", {"loaded_at": "2024-05-09 00:00:00"}),
     ("tie", "bin", "2024-05-07 10:00:00", "e9", "", {"loaded_at": "2024-05-09 00:00:00"}),
     ("unseen", "bin", "2025-01-19 10:00:00", "e9", "0.8", {"loaded_at": "2025-01-20 00:00:01"}),
-    ("a", "multi", "2024-07-01 00:00:00", "m1", "", {"predicted_label": "größer", "rank_position": "1"}),
-    ("b", "multi", "2024-07-01 00:00:00", "m2", "", {"predicted_label": "kleiner", "rank_position": "2.0"}),
+    (
+        "a",
+        "multi",
+        "2024-07-01 00:00:00",
+        "m1",
+        "",
+        {"predicted_label": "größer", "rank_position": "1"},
+    ),
+    (
+        "b",
+        "multi",
+        "2024-07-01 00:00:00",
+        "m2",
+        "",
+        {"predicted_label": "kleiner", "rank_position": "2.0"},
+    ),
     ("c", "reg", "2024-07-02 00:00:00", "r1", "", {"predicted_value": "123456789012345680"}),
     ("d", "reg", "2024-07-02 00:00:00", "r2", "", {"predicted_value": "-1e-12"}),
-    ("e", "rank", "2024-07-03 00:00:00", "k1", "2.5", {"rank_position": "1e3", "predicted_label": "x"}),
+    (
+        "e",
+        "rank",
+        "2024-07-03 00:00:00",
+        "k1",
+        "2.5",
+        {"rank_position": "1e3", "predicted_label": "x"},
+    ),
     # each of these breaks the contract in one way
     ("bad-1", "bin", "2024-02-30 10:00:00", "e1", "0.9", {}),
     ("bad-2", "bin", "2023-02-29", "e1", "0.9", {}),
@@ -101,7 +152,14 @@ ROWS: Sequence[tuple[str, str, str, str, str, Mapping[str, str]]] = (
     ("bad-9", "bin", "2024-05-07 10:00:00", "e1", "1d", {}),
     ("bad-10", "bin", "2024-05-07 10:00:00", "e1", "1.0000000000000002", {}),
     ("bad-11", "bin", "2024-05-07 10:00:00", "e1", "0.9", {"rank_position": "1.7"}),
-    ("bad-12", "bin", "2024-05-07 10:00:00", "e1", "0.9", {"rank_position": "99999999999999999999"}),
+    (
+        "bad-12",
+        "bin",
+        "2024-05-07 10:00:00",
+        "e1",
+        "0.9",
+        {"rank_position": "99999999999999999999"},
+    ),
     ("bad-13", "bin", "2024-05-07 10:00:00", "e1", "0.9", {"rank_position": "0"}),
     ("bad-14", "größe ✓", "2024-05-07 10:00:00", "e1", "0.9", {}),
     ("bad-15", "bin", "1899-12-31 23:59:59", "e1", "0.9", {}),
@@ -191,7 +249,7 @@ def _predictions() -> Iterable[list[str]]:
             "prediction_id": key,
             "model_id": model,
             "model_version": "v1",
-            "at": at,
+            "Decided_At": at,
             "entity_id": entity,
             "score": score,
             "loaded_at": "2024-01-01 00:00:00",

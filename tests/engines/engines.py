@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from throughline import build, load, workspace
 from throughline.workspace import Workspace
@@ -36,7 +37,12 @@ class Engine:
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "PYTHONWARNINGS": "ignore",
         }
-        return {**build.environment(chosen), "THROUGHLINE_TARGET": self.name, **places, **self.variables}
+        return {
+            **build.environment(chosen),
+            "THROUGHLINE_TARGET": self.name,
+            **places,
+            **self.variables,
+        }
 
 
 @contextmanager
@@ -83,10 +89,9 @@ def postgres(folder: Path) -> Iterator[Engine]:
     binaries = _postgres_binaries()
     data = folder / "data"
     folder.mkdir(parents=True)
-    user = {}
-    if os.getuid() == 0:
+    is_root = os.getuid() == 0
+    if is_root:
         shutil.chown(folder, "nobody", "nogroup")
-        user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     port = _free_port()
     options = (
         f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
@@ -96,14 +101,38 @@ def postgres(folder: Path) -> Iterator[Engine]:
     def run(program: str, *arguments: str) -> None:
         with (folder / "commands.log").open("a") as log:
             subprocess.run(
-                [binaries / program, *arguments], check=True, stdout=log, stderr=log, cwd=folder, **user  # type: ignore[call-overload]
+                [binaries / program, *arguments],
+                check=True,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                user="nobody" if is_root else None,
+                group="nogroup" if is_root else None,
+                extra_groups=[] if is_root else None,
             )
 
     (folder / "commands.log").touch()
-    run("initdb", "-D", str(data), "-U", "owner", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+    run(
+        "initdb",
+        "-D",
+        str(data),
+        "-U",
+        "owner",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-N",
+    )
     run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "server.log"), "-o", options, "start")
     try:
-        variables = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "owner", "PGDATABASE": "postgres"}
+        variables = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(port),
+            "PGUSER": "owner",
+            "PGDATABASE": "postgres",
+        }
         yield Engine("postgres", variables, folder / "dbt")
     finally:
         run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
@@ -114,7 +143,9 @@ def _postgres_binaries() -> Path:
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).parent
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
     if debian:
         return debian[-1].parent
     try:
@@ -130,20 +161,27 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
+def connect(engine: Engine, *, user: str) -> Any:
+    """A connection of psycopg2, as another client than dbt has it."""
     import psycopg2
 
+    host, port = engine.variables["PGHOST"], engine.variables["PGPORT"]
+    return psycopg2.connect(host=host, port=port, user=user, dbname="postgres")
+
+
+def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
     path = engine.folder / f"{schema}.{name}.csv"
-    with (
-        psycopg2.connect(host=engine.variables["PGHOST"], port=engine.variables["PGPORT"], user="owner", dbname="postgres") as connection,
-        connection.cursor() as cursor,
-        path.open("wb") as file,
-    ):
+    with connect(engine, user="owner") as connection, connection.cursor() as cursor:
         query = f"select * from {schema}.{name}"
-        cursor.copy_expert(f"copy ({query}) to stdout (format csv, header, null '\\N')", file)
+        with path.open("wb") as file:
+            command = f"copy ({query}) to stdout (format csv, header, null '\\N')"
+            cursor.copy_expert(command, file)
     header = path.read_text(encoding="utf-8").splitlines()[0].split(",")
     columns = ", ".join(f"'{column}': '{types.get(column, 'VARCHAR')}'" for column in header)
-    options = "header = true, nullstr = '\\N', allow_quoted_nulls = false, quote = '\"', escape = '\"', delim = ',', auto_detect = false, new_line = '\\n'"
+    options = (
+        "header = true, nullstr = '\\N', allow_quoted_nulls = false, auto_detect = false,"
+        " delim = ',', quote = '\"', escape = '\"', new_line = '\\n'"
+    )
     return f"read_csv('{path}', columns = {{{columns}}}, {options})"
 
 
@@ -152,7 +190,7 @@ def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, st
 
 @contextmanager
 def spark(folder: Path, *, master: str | None = None) -> Iterator[Engine]:
-    """A session in this process with a catalog in memory; its tables are Parquet files in `folder`."""
+    """A session in this process, its catalog in memory, its tables as Parquet files in `folder`."""
     try:
         import pyspark  # noqa: F401
     except ImportError:

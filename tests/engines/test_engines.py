@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
+
+import pytest
 
 import awkward
 import engines
 import parity
-import pytest
 from engines import ROOT, Engine
-
 from throughline import build, simulate
 from throughline.workspace import Workspace
 
@@ -76,3 +76,26 @@ def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None
     engines.dbt(engine, workspace, "build", *(NO_TESTS[2:] if case == "awkward" else ()))
     read = functools.partial(READERS[engine.name], engine)
     assert list(parity.differences(workspace.warehouse, read)) == []
+
+
+def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
+    if engine.name != "postgres":
+        return
+    import psycopg2
+
+    workspace = built("awkward")
+    engines.bring(engine, workspace)
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        cursor.execute("create role bi_reader login")
+    reading = dataclasses.replace(
+        engine, variables={**engine.variables, "THROUGHLINE_READER": "bi_reader"}
+    )
+    engines.dbt(reading, workspace, "build", *NO_TESTS)
+    with engines.connect(engine, user="bi_reader") as reader, reader.cursor() as cursor:
+        cursor.execute("select count(*) from main_marts.mart_scorecard")
+        assert cursor.fetchone()[0] > 0
+        for relation in ("main_metrics.fct_metrics", "main_core.dim_models", "raw.prediction_logs"):
+            cursor.execute("savepoint before")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(f"select 1 from {relation}")
+            cursor.execute("rollback to before")
