@@ -7,6 +7,7 @@ dates, counts and decimals must be equal, doubles to 1e-9 of the larger.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _comparable(column: str, type_: str) -> str:
 
 
 def canonical(row: str) -> str:
-    """A raw row as JSON whose numbers are written alike and whose names are in one case."""
+    """A raw row as JSON whose numbers and UTC times are written alike, with names in one case."""
     values = json.loads(row)
     return json.dumps({key.lower(): _alike(values[key]) for key in sorted(values, key=str.lower)})
 
@@ -89,4 +90,4 @@ def _alike(value: str | None) -> str | None:
     try:
         return repr(float(value or ""))
     except ValueError:
-        return value
+        return re.sub(r"(:\d\d(?:\.\d+)?)\+00$", r"\1", value or "") or value
