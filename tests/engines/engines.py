@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -189,8 +190,12 @@ def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, st
 
 
 @contextmanager
-def spark(folder: Path, *, master: str | None = None) -> Iterator[Engine]:
-    """A session in this process, its catalog in memory, its tables as Parquet files in `folder`."""
+def spark(folder: Path) -> Iterator[Engine]:
+    """A session in this process, its catalog in memory, its tables as Parquet files in `folder`.
+
+    THROUGHLINE_SPARK_MASTER names another master than that of spark-defaults.conf; SPARK_REMOTE a
+    server that keeps its tables in `folder`.
+    """
     try:
         import pyspark  # noqa: F401
     except ImportError:
@@ -200,8 +205,9 @@ def spark(folder: Path, *, master: str | None = None) -> Iterator[Engine]:
     conf = folder / "conf"
     conf.mkdir(parents=True)
     text = (HERE / "spark-defaults.conf").read_text(encoding="utf-8")
+    master = os.environ.get("THROUGHLINE_SPARK_MASTER")
     if master:
-        text += f"spark.master {master}\n"
+        text = re.sub("(?m)^spark.master .*", f"spark.master {master}", text)
     (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
     variables = {
         "SPARK_CONF_DIR": str(conf),
