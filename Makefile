@@ -2,11 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint example bench docs requirements clean
+.PHONY: help setup demo test test-engines lint example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 THROUGHLINE := $(BIN)/throughline
+# Spark alone weighs half a gigabyte, so the engines have an environment of their own.
+ENGINES := .build/engines-venv
 # Builds that are not the user's keep their own workspace, target and log folder.
 SCRATCH := .build
 
@@ -15,7 +17,7 @@ export DBT_VERSION_CHECK := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup: $(STAMP)  ## install the pinned versions into .venv
 
@@ -46,6 +48,13 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 		$(BIN)/pytest -q -n 2 --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
+$(ENGINES)/.installed: requirements.txt requirements-engines.txt pyproject.toml scripts/setup_engines
+	@scripts/setup_engines $(ENGINES)
+	@touch $@
+
+test-engines: $(ENGINES)/.installed  ## the same relations on DuckDB, Postgres and Spark
+	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
+
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
 example: export DBT_LOG_PATH := $(SCRATCH)/open_bandit/logs
 example: export THROUGHLINE_WORKSPACE := examples/open_bandit
@@ -64,6 +73,10 @@ requirements: setup  ## recompile requirements.txt from requirements.in
 	@$(BIN)/uv pip compile requirements.in --override requirements.override.txt --universal \
 		--python-version 3.10 --no-annotate --no-header --no-emit-index-url --upgrade --quiet \
 		--output-file requirements.txt
+	@$(BIN)/uv pip compile requirements-engines.in --universal \
+		--python-version 3.10 --no-annotate --no-header --no-emit-index-url --upgrade --quiet \
+		--output-file .build/engines.txt
+	@grep -vxFf requirements.txt .build/engines.txt > requirements-engines.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files

@@ -164,3 +164,8 @@
     {% endcall %}
     {{ return(load_result('collect_freshness')) }}
 {% endmacro %}
+
+{# Lets the role that may read the marts into their schema; the grants on the marts themselves are in dbt_project.yml. #}
+{% macro open_marts() %}{{ return(adapter.dispatch('open_marts')()) }}{% endmacro %}
+
+{% macro default__open_marts() %}{% endmacro %}

@@ -85,3 +85,10 @@
 {% macro postgres__ordered_list(expression, separator, order_by) -%}
     string_agg({{ expression }}, '{{ separator }}' order by {{ order_by | join(' nulls last, ') }} nulls last)
 {%- endmacro %}
+
+{% macro postgres__open_marts() %}
+    {% set marts = target.schema ~ '_marts' %}
+    {% if execute and env_var('THROUGHLINE_READER', '') and marts in schemas %}
+        grant usage on schema {{ marts }} to {{ adapter.quote(env_var('THROUGHLINE_READER')) }}
+    {% endif %}
+{% endmacro %}

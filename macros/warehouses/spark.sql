@@ -1,4 +1,4 @@
-{# Spark 3.5 or later, ANSI mode, tables in Parquet. #}
+{# Spark 3.5 or later, tables in Parquet. dbt-spark turns ANSI mode off with every statement, whatever a profile says. #}
 
 {% macro spark__type_double() %}double{% endmacro %}
 

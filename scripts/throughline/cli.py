@@ -207,8 +207,10 @@ def build_(
     """
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
-    where = f"{current.relative}/warehouse.duckdb"
-    locked = doctor.lock_fault(current.warehouse, where=where)
+    locked = None
+    if build.target(current) == "duckdb":
+        where = f"{current.relative}/warehouse.duckdb"
+        locked = doctor.lock_fault(current.warehouse, where=where)
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:

@@ -1,9 +1,9 @@
 """Brings a workspace's raw files to the warehouse of the active target.
 
 DuckDB reads the files, as it does for a build on DuckDB itself, so that every target sees the same
-columns and texts; a server gets each table as delivered, in schema `raw`. A table is loaded beside the
-one in force and takes its place at the end. It carries the hash of the files it was made from: files
-with the same content are not loaded again.
+columns and texts; a server gets each table as delivered, in schema `raw`. A table is loaded beside
+the one in force and takes its place at the end. It carries the hash of the files it was made from:
+files with the same content are not loaded again.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def load(workspace: Workspace) -> Iterator[Loaded]:
     ]
     with warehouse.connect(workspace) as target, duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        loader = {"postgres": _Postgres, "spark": _Spark}.get(target.kind)
+        loaders: dict[str, type[_Postgres | _Spark]] = {"postgres": _Postgres, "spark": _Spark}
+        loader = loaders.get(target.kind)
         if loader is None:
             what = f"cannot load into {target.kind}"
             fix = "Map each raw table to a relation in the setting sources."
@@ -218,7 +219,7 @@ class _Spark(_Loader):
             for row in self.target.query(f"show tables in raw like '{table}__*'")
             if row["tableName"] != made
         ]
-        # The cluster reads the file, so it lies beside the raw files and not in a folder of this machine alone.
+        # The cluster reads the file, so it lies where the raw files lie.
         with tempfile.TemporaryDirectory(prefix=".load-", dir=self.workspace.folder) as folder:
             Path(folder).chmod(0o755)
             path = f"{folder}/{table}.parquet"

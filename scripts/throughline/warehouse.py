@@ -1,4 +1,7 @@
-"""The warehouse of the active target, through dbt's own connection: profiles.yml alone says where it is."""
+"""The warehouse of the active target, through dbt's own connection.
+
+So profiles.yml alone says where it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +55,8 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
                 where=f"target {build.target(workspace)}",
                 fix="Start the server, or correct the variables that profiles.yml reads.",
             )
-        (adapter,) = FACTORY.adapters.values()
+        adapters: Iterable[Any] = FACTORY.adapters.values()
+        (adapter,) = adapters
         with adapter.connection_named("throughline"):
             yield Warehouse(adapter.type(), adapter.config.credentials.schema, adapter)
         adapter.cleanup_connections()

@@ -1,4 +1,4 @@
-"""A workspace of everything that engines see differently: texts, numbers, days and nothing at all."""
+"""A workspace of what engines see differently: texts, numbers, days and nothing at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SETTINGS = """as_of: 2025-01-20 00:00:00
 numeric_features: [lead_age]
 mapping:
   prediction_logs:
-    predicted_at: '"at"'
+    predicted_at: decided_at
 minimum_cell: 2
 """
 
@@ -43,8 +43,7 @@ SEEDS: Mapping[str, Sequence[str]] = {
     "metric_targets": (
         "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,valid_from,valid_to,owner,rationale",
         "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,2024-01-01,,ann,w",
-        "latency,bin,all,all,1e-3,1,,,,,2024-01-01,,ann,w",
-    )[:2],
+    ),
     "kpi_links": (
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
     ),
@@ -57,31 +56,12 @@ SEEDS: Mapping[str, Sequence[str]] = {
     ),
 }
 
-PREDICTIONS = [
-    "prediction_id",
-    "model_id",
-    "model_version",
-    "at",
-    "entity_id",
-    "user_id",
-    "score",
-    "predicted_label",
-    "predicted_value",
-    "rank_position",
-    "decision_threshold",
-    "environment",
-    "latency_ms",
-    "status_code",
-    "error_type",
-    "sampling_fraction",
-    "channel",
-    "device",
-    "region",
-    "age_band",
-    "lead_age",
-    'Odd Column "x"',
-    "loaded_at",
-]
+PREDICTIONS = (
+    *("prediction_id", "model_id", "model_version", "Decided_At", "entity_id", "user_id", "score"),
+    *("predicted_label", "predicted_value", "rank_position", "decision_threshold", "environment"),
+    *("latency_ms", "status_code", "error_type", "sampling_fraction", "channel", "device"),
+    *("region", "age_band", "lead_age", 'Odd Column "x"', "loaded_at"),
+)
 # id, model, time, entity, score, and what else is said of the row
 ROWS: Sequence[tuple[str, str, str, str, str, Mapping[str, str]]] = (
     (
@@ -269,7 +249,7 @@ def _predictions() -> Iterable[list[str]]:
             "prediction_id": key,
             "model_id": model,
             "model_version": "v1",
-            "at": at,
+            "Decided_At": at,
             "entity_id": entity,
             "score": score,
             "loaded_at": "2024-01-01 00:00:00",

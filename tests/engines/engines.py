@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from throughline import build, load, workspace
 from throughline.workspace import Workspace
@@ -88,10 +90,9 @@ def postgres(folder: Path) -> Iterator[Engine]:
     binaries = _postgres_binaries()
     data = folder / "data"
     folder.mkdir(parents=True)
-    user = {}
-    if os.getuid() == 0:
+    is_root = os.getuid() == 0
+    if is_root:
         shutil.chown(folder, "nobody", "nogroup")
-        user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     port = _free_port()
     options = (
         f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
@@ -106,7 +107,9 @@ def postgres(folder: Path) -> Iterator[Engine]:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                **user,  # type: ignore[call-overload]
+                user="nobody" if is_root else None,
+                group="nogroup" if is_root else None,
+                extra_groups=[] if is_root else None,
             )
 
     (folder / "commands.log").touch()
@@ -159,25 +162,27 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
+def connect(engine: Engine, *, user: str) -> Any:
+    """A connection of psycopg2, as another client than dbt has it."""
     import psycopg2
 
+    host, port = engine.variables["PGHOST"], engine.variables["PGPORT"]
+    return psycopg2.connect(host=host, port=port, user=user, dbname="postgres")
+
+
+def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
     path = engine.folder / f"{schema}.{name}.csv"
-    with (
-        psycopg2.connect(
-            host=engine.variables["PGHOST"],
-            port=engine.variables["PGPORT"],
-            user="owner",
-            dbname="postgres",
-        ) as connection,
-        connection.cursor() as cursor,
-        path.open("wb") as file,
-    ):
+    with connect(engine, user="owner") as connection, connection.cursor() as cursor:
         query = f"select * from {schema}.{name}"
-        cursor.copy_expert(f"copy ({query}) to stdout (format csv, header, null '\\N')", file)
+        with path.open("wb") as file:
+            command = f"copy ({query}) to stdout (format csv, header, null '\\N')"
+            cursor.copy_expert(command, file)
     header = path.read_text(encoding="utf-8").splitlines()[0].split(",")
     columns = ", ".join(f"'{column}': '{types.get(column, 'VARCHAR')}'" for column in header)
-    options = "header = true, nullstr = '\\N', allow_quoted_nulls = false, quote = '\"', escape = '\"', delim = ',', auto_detect = false, new_line = '\\n'"
+    options = (
+        "header = true, nullstr = '\\N', allow_quoted_nulls = false, auto_detect = false,"
+        " delim = ',', quote = '\"', escape = '\"', new_line = '\\n'"
+    )
     return f"read_csv('{path}', columns = {{{columns}}}, {options})"
 
 
@@ -185,8 +190,12 @@ def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, st
 
 
 @contextmanager
-def spark(folder: Path, *, master: str | None = None) -> Iterator[Engine]:
-    """A session in this process with a catalog in memory; its tables are Parquet files in `folder`."""
+def spark(folder: Path) -> Iterator[Engine]:
+    """A session in this process, its catalog in memory, its tables as Parquet files in `folder`.
+
+    THROUGHLINE_SPARK_MASTER names another master than that of spark-defaults.conf; SPARK_REMOTE a
+    server that keeps its tables in `folder`.
+    """
     try:
         import pyspark  # noqa: F401
     except ImportError:
@@ -196,8 +205,9 @@ def spark(folder: Path, *, master: str | None = None) -> Iterator[Engine]:
     conf = folder / "conf"
     conf.mkdir(parents=True)
     text = (HERE / "spark-defaults.conf").read_text(encoding="utf-8")
+    master = os.environ.get("THROUGHLINE_SPARK_MASTER")
     if master:
-        text += f"spark.master {master}\n"
+        text = re.sub("(?m)^spark.master .*", f"spark.master {master}", text)
     (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
     variables = {
         "SPARK_CONF_DIR": str(conf),

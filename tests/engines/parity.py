@@ -1,19 +1,20 @@
 """Compares every relation of a build on DuckDB with the same relation of another engine.
 
-Rows are put side by side in the order of their exact columns, which hold the grain. Keys, texts, dates,
-counts and decimals must be equal, doubles to 1e-9 of the larger.
+Rows are put side by side in the order of their exact columns, which hold the grain. Keys, texts,
+dates, counts and decimals must be equal, doubles to 1e-9 of the larger.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
 
 LAYERS = ("config", "staging", "core", "metrics", "marts")
-# How another engine's relation is read: its schema, its name, types by column -> SQL to select from.
+# How another engine's relation is read: schema, name, types by column -> SQL to select from.
 Reader = Callable[[str, str, dict[str, str]], str]
 
 
@@ -22,9 +23,10 @@ def differences(reference: Path, read: Reader) -> Iterator[str]:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute(f"attach '{reference}' as ours (read_only)")
-        connection.create_function("canonical", canonical, ["VARCHAR"], "VARCHAR")  # type: ignore[arg-type, list-item]
+        connection.create_function("canonical", canonical, ["VARCHAR"], "VARCHAR")
         names = connection.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = 'ours' order by all"
+            "select schema_name, table_name from duckdb_tables() where database_name = 'ours' "
+            "order by all"
         ).fetchall()
         assert {schema for schema, _ in names} == {f"main_{layer}" for layer in LAYERS}
         for schema, name in names:
@@ -44,11 +46,12 @@ def _difference(
         return f"columns {sorted(set(columns) ^ set(types)) or columns}"
     exact = [column for column, type_ in types.items() if type_ != "DOUBLE"]
     selected = ", ".join(_comparable(column, type_) for column, type_ in types.items())
-    order = ", ".join(f'"{column}"' for column in [*exact, *(set(types) - set(exact))])
+    order = ", ".join(f'"{column}"' for column in sorted(types, key=lambda name: name not in exact))
     for side, relation in (("ours", f"ours.{schema}.{name}"), ("theirs", source)):
         connection.execute(
             f"create or replace temp table {side}_rows as "
-            f"select row_number() over (order by {order}) as nth, * from (select {selected} from {relation})"
+            f"select row_number() over (order by {order}) as nth, * "
+            f"from (select {selected} from {relation})"
         )
     counts = [
         connection.execute(f"select count(*) from {side}_rows").fetchone()
@@ -60,13 +63,14 @@ def _difference(
         one, other = f'ours_rows."{column}"', f'theirs_rows."{column}"'
         differs = f"{one} is distinct from {other}"
         if type_ == "DOUBLE":
-            differs += f" and not coalesce(abs({one} - {other}) <= 1e-9 * greatest(abs({one}), abs({other})), false)"
+            tolerated = f"1e-9 * greatest(abs({one}), abs({other}))"
+            differs += f" and not coalesce(abs({one} - {other}) <= {tolerated}, false)"
         row = connection.execute(
-            f"select count(*), any_value({one}), any_value({other}), any_value(columns(ours_rows.*)) "
-            f"from ours_rows inner join theirs_rows using (nth) where {differs}"
+            f"select {one}, {other}, ours_rows.* from ours_rows "
+            f"inner join theirs_rows using (nth) where {differs} limit 1"
         ).fetchone()
-        if row and row[0]:
-            return f"{column} differs in {row[0]} rows: {row[1]!r} here, {row[2]!r} there, in {row[3:]}"
+        if row:
+            return f"{column} is {row[0]!r} here, {row[1]!r} there, in {row[2:]}"
     return None
 
 
@@ -77,7 +81,7 @@ def _comparable(column: str, type_: str) -> str:
 
 
 def canonical(row: str) -> str:
-    """A raw row as JSON whose numbers are written alike and whose names are in one case."""
+    """A raw row as JSON whose numbers and UTC times are written alike, with names in one case."""
     values = json.loads(row)
     return json.dumps({key.lower(): _alike(values[key]) for key in sorted(values, key=str.lower)})
 
@@ -86,4 +90,4 @@ def _alike(value: str | None) -> str | None:
     try:
         return repr(float(value or ""))
     except ValueError:
-        return value
+        return re.sub(r"(:\d\d(?:\.\d+)?)\+00$", r"\1", value or "") or value

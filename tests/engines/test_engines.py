@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 
+import duckdb
+import pytest
+
 import awkward
 import engines
 import parity
-import pytest
 from engines import ROOT, Engine
-
 from throughline import build, simulate
-from throughline.workspace import Workspace
+from throughline.workspace import UserError, Workspace
 
 SCRATCH = ROOT / ".build/engines"
 READERS: dict[str, Callable[..., str]] = {
@@ -75,3 +77,82 @@ def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None
     engines.dbt(engine, workspace, "build", *(NO_TESTS[2:] if case == "awkward" else ()))
     read = functools.partial(READERS[engine.name], engine)
     assert list(parity.differences(workspace.warehouse, read)) == []
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
+    import psycopg2
+
+    workspace = built("awkward")
+    engines.bring(engine, workspace)
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        cursor.execute("create role bi_reader login")
+    reading = dataclasses.replace(
+        engine, variables={**engine.variables, "THROUGHLINE_READER": "bi_reader"}
+    )
+    engines.dbt(reading, workspace, "build", *NO_TESTS)
+    with engines.connect(engine, user="bi_reader") as reader, reader.cursor() as cursor:
+        cursor.execute("select count(*) from main_marts.mart_scorecard")
+        assert cursor.fetchone()[0] > 0
+        for relation in ("main_metrics.fct_metrics", "main_core.dim_models", "raw.prediction_logs"):
+            cursor.execute("savepoint before")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(f"select 1 from {relation}")
+            cursor.execute("rollback to before")
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_load_takes_what_changed_and_leaves_what_is_in_force_where_it_fails(
+    engine: Engine, tmp_path: Path
+) -> None:
+    awkward.make(tmp_path / "company")
+    workspace = engines.chosen(tmp_path / "company")
+    engines.bring(engine, workspace)
+
+    feedback = workspace.folder / "raw/feedback/rows.csv"
+    header = feedback.read_text(encoding="utf-8")
+    feedback.write_text(f"{header}r1,nps,2024-03-01 00:00:00,bin,2024-03-01 00:00:00\n")
+    changed = {name: rows for name, rows in engines.bring(engine, workspace).items() if rows}
+    assert changed == {"feedback": 1}
+
+    # Postgres has no text with this character.
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select chr(0) as response_id, 'nps' as survey_type, timestamp '2024-03-01' as "
+            f"asked_at, 'bin' as model_id, timestamp '2024-03-01' as loaded_at) "
+            f"to '{feedback.with_name('more.parquet')}'"
+        )
+    with pytest.raises(UserError, match=r"raw\.feedback cannot be loaded: invalid byte sequence"):
+        engines.bring(engine, workspace)
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        cursor.execute("select response_id from raw.feedback")
+        assert cursor.fetchall() == [("r1",)]
+
+        cursor.execute("drop table raw.feedback; create table raw.feedback (mine text)")
+        owner.commit()
+        with pytest.raises(UserError, match=r"raw\.feedback: was not made by throughline load"):
+            engines.bring(engine, workspace)
+        cursor.execute("drop table raw.feedback")
+
+
+def test_a_difference_is_told(tmp_path: Path) -> None:
+    warehouse = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(warehouse)) as connection:
+        for layer in parity.LAYERS:
+            connection.execute(f"create schema main_{layer}; create table main_{layer}.t as {SAME}")
+    assert list(parity.differences(warehouse, lambda *_: f"({NEAR})")) == []
+    for other, told in OTHERS.items():
+        found = list(parity.differences(warehouse, lambda *_, other=other: f"({other})"))
+        assert len(found) == len(parity.LAYERS)
+        assert told in found[0]
+
+
+SAME = "select 'a' as id, 1.0::double as number, 2 as count union all select 'b', null, 3"
+NEAR = SAME.replace("1.0::", "1.0000000001::")
+OTHERS = {
+    SAME.replace("1.0::", "1.00000001::"): "number is 1.0 here",
+    SAME.replace("null", "0"): "number is None here",
+    SAME.replace("3", "4"): "count is 3 here, 4 there",
+    f"{SAME} union all select 'c', 1, 1": "(2,) rows here, (3,) there",
+    SAME.replace("as id", "as key"): "columns ['id', 'key']",
+}
