@@ -103,3 +103,29 @@
         {{ dbt.spark__datediff(first_date, second_date, datepart) }}
     {%- endif -%}
 {%- endmacro %}
+
+{# The adapter knows its own strategies alone. #}
+{% macro dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format) %}
+    {{ return(raw_strategy if raw_strategy == 'touched' else dbt.dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format)) }}
+{% endmacro %}
+
+{% macro dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates) %}
+    {% if strategy != 'touched' %}
+        {{ return(dbt.dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates)) }}
+    {% endif %}
+    {{ return(adapter.dispatch('replace_touched')({'temp_relation': source, 'target_relation': target})) }}
+{% endmacro %}
+
+{# Overwrites the partition of each touched date that has rows and drops that of each that has none. #}
+{% macro spark__replace_touched(arg_dict) %}
+    {% set column = model.config.meta.touched_by %}
+    {% do run_query('set spark.sql.sources.partitionOverwriteMode = DYNAMIC') %}
+    {% set emptied = rows_of(
+        "select cast(touched_date as string) from " ~ ref('int_touched_dates')
+        ~ " where relation_name = '" ~ this.identifier ~ "' and touched_date not in (select " ~ column ~ " from " ~ arg_dict.temp_relation ~ ")"
+    ) %}
+    {% for row in emptied %}
+        {% do run_query("alter table " ~ arg_dict.target_relation ~ " drop if exists partition (" ~ column ~ " = date '" ~ row[0] ~ "')") %}
+    {% endfor %}
+    {{ return(get_insert_overwrite_sql(arg_dict.temp_relation, arg_dict.target_relation, load_cached_relation(arg_dict.target_relation))) }}
+{% endmacro %}
