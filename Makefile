@@ -45,7 +45,7 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
 	@$(THROUGHLINE) build
 	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
-		$(BIN)/pytest -q -n 2 --cov=throughline --cov-report=
+		$(BIN)/pytest -q -n 2 --dist loadgroup --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
 $(ENGINES)/.installed: requirements.txt requirements-engines.txt pyproject.toml scripts/setup_engines

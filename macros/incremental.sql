@@ -233,7 +233,7 @@
     {%- set span = as_of_span() -%}
     {%- set arrived = [] -%}
     {%- for row in rows_of("select delivery from " ~ ref('int_deliveries') ~ " where is_new and table_name = '" ~ table ~ "'") -%}
-        {%- do arrived.append("'" ~ row[0] | replace("'", "''") ~ "'") -%}
+        {%- do arrived.append(text_literal(located(row[0], table))) -%}
     {%- endfor -%}
     {%- set loaded_at = arrival(table, delivered) -%}
     (

@@ -31,6 +31,11 @@
 
 {% macro default__delivery(table, delivered) %}{{ return(day_of_arrival(table, delivered)) }}{% endmacro %}
 
+{# The name of a delivery in int_deliveries as `delivery` has it in the rows. #}
+{% macro located(name, table) %}{{ return(adapter.dispatch('located')(name, table)) }}{% endmacro %}
+
+{% macro default__located(name, table) %}{{ return(name) }}{% endmacro %}
+
 {# Query of table_name, delivery, a fingerprint that changes where it is replaced, and its rows where they are counted. #}
 {% macro deliveries(table) %}{{ return(adapter.dispatch('deliveries')(table)) }}{% endmacro %}
 
@@ -79,7 +84,7 @@
 {% macro missing_raw_table(table) %}{{ return(adapter.dispatch('missing_raw_table')(table)) }}{% endmacro %}
 
 {# On a server raw tables stand in the schema of the source, where `throughline load` brings files, or are mapped. #}
-{% macro default__raw_relation(table) %}
+{% macro default__raw_relation(table, with_delivery=false) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
     {{ return(chosen if chosen and not is_file_pattern(chosen) else source('raw', table)) }}
 {% endmacro %}

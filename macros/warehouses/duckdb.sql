@@ -65,12 +65,17 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro duckdb__located(name, table) %}
+    {{ return(workspace() ~ '/' ~ name if duckdb__has_files(table) and not name.startswith('/') else name) }}
+{% endmacro %}
+
 {% macro duckdb__deliveries(table) -%}
     {%- if duckdb__has_files(table) -%}
+    {#- relative to the workspace, which may move -#}
     {%- for path in duckdb__paths(table) %}
     select
         '{{ table }}' as table_name,
-        filename as delivery,
+        replace(filename, {{ text_literal(workspace() ~ '/') }}, '') as delivery,
         concat_ws(' ', size, last_modified) as fingerprint,
         cast(null as bigint) as row_count
     from read_blob('{{ path }}')

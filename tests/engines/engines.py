@@ -226,7 +226,13 @@ def spark(folder: Path) -> Iterator[Engine]:
 def read_spark(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
     folder = Path(engine.variables["THROUGHLINE_SPARK_WAREHOUSE"]) / f"{schema}.db" / name
     if any(folder.glob("**/*.parquet")):
-        return f"read_parquet('{folder}/**/*.parquet')"
+        # the column of a partition stands in its folder's name, and last
+        names = ", ".join(f'"{name}"' for name in types)
+        partitions = ", ".join(
+            f"'{name}': {type_}" for name, type_ in types.items() if any(folder.glob(f"{name}=*"))
+        )
+        hive = f", hive_partitioning = true, hive_types = {{{partitions}}}" if partitions else ""
+        return f"(select {names} from read_parquet('{folder}/**/*.parquet'{hive}))"
     # Spark writes no file where there is no row.
     columns = ", ".join(f'cast(null as {type_}) as "{column}"' for column, type_ in types.items())
     return f"(select {columns} where {not folder.exists()})"

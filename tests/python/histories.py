@@ -215,18 +215,20 @@ def deliver(folder: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     return path
 
 
-def relations(folder: Path) -> dict[str, pd.DataFrame]:
-    """Every relation of a warehouse, its rows in one order."""
+def relations(folder: Path, *, schema: str = "main") -> dict[str, pd.DataFrame]:
+    """Every relation of a warehouse whose schema begins so, its rows in one order."""
     found = {}
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         names = connection.execute(
             "select table_schema, table_name from information_schema.tables "
-            "where table_schema <> 'main_config' order by all"
+            "where starts_with(table_schema, ?) and not ends_with(table_schema, '_config') "
+            "order by all",
+            [f"{schema}_"],
         ).fetchall()
-        for schema, name in names:
+        for layer, name in names:
             if name not in OF_THE_MECHANISM:
-                frame = connection.sql(f"select * from {schema}.{name}").df()
+                frame = connection.sql(f"select * from {layer}.{name}").df()
                 found[name] = frame.sort_values(by=list(frame.columns), key=_sortable)
     return {name: frame.reset_index(drop=True) for name, frame in found.items()}
 
@@ -235,10 +237,13 @@ def _sortable(column: pd.Series) -> pd.Series:
     return column.round(6) if column.dtype == float else column.astype(str)
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """What differs between two warehouses; doubles may by 1e-9 of their size."""
+def differences(one: Path, other: Path, *, schema: str = "main") -> list[str]:
+    """What differs between two warehouses; doubles may by 1e-9 of their size.
+
+    `schema` is what the schemas of the first begin with.
+    """
     found = []
-    first, second = relations(one), relations(other)
+    first, second = relations(one, schema=schema), relations(other)
     if first.keys() != second.keys():
         found.append(f"relations: {sorted(first.keys() ^ second.keys())}")
     for name in sorted(first.keys() & second.keys()):

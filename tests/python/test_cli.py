@@ -237,3 +237,15 @@ def test_scorecard_of_another_warehouse_is_left_out(small: workspace.Workspace) 
     duckdb.connect(str(small.warehouse)).close()
     build.show_scorecard(small, console=console)
     assert "Scorecard" not in printed(console)
+
+
+@pytest.mark.parametrize("moment", ["soon", "2026-02-30"])
+def test_a_replay_of_no_moment_is_refused(
+    company: Company, throughline: Callable[..., Outcome], moment: str
+) -> None:
+    outcome = throughline("build", "--as-of", moment)
+    assert outcome.status == 1
+    assert outcome.lines == [
+        f"error --as-of: '{moment}' is not a timestamp like 2025-06-30 00:00:00. "
+        "Write it like 2025-06-30 or '2025-06-30 12:00:00' (UTC)."
+    ]

@@ -18,7 +18,7 @@ import histories
 from histories import Builder
 
 # one run of the machine is the history of several companies that share files and builds
-COMPANIES = 5
+COMPANIES = 10
 HISTORIES = int(os.environ.get("THROUGHLINE_HISTORIES", "20"))
 STEPS = 12
 
