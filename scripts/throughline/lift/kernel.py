@@ -16,9 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from throughline.lift.moments import D, E, W, X, Y, Arm, Array, Codes
+from throughline.lift.moments import Arm, Array, Codes, D, E, W, X, Y
 
 EXACT_BELOW = 1_000
+"""Total of two arms up to which their split is tested exactly."""
+NEGLIGIBLE = 1e-12
+"""Share of its parts below which a variance is rounding."""
+COLLINEAR = 1e-10
+"""Share of its variance below which a covariate says nothing beyond those before it."""
+
 Flags: TypeAlias = NDArray[np.bool_]
 
 
@@ -291,27 +297,22 @@ def relative(contrast: Contrast, *, critical: Array) -> tuple[Array, Array, Arra
     )
 
 
-def non_inferiority(
-    contrast: Contrast, *, margin: Array, is_relative: Flags, critical: Array
-) -> tuple[Array, Array]:
-    """One-sided p of "worse than the margin", and the lower bound of the effect.
+def non_inferiority_p(contrast: Contrast, *, margin: Array, is_relative: Flags) -> Array:
+    """One-sided p of an effect no better than -margin.
 
     A relative margin is tested as treatment - (1 - margin) control on its own variance, so the
-    noise of the control level counts; its bound is that of the relative lift, and exceeds -margin
-    exactly where the test rejects.
+    noise of the control level counts. It rejects at alpha exactly where the lower end of the
+    relative lift, at the one-sided critical value, exceeds -margin.
 
     Args:
         contrast: oriented, up is good.
-        margin: tolerated loss, >= 0; a share of the control level, or units of the metric.
+        margin: tolerated loss, >= 0: a share of the control level, or units of the metric.
         is_relative: which of the two the margin is.
-        critical: one-sided critical value of the bound.
     """
-    shifted, error = linear(contrast, delta=1.0, base=np.where(is_relative, margin, 0.0))
-    distance = shifted + np.where(is_relative, 0.0, margin)
+    value, error = linear(contrast, delta=1.0, base=np.where(is_relative, margin, 0.0))
+    distance = value + np.where(is_relative, 0.0, margin)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = upper_p(np.where(error > 0, distance / error, np.nan), contrast.degrees_of_freedom)
-    _, low, _ = relative(contrast, critical=critical)
-    return p, np.where(is_relative, low, contrast.delta - critical * contrast.std_error)
+        return upper_p(np.where(error > 0, distance / error, np.nan), contrast.degrees_of_freedom)
 
 
 def chance_to_win(estimate: Array, std_error: Array) -> Array:
@@ -506,6 +507,11 @@ def _contrast(
     covariances = (control.covariance, treatment.covariance)
     arms = list(zip(covariances, delta_gradients, base_gradients, strict=True))
     by_arm = [_quadratic(of_delta, v) for v, of_delta, _ in arms]
+    floor = sum(
+        (_rounding(arm, g) for arm, g in zip((control, treatment), delta_gradients, strict=True)),
+        np.zeros(len(delta)),
+    )
+    by_arm = [np.where(by_arm[0] + by_arm[1] > floor, of_arm, 0.0) for of_arm in by_arm]
     return Contrast(
         delta=delta,
         base=base,
@@ -522,6 +528,13 @@ def _contrast(
 def _quadratic(gradient: Array, covariance: Array) -> Array:
     """g' V g, at least zero: rounding can leave a variance just below."""
     return np.maximum(np.einsum("ni,nij,nj->n", gradient, covariance, gradient), 0.0)
+
+
+def _rounding(arm: Arm, gradient: Array) -> Array:
+    """The variance that sums in doubles can leave where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own = np.einsum("nii->ni", arm.covariance) + arm.distance**2 / arm.row_count[:, None]
+    return NEGLIGIBLE * np.nansum(gradient**2 * own, axis=1)
 
 
 def _welch(control: Array, treatment: Array, control_df: Array, treatment_df: Array) -> Array:
@@ -561,16 +574,16 @@ def _regression(
     left = np.concatenate([gap, np.zeros((len(gap), 1))], axis=1)
     leverage, rank = np.zeros(len(gap)), np.zeros(len(gap))
     for pivot in range(count):
-        usable = swept[:, pivot, pivot] > 1e-10 * own[:, pivot]
+        usable = swept[:, pivot, pivot] > COLLINEAR * own[:, pivot]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(
-                usable[:, None], swept[:, pivot] / swept[:, pivot, pivot, None], 0.0
-            )
+            ratio = np.where(usable[:, None], swept[:, pivot] / swept[:, pivot, pivot, None], 0.0)
             leverage += np.where(usable, left[:, pivot] ** 2 / swept[:, pivot, pivot], 0.0)
         left = left - ratio * left[:, pivot, None]
         swept = swept - ratio[:, :, None] * swept[:, None, pivot]
         rank += usable
-    return -left[:, count], leverage, np.maximum(swept[:, count, count], 0.0), rank
+    residual = swept[:, count, count]
+    residual = np.where(residual > NEGLIGIBLE * own[:, count], residual, 0.0)
+    return -left[:, count], leverage, residual, rank
 
 
 def _ranked(p: Array, family: Codes) -> tuple[Codes, Codes, Codes, Codes]:

@@ -1,4 +1,4 @@
-"""What was declared before the data: experiments with their metrics, margins, looks and error rates."""
+"""What was declared before the data: experiments, their metrics, margins and looks."""
 
 from __future__ import annotations
 
@@ -102,8 +102,7 @@ class Experiment:
             "the primary metric is also a guardrail": self.primary_metric
             not in {rail.metric for rail in self.guardrails},
             "group_sequential needs look_dates in order": self.method != "group_sequential"
-            or bool(self.look_dates)
-            and list(self.look_dates) == sorted(set(self.look_dates)),
+            or (bool(self.look_dates) and list(self.look_dates) == sorted(set(self.look_dates))),
             "did needs covariate_days equal to window_days": self.method != "did"
             or self.covariate_days == self.window_days,
             "instrument needs an absolute minimum_effect": self.method != "instrument"
@@ -155,6 +154,15 @@ class Experiment:
         return self.extended_end_date is not None
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """Metrics that a decision reads: the primary and the guardrails."""
+        return (self.primary_metric, *(rail.metric for rail in self.guardrails))
+
+    @property
+    def is_randomised(self) -> bool:
+        return self.comparison == "randomised" and self.method != "did"
+
+    @property
     def decides_by(self) -> str:
         """The estimator whose rows decide: known beforehand, not chosen by its result."""
         special = {"did": "did", "instrument": "wald"}
@@ -170,7 +178,10 @@ class Experiment:
     def role(self, metric: str) -> Role:
         if metric == self.primary_metric:
             return "primary"
-        return "guardrail" if any(metric == r.metric for r in self.guardrails) else "secondary"
+        return "guardrail" if self.guardrail(metric) else "secondary"
+
+    def guardrail(self, metric: str) -> Guardrail | None:
+        return next((rail for rail in self.guardrails if rail.metric == metric), None)
 
     def complete_on(self, *, horizon_days: int) -> date:
         """The first day on which every planned unit is mature."""

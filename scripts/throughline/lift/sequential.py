@@ -23,9 +23,7 @@ def _rho_squared(*, planned: Array, alpha: Array) -> Array:
     return np.asarray((surprise + np.log(surprise + 1)) / planned)
 
 
-def always_valid(
-    *, rows: Array, planned: Array, alpha: Array, level: Array | None = None
-) -> Array:
+def always_valid(*, rows: Array, planned: Array, alpha: Array, level: Array | None = None) -> Array:
     """Critical value of the asymptotic confidence sequence.
 
     Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2021), Time-uniform central limit theory.
@@ -100,9 +98,7 @@ def lan_demets(*, information: tuple[float, ...], alpha: float) -> tuple[float, 
     return tuple(bounds)
 
 
-def _bound(
-    score: Array, mass: Array, *, step: float, scale: float, increment: float
-) -> float:
+def _bound(score: Array, mass: Array, *, step: float, scale: float, increment: float) -> float:
     """The z that a score, continuing from `score` with `mass`, crosses with prob. `increment`."""
     low, high = 0.0, 40.0
     for _ in range(HALVINGS):

@@ -1,0 +1,197 @@
+"""Which rows of moments are compared, by which estimator, and what the kernel says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.lift import kernel
+from throughline.lift.kernel import Contrast, Flags
+from throughline.lift.moments import (
+    KEY,
+    SAME,
+    Arm,
+    Array,
+    C,
+    Codes,
+    D,
+    MomentsError,
+    Table,
+    W,
+    X,
+    Y,
+    arm,
+    codes,
+    has_lost_precision,
+)
+from throughline.lift.plan import Experiment, Metric
+
+METHODS = ("unadjusted", "cuped", "lin", "did", "wald")
+CHUNK = 8_192
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The estimates to make, each array of shape (rows,).
+
+    `control` and `treatment` are places in the moments, -1 where there is no control; `run` numbers
+    experiment and as_of; the others number experiments, metrics, methods.
+    """
+
+    control: Codes
+    treatment: Codes
+    run: Codes
+    plan: Codes
+    metric: Codes
+    method: Codes
+    plans: tuple[Experiment, ...]
+    metrics: tuple[Metric, ...]
+
+    def of_plan(self, read: Callable[[Experiment], Any], dtype: type = float) -> NDArray[Any]:
+        return np.array([read(row) for row in self.plans], dtype=dtype)[self.plan]
+
+    def of_metric(self, read: Callable[[Metric], Any], dtype: type = float) -> NDArray[Any]:
+        return np.array([read(row) for row in self.metrics], dtype=dtype)[self.metric]
+
+    def of_both(self, read: Callable[[Experiment, Metric], Any], dtype: type = float) -> Any:
+        pair, place = np.unique(self.plan * len(self.metrics) + self.metric, return_inverse=True)
+        values = [
+            read(self.plans[one // len(self.metrics)], self.metrics[one % len(self.metrics)])
+            for one in pair.tolist()
+        ]
+        return np.array(values, dtype=dtype)[place]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What speaks for or against an estimate, each of shape (rows,)."""
+
+    mean_control: Array
+    mean_treatment: Array
+    rows_control: Array
+    rows_treatment: Array
+    plain_variance: Array
+    balance_p: Array
+    pre_trend_p: Array
+    imbalance: Array
+    lost: Array
+
+
+def compare(table: Table, *, experiments: Iterable[Experiment], metrics: Iterable[Metric]) -> Rows:
+    plans = {row.experiment_id: row for row in experiments}
+    cards = {row.metric: row for row in metrics}
+    for name, known in (("experiment_id", plans), ("metric", cards)):
+        unknown = sorted(set(table[name].tolist()) - set(known))
+        if unknown:
+            raise MomentsError(f"{name} of moments is not declared: {', '.join(unknown)}")
+    for plan in plans.values():
+        if missing := sorted(set(plan.watched) - set(cards)):
+            raise MomentsError(
+                f"{plan.experiment_id} watches metrics that are not declared: {', '.join(missing)}"
+            )
+    names = sorted(plans)
+    place = {name: index for index, name in enumerate(names)}
+    of_experiment = np.array([place[name] for name in table["experiment_id"].tolist()], dtype=int)
+    card_names = sorted(cards)
+    card_place = {name: index for index, name in enumerate(card_names)}
+    of_metric = np.array([card_place[name] for name in table["metric"].tolist()], dtype=int)
+
+    controls = np.array([plans[name].control_variant for name in names], dtype=object)
+    is_control = np.asarray(table["variant"] == controls[of_experiment], dtype=bool)
+    group = codes(*(table[name] for name in KEY if name != "variant"))
+    control_of = np.full(group.max(initial=0) + 1, -1)
+    control_of[group[is_control]] = np.flatnonzero(is_control)
+    order = np.argsort(codes(*(table[name] for name in KEY)))
+    treatment = order[~is_control[order]]
+    _check_same(table, treatment, control_of[group[treatment]])
+
+    is_uptake = table["pair_role"] == "uptake"
+    is_did = np.array([plans[name].method == "did" for name in names], dtype=bool)[of_experiment]
+    has_history = np.array([plans[name].covariate_days > 0 for name in names])[of_experiment]
+    gives = np.bincount(of_experiment, weights=table["s_cc"] > 0, minlength=len(names)) > 0
+    applies = {
+        "unadjusted": ~is_uptake,
+        "cuped": ~is_uptake & ~is_did & has_history,
+        "lin": ~is_uptake & ~is_did & (has_history | gives[of_experiment]),
+        "did": ~is_uptake & is_did,
+        "wald": is_uptake,
+    }
+    chosen = np.stack([applies[name][treatment] for name in METHODS], axis=1)
+    comparison, method = np.nonzero(chosen)
+    treatment = treatment[comparison]
+    run = codes(table["experiment_id"], table["as_of"])
+    return Rows(
+        control=control_of[group[treatment]],
+        treatment=treatment,
+        run=run[treatment],
+        plan=of_experiment[treatment],
+        metric=of_metric[treatment],
+        method=method,
+        plans=tuple(plans[name] for name in names),
+        metrics=tuple(cards[name] for name in card_names),
+    )
+
+
+def _check_same(table: Table, treatment: Codes, control: Codes) -> None:
+    has_control = control >= 0
+    for name in SAME:
+        values = codes(table[name])
+        differs = np.flatnonzero(has_control & (values[treatment] != values[control]))
+        if differs.size:
+            row = treatment[differs[0]]
+            where = " / ".join(str(table[column][row]) for column in KEY)
+            raise MomentsError(f"{name} differs between {where} and its control")
+
+
+def evaluate(table: Table, rows: Rows) -> tuple[Contrast, Diagnosis]:
+    """Contrasts and diagnoses, method by method, in chunks that fit a cache."""
+    size = len(rows.treatment)
+    contrast = {field.name: np.full(size, np.nan) for field in fields(Contrast)}
+    found = {field.name: np.full(size, np.nan) for field in fields(Diagnosis)}
+    for number, method in enumerate(METHODS):
+        places = np.flatnonzero(rows.method == number)
+        for start in range(0, len(places), CHUNK):
+            chunk = places[start : start + CHUNK]
+            control, treatment = arm(table, rows.control[chunk]), arm(table, rows.treatment[chunk])
+            is_ratio = table["pair_role"][rows.treatment[chunk]] == "denominator"
+            made = _contrast(method, control, treatment, is_ratio=is_ratio)
+            for field in fields(Contrast):
+                contrast[field.name][chunk] = getattr(made, field.name)
+            seen = _diagnose(control, treatment, is_ratio=is_ratio, pair_matters=method == "wald")
+            for field in fields(Diagnosis):
+                found[field.name][chunk] = getattr(seen, field.name)
+    return Contrast(**contrast), Diagnosis(**found)
+
+
+def _contrast(method: str, control: Arm, treatment: Arm, *, is_ratio: Flags) -> Contrast:
+    if method == "wald":
+        return kernel.instrument(control, treatment)
+    if method == "lin":
+        return kernel.lin(control, treatment, is_ratio=is_ratio, covariates=(X, W, C))
+    estimators = {
+        "unadjusted": kernel.unadjusted,
+        "cuped": kernel.cuped,
+        "did": kernel.difference_in_differences,
+    }
+    return estimators[method](control, treatment, is_ratio=is_ratio)
+
+
+def _diagnose(control: Arm, treatment: Arm, *, is_ratio: Flags, pair_matters: bool) -> Diagnosis:
+    plain = kernel.unadjusted(control, treatment, is_ratio=is_ratio)
+    lost = has_lost_precision(control, treatment, variable=Y)
+    lost |= has_lost_precision(control, treatment, variable=D) & (is_ratio | pair_matters)
+    return Diagnosis(
+        mean_control=plain.base,
+        mean_treatment=plain.base + plain.delta,
+        rows_control=control.row_count,
+        rows_treatment=treatment.row_count,
+        plain_variance=plain.var_delta,
+        balance_p=kernel.balance_p(control, treatment),
+        pre_trend_p=kernel.pre_trend_p(control, treatment),
+        imbalance=kernel.normalised_difference(control, treatment),
+        lost=lost.astype(float),
+    )
