@@ -25,7 +25,7 @@ from throughline.lift.moments import (
 
 Numbers = NDArray[np.float64]
 
-# One experiment in integer sums, exact in doubles. y: revenue, d: sessions, x and w: the same before.
+# Integer sums, exact in doubles. y: revenue, d: sessions; x and w: the same before.
 WORKED: Mapping[str, Mapping[str, int]] = {
     "control": {
         "n": 2000, "y": 1904480, "d": 7908, "x": 1915259, "w": 7836,
@@ -89,7 +89,7 @@ def raw_row(
     """Moments of raw units, about constants, by plain numpy; `data` holds arrays per variable."""
     k = {name: (constants or {}).get(name, 0.0) for name in data}
     units = len(next(iter(data.values())))
-    shifted = {"m": np.ones(units), **{name: data[name] - k[name] for name in data}}
+    shifted: dict[str, Any] = {"m": np.ones(units), **{name: data[name] - k[name] for name in data}}
     if cluster is not None:
         _, member = np.unique(cluster, return_inverse=True)
         shifted = {name: np.bincount(member, weights=v) for name, v in shifted.items()}

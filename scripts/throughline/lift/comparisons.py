@@ -51,13 +51,13 @@ class Rows:
     plans: tuple[Experiment, ...]
     metrics: tuple[Metric, ...]
 
-    def of_plan(self, read: Callable[[Experiment], Any], dtype: type = float) -> NDArray[Any]:
+    def of_plan(self, read: Callable[[Experiment], Any], dtype: type | str = float) -> NDArray[Any]:
         return np.array([read(row) for row in self.plans], dtype=dtype)[self.plan]
 
-    def of_metric(self, read: Callable[[Metric], Any], dtype: type = float) -> NDArray[Any]:
+    def of_metric(self, read: Callable[[Metric], Any], dtype: type | str = float) -> NDArray[Any]:
         return np.array([read(row) for row in self.metrics], dtype=dtype)[self.metric]
 
-    def of_both(self, read: Callable[[Experiment, Metric], Any], dtype: type = float) -> Any:
+    def of_both(self, read: Callable[[Experiment, Metric], Any], dtype: type | str = float) -> Any:
         pair, place = np.unique(self.plan * len(self.metrics) + self.metric, return_inverse=True)
         values = [
             read(self.plans[one // len(self.metrics)], self.metrics[one % len(self.metrics)])
@@ -161,7 +161,7 @@ def evaluate(table: Table, rows: Rows) -> tuple[Contrast, Diagnosis]:
             made = _contrast(method, control, treatment, is_ratio=is_ratio)
             for field in fields(Contrast):
                 contrast[field.name][chunk] = getattr(made, field.name)
-            seen = _diagnose(control, treatment, is_ratio=is_ratio, pair_matters=method == "wald")
+            seen = _diagnose(method, control, treatment, is_ratio=is_ratio)
             for field in fields(Diagnosis):
                 found[field.name][chunk] = getattr(seen, field.name)
     return Contrast(**contrast), Diagnosis(**found)
@@ -180,10 +180,11 @@ def _contrast(method: str, control: Arm, treatment: Arm, *, is_ratio: Flags) -> 
     return estimators[method](control, treatment, is_ratio=is_ratio)
 
 
-def _diagnose(control: Arm, treatment: Arm, *, is_ratio: Flags, pair_matters: bool) -> Diagnosis:
+def _diagnose(method: str, control: Arm, treatment: Arm, *, is_ratio: Flags) -> Diagnosis:
     plain = kernel.unadjusted(control, treatment, is_ratio=is_ratio)
+    unknown = np.full(plain.delta.shape, np.nan)
     lost = has_lost_precision(control, treatment, variable=Y)
-    lost |= has_lost_precision(control, treatment, variable=D) & (is_ratio | pair_matters)
+    lost |= has_lost_precision(control, treatment, variable=D) & (is_ratio | (method == "wald"))
     return Diagnosis(
         mean_control=plain.base,
         mean_treatment=plain.base + plain.delta,
@@ -191,7 +192,7 @@ def _diagnose(control: Arm, treatment: Arm, *, is_ratio: Flags, pair_matters: bo
         rows_treatment=treatment.row_count,
         plain_variance=plain.var_delta,
         balance_p=kernel.balance_p(control, treatment),
-        pre_trend_p=kernel.pre_trend_p(control, treatment),
+        pre_trend_p=kernel.pre_trend_p(control, treatment) if method == "did" else unknown,
         imbalance=kernel.normalised_difference(control, treatment),
         lost=lost.astype(float),
     )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from throughline.lift.moments import Arm, Array, Codes, D, E, W, X, Y
+from throughline.lift.moments import Arm, Array, D, E, W, X, Y
 
 EXACT_BELOW = 1_000
 """Total of two arms up to which their split is tested exactly."""
@@ -152,7 +152,7 @@ def lin(
         var_delta=variances[0] + variances[1],
         var_base=variances[0],
         covariance=-variances[0],
-        degrees_of_freedom=_welch(*variances, *freedoms),
+        degrees_of_freedom=_welch(variances, freedoms),
     )
 
 
@@ -403,41 +403,6 @@ def sample_ratio_p(counts: Sequence[float], shares: Sequence[float]) -> float:
     return float(special.chdtrc(len(observed) - 1, squares))
 
 
-def holm(p: Array, family: Codes) -> Array:
-    """P-values adjusted step down within each family; NaN takes no part. Holm (1979)."""
-    order, group, rank, size = _ranked(p, family)
-    adjusted = np.full(p.shape, np.nan)
-    adjusted[order] = _running_max(np.minimum(p[order] * (size - rank), 1.0), group)
-    return adjusted
-
-
-def holm_level(p: Array, family: Codes, *, alpha: Array) -> Array:
-    """The level at which a member's own interval leaves zero out just where Holm rejects.
-
-    A rejected member has the level of its step; those that stay share the level at which the
-    procedure stopped.
-    """
-    order, group, rank, size = _ranked(p, family)
-    level = np.full(p.shape, np.nan)
-    is_rejected = holm(p, family)[order] <= alpha[order]
-    rejected = np.bincount(group, weights=is_rejected, minlength=1)[group]
-    level[order] = alpha[order] / (size - np.where(is_rejected, rank, rejected))
-    return level
-
-
-def benjamini_hochberg(p: Array, family: Codes) -> Array:
-    """P-values adjusted for the false discovery rate within each family; NaN takes no part.
-
-    Benjamini, Hochberg (1995), Controlling the false discovery rate.
-    """
-    order, group, rank, size = _ranked(p, family)
-    scaled = np.minimum(p[order] * size / (rank + 1), 1.0)
-    adjusted = np.full(p.shape, np.nan)
-    # A running minimum from the weakest member on.
-    adjusted[order] = -_running_max(-scaled[::-1], group.max(initial=0) - group[::-1])[::-1]
-    return adjusted
-
-
 def balance_p(control: Arm, treatment: Arm) -> Array:
     """Two-sided p of equal pre-period means; NaN without pre-period variance."""
     return _mean_test(control, treatment, {X: 1.0})
@@ -491,7 +456,7 @@ def _theta(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Array:
     x = _level(both, both, numerator=X, denominator=W, is_ratio=is_ratio).control_gradient
     with np.errstate(divide="ignore", invalid="ignore"):
         own = _quadratic(x, joint)
-        return np.where(own > 0, np.einsum("ni,nij,nj->n", y, joint, x) / own, 0.0)
+        return np.where(own > 0, _bilinear(y, joint, x) / own, 0.0)
 
 
 def _contrast(
@@ -518,30 +483,33 @@ def _contrast(
         var_delta=by_arm[0] + by_arm[1],
         var_base=sum((_quadratic(of_base, v) for v, _, of_base in arms), np.zeros(len(delta))),
         covariance=sum(
-            (np.einsum("ni,nij,nj->n", of_delta, v, of_base) for v, of_delta, of_base in arms),
+            (_bilinear(of_delta, v, of_base) for v, of_delta, of_base in arms),
             np.zeros(len(delta)),
         ),
-        degrees_of_freedom=_welch(*by_arm, control.row_count - 1, treatment.row_count - 1),
+        degrees_of_freedom=_welch(by_arm, (control.row_count - 1, treatment.row_count - 1)),
     )
 
 
 def _quadratic(gradient: Array, covariance: Array) -> Array:
     """g' V g, at least zero: rounding can leave a variance just below."""
-    return np.maximum(np.einsum("ni,nij,nj->n", gradient, covariance, gradient), 0.0)
+    return np.maximum(_bilinear(gradient, covariance, gradient), 0.0)
+
+
+def _bilinear(one: Array, covariance: Array, two: Array) -> Array:
+    return np.asarray((np.matmul(one[:, None], covariance)[:, 0] * two).sum(axis=1))
 
 
 def _rounding(arm: Arm, gradient: Array) -> Array:
     """The variance that sums in doubles can leave where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.einsum("nii->ni", arm.covariance) + arm.distance**2 / arm.row_count[:, None]
-    return NEGLIGIBLE * np.nansum(gradient**2 * own, axis=1)
+    return np.asarray(NEGLIGIBLE * np.nansum(gradient**2 * own, axis=1))
 
 
-def _welch(control: Array, treatment: Array, control_df: Array, treatment_df: Array) -> Array:
+def _welch(variances: Sequence[Array], freedoms: Sequence[Array]) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(
-            (control + treatment) ** 2 / (control**2 / control_df + treatment**2 / treatment_df)
-        )
+        parts = [v**2 / freedom for v, freedom in zip(variances, freedoms, strict=True)]
+        return np.asarray((variances[0] + variances[1]) ** 2 / (parts[0] + parts[1]))
 
 
 def _mean_test(control: Arm, treatment: Arm, weights: dict[int, float]) -> Array:
@@ -550,7 +518,7 @@ def _mean_test(control: Arm, treatment: Arm, weights: dict[int, float]) -> Array
         gradient[:, variable] = weight
     value = ((treatment.mean - control.mean) * gradient).sum(axis=1)
     by_arm = [_quadratic(gradient, arm.covariance) for arm in (control, treatment)]
-    freedom = _welch(*by_arm, control.row_count - 1, treatment.row_count - 1)
+    freedom = _welch(by_arm, (control.row_count - 1, treatment.row_count - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         return two_sided_p(value / np.sqrt(by_arm[0] + by_arm[1]), freedom)
 
@@ -584,29 +552,3 @@ def _regression(
     residual = swept[:, count, count]
     residual = np.where(residual > NEGLIGIBLE * own[:, count], residual, 0.0)
     return -left[:, count], leverage, residual, rank
-
-
-def _ranked(p: Array, family: Codes) -> tuple[Codes, Codes, Codes, Codes]:
-    """Members with a p-value, family by family, strongest first.
-
-    Returns:
-        Their places in `p`; and for each the number of its family, its rank from 0 and how many
-        members the family has.
-    """
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.lexsort((p[known], family[known]))]
-    _, first, group, count = np.unique(
-        family[order], return_index=True, return_inverse=True, return_counts=True
-    )
-    return order, group, np.arange(len(order)) - first[group], count[group]
-
-
-def _running_max(values: Array, group: Codes) -> Array:
-    """The largest value so far within each group; `group` does not decrease.
-
-    Works on places in the sorted values, whole numbers, so that small values keep their digits.
-    """
-    ordered = np.sort(values)
-    place = np.searchsorted(ordered, values)
-    offset = group * len(values)
-    return np.asarray(ordered[np.maximum.accumulate(place + offset) - offset])

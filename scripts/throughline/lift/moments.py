@@ -218,10 +218,9 @@ def merge(table: Table, *, by: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def column(table: Table, name: str) -> NDArray[Any]:
     """A column as an array; dates as days, masked values as NULL."""
-    values = table[name]
-    if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(object).filled(None)
-    values = np.asarray(values)
+    given = table[name]
+    is_masked = isinstance(given, np.ma.MaskedArray)
+    values: NDArray[Any] = np.asarray(given.astype(object).filled(None) if is_masked else given)
     return values.astype("datetime64[D]") if name == "as_of" else values
 
 
@@ -229,8 +228,9 @@ def number(table: Table, name: str, *, null: float = 0.0) -> Array:
     """A numeric column; NULL and a column that may be left out become `null`."""
     if name not in table:
         return np.full(len(table["n_rows"]), null)
-    values = column(table, name).astype(np.float64)
-    return np.where(np.isnan(values), null, values)
+    values = column(table, name).astype(np.float64, copy=False)
+    is_null = np.isnan(values)
+    return np.where(is_null, null, values) if is_null.any() else values
 
 
 def codes(*columns: NDArray[Any]) -> Codes:

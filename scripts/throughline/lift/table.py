@@ -14,6 +14,7 @@ from throughline.lift.comparisons import METHODS, Diagnosis, Rows, compare, eval
 from throughline.lift.decide import guardrail_states
 from throughline.lift.kernel import Contrast, Flags
 from throughline.lift.moments import KEY, Array, Table, codes, read
+from throughline.lift.multiplicity import benjamini_hochberg, holm, holm_level
 from throughline.lift.plan import Experiment, Metric
 from throughline.lift.sequential import always_valid, always_valid_p, lan_demets
 
@@ -132,12 +133,15 @@ def estimate(
     out |= _guardrails(rows, contrast, timing)
     out |= _multiplicity(table, rows, contrast, out, timing)
     for name in FIXED_HORIZON:
-        null = None if out[name].dtype == object else np.nan
-        out[name] = np.where(timing.shows_fixed, out[name], null)
+        out[name] = np.where(timing.shows_fixed, out[name], _null(out[name]))
     waiting = (out["status"] == "ok") & ~timing.shows_fixed
     waits_for = np.where(timing.is_complete, "after_extension", "before_planned_end")
     out["reason"] = np.where(waiting, waits_for, out["reason"])
     return {name: out[name] for name in COLUMNS}
+
+
+def _null(values: NDArray[Any]) -> Any:
+    return np.array(None) if values.dtype == object else np.nan
 
 
 def _described(table: Table, rows: Rows) -> Estimates:
@@ -281,7 +285,7 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
         "degrees_of_freedom": contrast.degrees_of_freedom,
         "ci_low": either(fixed_set.low, contrast.delta - critical * contrast.std_error),
         "ci_high": either(fixed_set.high, contrast.delta + critical * contrast.std_error),
-        "ci_shape": np.where(is_wald, fixed_set.shape, None),
+        "ci_shape": np.where(is_wald, fixed_set.shape, _null(fixed_set.shape)),
         "p_value": kernel.two_sided_p(statistic, contrast.degrees_of_freedom),
         "relative_lift": np.where(is_wald, np.nan, lift),
         "relative_ci_low": np.where(is_wald, np.nan, lift_low),
@@ -327,9 +331,10 @@ def _bounds(
 
 def _guardrails(rows: Rows, contrast: Contrast, timing: _Timing) -> Estimates:
     """Non-inferiority against the margin one-sided at alpha; harm at alpha over the guardrails."""
-    alpha = rows.of_plan(lambda plan: plan.alpha)
-    count = rows.of_plan(lambda plan: max(len(plan.guardrails), 1))
     margin = rows.of_both(_margin)
+    is_guardrail = ~np.isnan(margin)
+    alpha = np.where(is_guardrail, rows.of_plan(lambda plan: plan.alpha), np.nan)
+    count = rows.of_plan(lambda plan: max(len(plan.guardrails), 1))
     is_relative = rows.of_both(_is_relative_margin, bool)
     is_wald = rows.method == METHODS.index("wald")
 
@@ -343,7 +348,6 @@ def _guardrails(rows: Rows, contrast: Contrast, timing: _Timing) -> Estimates:
         sequential = _sequential_critical(rows, timing, level=level)
         return np.where(timing.decides_sequentially, sequential, fixed(level))
 
-    is_guardrail = ~np.isnan(margin)
     p = kernel.non_inferiority_p(
         kernel.oriented(contrast, sign=_sign(rows)),
         margin=margin,
@@ -357,10 +361,10 @@ def _guardrails(rows: Rows, contrast: Contrast, timing: _Timing) -> Estimates:
     )
     sequential_bound = bounds(_sequential_critical(rows, timing, level=2 * alpha))[0]
     return {
-        "ni_bound": np.where(is_guardrail, bounds(fixed(2 * alpha))[0], np.nan),
-        "sequential_ni_bound": np.where(is_guardrail, sequential_bound, np.nan),
+        "ni_bound": bounds(fixed(2 * alpha))[0],
+        "sequential_ni_bound": sequential_bound,
         "p_non_inferiority": np.where(is_wald & is_relative, np.nan, p),
-        "guardrail_state": np.where(is_guardrail, state, None),
+        "guardrail_state": np.where(is_guardrail, state, _null(state)),
     }
 
 
@@ -394,8 +398,8 @@ def _multiplicity(
     p = np.where(timing.shows_fixed, out["p_value"], np.nan)
     adjusted = np.select(
         [kind == 0, kind == 1],
-        [kernel.holm(p, family), np.minimum(p * count, 1.0)],
-        default=kernel.benjamini_hochberg(p, family),
+        [holm(p, family), np.minimum(p * count, 1.0)],
+        default=benjamini_hochberg(p, family),
     )
 
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -408,7 +412,7 @@ def _multiplicity(
     )
     deciding = np.where(timing.decides_sequentially, anytime, out["p_value"])
     deciding = np.where(kind == 0, deciding, np.nan)
-    level = kernel.holm_level(deciding, family, alpha=alpha)
+    level = holm_level(deciding, family, alpha=alpha)
     # Bounds at looks have no p-value to step down by: variants share alpha evenly.
     variants = np.bincount(family, weights=~np.isnan(deciding))[family]
     evenly = np.where(np.isnan(level), np.nan, alpha / np.maximum(variants, 1))
