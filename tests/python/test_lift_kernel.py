@@ -36,7 +36,7 @@ class Exact:
         ]
 
     def variance(self, gradient: Sequence[Fraction]) -> Fraction:
-        return form(gradient, self.scatter, gradient) / (self.n - 1) / self.n
+        return Fraction(form(gradient, self.scatter, gradient) / (self.n - 1) / self.n)
 
 
 def form(one: Sequence[Fraction], matrix: list[list[Fraction]], two: Sequence[Fraction]) -> Any:
@@ -67,8 +67,9 @@ def exact_quantile(freedom: Any, p: float = 0.05) -> Any:
     return mpmath.findroot(lambda t: exact_p(t, freedom) - mpmath.mpf(str(p)), 1.96)
 
 
-def exact_test(control: Fraction, treatment: Fraction, delta: Fraction, n: Sequence[int]) -> Any:
+def exact_test(variances: Sequence[Fraction], delta: Fraction, n: Sequence[int]) -> Any:
     """Standard error, degrees of freedom, p and half-width from the variance of each arm."""
+    control, treatment = variances
     freedom = real(
         (control + treatment) ** 2 / (control**2 / (n[0] - 1) + treatment**2 / (n[1] - 1))
     )
@@ -172,7 +173,7 @@ def test_worked_case_equals_exact_arithmetic(
         ]
         delta = levels[1] - levels[0]
     variances = [arm.variance(g) for arm, g in zip(exact, gradients, strict=True)]
-    error, freedom, p, half = exact_test(*variances, delta, (c.n, t.n))
+    error, freedom, p, half = exact_test(variances, delta, (c.n, t.n))
     estimator, is_ratio = ESTIMATORS[name]
     found = read(estimator(*arms, is_ratio=is_ratio))
     wanted = (real(delta), error, freedom, p, half)
@@ -187,7 +188,7 @@ def test_fieller_interval_of_the_worked_case(
     # The ends are where treatment - (1 + r) control is exactly the critical value from zero.
     c, t = exact
     variances = [arm.variance(unit(Y_)) for arm in exact]
-    _, freedom, _, _ = exact_test(*variances, t.mean[Y_] - c.mean[Y_], (c.n, t.n))
+    _, freedom, _, _ = exact_test(variances, t.mean[Y_] - c.mean[Y_], (c.n, t.n))
     critical = exact_quantile(freedom)
     for end in (low, high):
         r = mpmath.mpf(end)
@@ -222,14 +223,14 @@ def test_lin_with_classical_errors(
     total = sum(arm.n for arm in exact)
     levels, variance = [], Fraction(0)
     for arm in exact:
-        gap = [
-            arm.mean[k] - sum(other.n * other.mean[k] for other in exact) / total for k in places
-        ]
+        pooled = [sum(other.n * other.mean[k] for other in exact) / Fraction(total) for k in places]
+        gap = [arm.mean[k] - mean for k, mean in zip(places, pooled, strict=True)]
         s = [[arm.scatter[i][j] for j in places] for i in places]
         sy = [arm.scatter[0][i] for i in places]
         slopes, lever = solve(s, sy), solve(s, gap)
-        residual = arm.scatter[0][0] - sum(b * v for b, v in zip(slopes, sy, strict=True))
-        height = sum(a * b for a, b in zip(lever, gap, strict=True))
+        explained = sum((b * v for b, v in zip(slopes, sy, strict=True)), Fraction(0))
+        residual = arm.scatter[0][0] - explained
+        height = sum((a * b for a, b in zip(lever, gap, strict=True)), Fraction(0))
         levels.append(arm.mean[0] - sum(b * g for b, g in zip(slopes, gap, strict=True)))
         variance += residual / (arm.n - 1 - len(places)) * (Fraction(1, arm.n) + height)
     assert float(found.delta[0]) == pytest.approx(float(levels[1] - levels[0]), rel=1e-9)

@@ -206,7 +206,7 @@ def merge(table: Table, *, by: Sequence[str]) -> dict[str, NDArray[Any]]:
     for name, values in based.items():
         if name in COUNTS or name in OPTIONAL_COUNTS or name in SUMS or name in PRODUCTS:
             merged[name] = np.bincount(group, weights=number(based, name), minlength=len(first))
-        elif name in KEY and name not in by:
+        elif name in KEY and name not in (*by, "as_of"):
             known = codes(values)
             is_mixed = np.zeros(len(first), dtype=bool)
             is_mixed[group[known != known[first][group]]] = True
@@ -218,9 +218,10 @@ def merge(table: Table, *, by: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def column(table: Table, name: str) -> NDArray[Any]:
     """A column as an array; dates as days, masked values as NULL."""
-    given = table[name]
-    is_masked = isinstance(given, np.ma.MaskedArray)
-    values: NDArray[Any] = np.asarray(given.astype(object).filled(None) if is_masked else given)
+    given: Any = table[name]
+    values: NDArray[Any] = np.asarray(given)
+    if isinstance(given, np.ma.MaskedArray):
+        values = np.where(np.ma.getmaskarray(given), np.array(None), values.astype(object))
     return values.astype("datetime64[D]") if name == "as_of" else values
 
 
