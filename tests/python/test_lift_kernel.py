@@ -515,14 +515,6 @@ def test_small_splits_are_tested_exactly(first: int, second: int, share: float) 
     assert found == pytest.approx(float(wanted), rel=1e-10)
 
 
-def test_heterogeneity_is_cochrans_q() -> None:
-    q, freedom, p = kernel.heterogeneity(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 2.0]))
-    pooled = (1 + 2 + 4 / 4) / 2.25
-    wanted = (1 - pooled) ** 2 + (2 - pooled) ** 2 + (4 - pooled) ** 2 / 4
-    assert (q, freedom) == pytest.approx((wanted, 2))
-    assert p == pytest.approx(np.exp(-wanted / 2), rel=1e-12)
-
-
 def test_cuped_saves_the_squared_correlation(arms: tuple[Arm, Arm]) -> None:
     plain, adjusted = (f(*arms, is_ratio=MEAN) for f in (kernel.unadjusted, kernel.cuped))
     assert 1 - adjusted.var_delta[0] / plain.var_delta[0] == pytest.approx(0.694450, abs=5e-6)

@@ -99,7 +99,8 @@ def cuped(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Contrast:
     twin = _level(control, treatment, numerator=X, denominator=W, is_ratio=is_ratio)
     theta = _theta(control, treatment, is_ratio=is_ratio)
     # The control level at the covariate mean of both arms: the treatment arm takes part in it.
-    pull = theta * treatment.unit_count / (control.unit_count + treatment.unit_count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pull = theta * treatment.unit_count / (control.unit_count + treatment.unit_count)
     gap = twin.treatment - twin.control
     return _contrast(
         control,
@@ -143,8 +144,9 @@ def lin(
         freedom = arm.row_count - 1 - rank
         with np.errstate(divide="ignore", invalid="ignore"):
             spread = np.where(freedom > 0, residual / freedom, np.nan)
+            per_row = arm.row_count / arm.unit_count**2
         values.append(value - slope)
-        variances.append(spread * (arm.row_count / arm.unit_count**2 + leverage))
+        variances.append(spread * (per_row + leverage))
         freedoms.append(freedom)
     return Contrast(
         delta=values[1] - values[0],
@@ -359,13 +361,9 @@ def row_variance(arm: Arm, *, is_ratio: Flags) -> Array:
     return _quadratic(level.control_gradient, arm.covariance) * arm.row_count
 
 
-def heterogeneity(estimate: Array, std_error: Array) -> tuple[float, int, float]:
-    """Cochran's Q over independent estimates of one effect, its degrees of freedom and p."""
-    weight = std_error**-2.0
-    pooled = (weight * estimate).sum() / weight.sum()
-    q = float((weight * (estimate - pooled) ** 2).sum())
-    freedom = len(estimate) - 1
-    return q, freedom, float(special.chdtrc(freedom, q)) if freedom else np.nan
+def chi_square_p(statistic: Array, degrees_of_freedom: Array) -> Array:
+    """P(chi-square > statistic)."""
+    return np.asarray(special.chdtrc(degrees_of_freedom, statistic))
 
 
 def sample_ratio_p(counts: Sequence[float], shares: Sequence[float]) -> float:
@@ -400,7 +398,7 @@ def sample_ratio_p(counts: Sequence[float], shares: Sequence[float]) -> float:
         # Equal chances are told apart by rounding alone.
         return float(np.minimum(np.exp(log_chance[log_chance <= own + 1e-9]).sum(), 1.0))
     squares = ((observed - expected) ** 2 / expected).sum()
-    return float(special.chdtrc(len(observed) - 1, squares))
+    return float(chi_square_p(squares, np.asarray(len(observed) - 1.0)))
 
 
 def balance_p(control: Arm, treatment: Arm) -> Array:

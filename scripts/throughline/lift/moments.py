@@ -131,23 +131,18 @@ def arm(table: Table, rows: Codes) -> Arm:
 
 
 def has_lost_precision(control: Arm, treatment: Arm, *, variable: int) -> NDArray[np.bool_]:
-    """Whether an arm lies so far from the constant that its squares have lost digits.
+    """Whether arms lie so far from their constant that their squares have lost digits.
 
-    The yardstick is the standard deviation over both arms, their difference included: a constant
-    near the pooled mean is near it by construction, however little one arm varies.
+    The yardstick is the standard deviation within both arms together: an arm without variance of
+    its own, such as a control that nobody converts in, loses nothing that the contrast needs.
     """
     arms = (control, treatment)
     with np.errstate(divide="ignore", invalid="ignore"):
-        rows = control.row_count + treatment.row_count
-        units = control.unit_count + treatment.unit_count
-        gap = treatment.distance[:, variable] - control.distance[:, variable]
-        between = gap**2 * control.unit_count * treatment.unit_count / units
         within = sum(np.maximum(arm.scatter[:, variable, variable], 0.0) for arm in arms)
-        variance = (within + between) / rows
-        far = np.maximum(*(np.abs(arm.distance[:, variable]) for arm in arms))
-        # The sums of cluster totals are larger than those of units by the units per cluster.
-        lost = far * units / rows > LOST_AT * np.sqrt(variance)
-    return np.asarray(lost & (variance > 0))
+        deviation = np.sqrt(within / (control.row_count + treatment.row_count))
+        # A row unit holds the distance of each of its units.
+        far = [np.abs(arm.distance[:, variable]) * arm.unit_count / arm.row_count for arm in arms]
+    return np.asarray((np.maximum(*far) > LOST_AT * deviation) & (deviation > 0))
 
 
 def rebase(table: Table, constants: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

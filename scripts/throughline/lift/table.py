@@ -429,3 +429,54 @@ def _multiplicity(
         is_relative=rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool),
     )
     return {"p_value_adjusted": adjusted, "decision_low": low, "decision_high": high}
+
+
+def heterogeneity(estimates: Estimates) -> Estimates:
+    """Whether an effect differs between the values of a segment: Cochran's Q.
+
+    Args:
+        estimates: what `estimate` gave.
+
+    Returns:
+        Columns experiment_id, variant, metric, segment_name, method, totals, as_of, value_count,
+        q, degrees_of_freedom, p_value and reason, one row per the first seven. Refused, with NaN,
+        are `clusters_span_segments`, where values share clusters and so are not independent, and
+        `too_few_values`, where fewer than two have an estimate.
+    """
+    key = ("experiment_id", "variant", "metric", "method", "totals", "as_of")
+    whole = codes(*(estimates[name] for name in key))
+    is_total = estimates["segment_name"] == refuse.TOTAL
+    clusters = estimates["cluster_count_control"] + estimates["cluster_count_treatment"]
+    all_clusters = np.full(whole.max(initial=0) + 1, np.nan)
+    all_clusters[whole[is_total]] = clusters[is_total]
+
+    parts = np.flatnonzero(~is_total)
+    group = codes(*(estimates[name][parts] for name in (*key, "segment_name")))
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    out: Estimates = {name: estimates[name][parts][first] for name in (*key, "segment_name")}
+    seen = np.bincount(group, weights=np.nan_to_num(clusters[parts]), minlength=len(first))
+    spans = seen > all_clusters[whole[parts][first]]
+    known = parts[~np.isnan(estimates["estimate"][parts])]
+    of_known = group[~np.isnan(estimates["estimate"][parts])]
+    weight = estimates["std_error"][known] ** -2.0
+    effect = estimates["estimate"][known]
+
+    def total(values: Array) -> Array:
+        return np.bincount(of_known, weights=values, minlength=len(first)).astype(float)
+
+    count = total(np.ones(len(known)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pooled = total(weight * effect) / total(weight)
+    q = total(weight * (effect - pooled[of_known]) ** 2)
+    usable = ~spans & (count > 1)
+    reason = np.full(len(first), None, dtype=object)
+    reason[count < 2] = "too_few_values"
+    reason[spans] = "clusters_span_segments"
+    return {
+        **out,
+        "value_count": count.astype(np.int64),
+        "q": np.where(usable, q, np.nan),
+        "degrees_of_freedom": np.where(usable, count - 1, np.nan),
+        "p_value": np.where(usable, kernel.chi_square_p(q, count - 1), np.nan),
+        "reason": reason,
+    }
