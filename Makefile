@@ -2,20 +2,21 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint example bench docs requirements clean
+.PHONY: help setup demo test test-simulation test-oracles lint example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 THROUGHLINE := $(BIN)/throughline
 # Builds that are not the user's keep their own workspace, target and log folder.
 SCRATCH := .build
+ORACLES := $(SCRATCH)/oracles
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup: $(STAMP)  ## install the pinned versions into .venv
 
@@ -46,6 +47,18 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 		$(BIN)/pytest -q -n 2 --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
+test-simulation: setup  ## error rates and coverage of the lift alone, by simulation
+	@$(BIN)/pytest -q -m simulation
+
+test-oracles: $(ORACLES)/.installed  ## the lift against independent engines and published answers
+	@PYTHONPATH=scripts:tests/python $(ORACLES)/bin/python -m pytest -q tests/oracles
+
+$(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
+	@rm -rf $(ORACLES)
+	@$(BIN)/python -m virtualenv --quiet $(ORACLES)
+	@$(ORACLES)/bin/python -m pip install -qq --no-deps -r tests/oracles/requirements.txt
+	@touch $@
+
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
 example: export DBT_LOG_PATH := $(SCRATCH)/open_bandit/logs
 example: export THROUGHLINE_WORKSPACE := examples/open_bandit
@@ -59,11 +72,13 @@ docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) exec -- dbt docs generate --static
 	@echo "Open $${DBT_TARGET_PATH:-target}/static_index.html in a browser."
 
-requirements: setup  ## recompile requirements.txt from requirements.in
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate --no-header \
+	--no-emit-index-url --upgrade --quiet
+
+requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile requirements.in --override requirements.override.txt --universal \
-		--python-version 3.10 --no-annotate --no-header --no-emit-index-url --upgrade --quiet \
-		--output-file requirements.txt
+	@$(COMPILE) requirements.in --override requirements.override.txt --output-file requirements.txt
+	@$(COMPILE) tests/oracles/requirements.in --output-file tests/oracles/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files
