@@ -38,8 +38,8 @@ def case(seed: int) -> tuple[Data, Data]:
     for arm in range(2):
         n = int(rng.integers(20, 300))
         habit = rng.normal(0, 1, n)
-        w = 1.0 + rng.poisson(np.exp(0.3 * habit + 0.5))
-        d = 1.0 + rng.poisson(np.exp(0.3 * tie * habit + 0.5))
+        w = 1.0 + rng.poisson(np.exp(0.3 * habit + 0.5)).astype(np.float64)
+        d = 1.0 + rng.poisson(np.exp(0.3 * tie * habit + 0.5)).astype(np.float64)
         x = w * np.exp(rng.normal(0, tail, n))
         y = d * np.exp(rng.normal(0, tail, n)) + tie * x + arm * effect
         arms.append({"y": y, "d": d, "x": x, "w": w, "c": habit + rng.normal(0, 1, n)})

@@ -135,6 +135,13 @@ def test_any_order_and_any_reader_give_the_same_bytes() -> None:
             assert [repr(value) for value in found[name].tolist()] == same, name
 
 
+def test_estimates_are_rows_with_nulls_for_a_warehouse() -> None:
+    found = run(*pair(as_of="2026-06-01"))
+    query = "select as_of::date, ci_low, reason, unit_count_control from found limit 1"
+    assert duckdb.sql(query).fetchall() == [(date(2026, 6, 1), None, "before_planned_end", 1000)]
+    assert found["estimate"].dtype == np.float64
+
+
 def test_no_moments_give_no_estimates() -> None:
     empty = {name: values[:0] for name, values in table_of(pair()).items()}
     found = estimate(empty, experiments=[PLAN], metrics=METRICS)
@@ -268,7 +275,8 @@ def test_differences_in_differences_need_ten_groups_per_arm() -> None:
         return raw_row(data, cluster=np.arange(500) % groups, variant=variant)
 
     found = one(run(grouped("control", 30), grouped("treatment", 9), plan=plan), method="did")
-    assert (found["reason"], found["cluster_count_treatment"]) == ("too_few_units", 9)
+    assert (found["status"], found["reason"]) == ("refused", "too_few_units")
+    assert found["cluster_count_treatment"] == 9
     found = one(run(grouped("control", 30), grouped("treatment", 10), plan=plan), method="did")
     assert found["status"] == "ok"
 
@@ -420,6 +428,11 @@ def test_families_of_tests() -> None:
     assert decided.tolist() == (found["p_value_adjusted"][primary & total] <= 0.05).tolist()
     assert decided.any()
     assert not decided.all()
+    # It exists for every variant, whatever the adjusted p-value.
+    none = run(*(normal(variant) for variant in dict(split)), plan=plan)
+    assert set(none["p_value_adjusted"]) == {1.0}
+    assert (none["decision_low"] < 0).all()
+    assert (none["decision_high"] > 0).all()
 
 
 def region(value: str, lift: float) -> list[dict[str, Any]]:

@@ -199,7 +199,7 @@ def _deciding(
         plan = plans[estimates["experiment_id"][row]]
         method, totals = estimates["method"][row], estimates["totals"][row]
         if method == plan.decides_by and totals == plan.decided_on:
-            day: date = estimates["as_of"][row].item()
+            day: date = estimates["as_of"][row].astype("datetime64[D]").item()
             found[plan.experiment_id, day, estimates["variant"][row], estimates["metric"][row]] = (
                 row
             )

@@ -63,6 +63,8 @@ def status(
         ("refused", "pre_period_imbalance", is_randomised & _is_unbalanced(table, rows, diagnosis)),
         ("refused", "masked_window", rows.of_plan(lambda p: p.experiment_id in masked, bool)),
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
+        # Groups, unlike units, do not become more.
+        ("refused", "too_few_units", is_did & (few < MINIMUM_ROWS)),
         ("not_ready", "immature", (few == 0) & either("n_immature")),
         ("not_ready", "too_few_units", (few < MINIMUM_ROWS) | ~np.isfinite(contrast.delta)),
         ("refused", "precision_lost", diagnosis.lost > 0),

@@ -109,8 +109,8 @@ def estimate(
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
 
     Returns:
-        `COLUMNS`, all of one length. Numbers that do not apply are NaN, texts None. The same
-        moments, in any order, give the same bytes.
+        `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
+        are NaN, texts None. The same moments, in any order, give the same bytes.
 
     Raises:
         MomentsError: the moments are not readable, name what is not declared, or the arms of a
@@ -164,6 +164,8 @@ def _described(table: Table, rows: Rows) -> Estimates:
         for name in (*KEY, "cap_value", "definition_hash")
         if name != "pair_role"
     }
+    # Arrays of days are read by neither DuckDB nor pandas.
+    out["as_of"] = out["as_of"].astype("datetime64[us]")
     out["method"] = np.array(METHODS, dtype=object)[rows.method]
     out["control_variant"] = rows.of_plan(lambda plan: plan.control_variant, object)
     out["role"] = rows.of_both(lambda plan, card: plan.role(card.metric), object)
