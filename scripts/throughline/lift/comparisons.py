@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -57,7 +57,9 @@ class Rows:
     def of_metric(self, read: Callable[[Metric], Any], dtype: type | str = float) -> NDArray[Any]:
         return np.array([read(row) for row in self.metrics], dtype=dtype)[self.metric]
 
-    def of_both(self, read: Callable[[Experiment, Metric], Any], dtype: type | str = float) -> Any:
+    def of_both(
+        self, read: Callable[[Experiment, Metric], Any], dtype: type | str = float
+    ) -> NDArray[Any]:
         pair, place = np.unique(self.plan * len(self.metrics) + self.metric, return_inverse=True)
         values = [
             read(self.plans[one // len(self.metrics)], self.metrics[one % len(self.metrics)])
@@ -68,7 +70,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What speaks for or against an estimate, each of shape (rows,)."""
+    """What speaks for or against an estimate, each of shape (rows,).
+
+    Attributes:
+        mean_control, mean_treatment: the metric without adjustment.
+        rows_control, rows_treatment: row units.
+        plain_variance: of the unadjusted difference.
+        balance_p, pre_trend_p: of equal pre-period means, and of equal change within it.
+        imbalance: normalised difference of the pre-period means.
+        lost: 1 where the squares of y (or of its pair) have lost digits.
+    """
 
     mean_control: Array
     mean_treatment: Array
@@ -82,26 +93,30 @@ class Diagnosis:
 
 
 def compare(table: Table, *, experiments: Iterable[Experiment], metrics: Iterable[Metric]) -> Rows:
-    plans = {row.experiment_id: row for row in experiments}
-    cards = {row.metric: row for row in metrics}
-    for name, known in (("experiment_id", plans), ("metric", cards)):
-        unknown = sorted(set(table[name].tolist()) - set(known))
-        if unknown:
-            raise MomentsError(f"{name} of moments is not declared: {', '.join(unknown)}")
-    for plan in plans.values():
-        if missing := sorted(set(plan.watched) - set(cards)):
-            raise MomentsError(
-                f"{plan.experiment_id} watches metrics that are not declared: {', '.join(missing)}"
-            )
-    names = sorted(plans)
-    place = {name: index for index, name in enumerate(names)}
-    of_experiment = np.array([place[name] for name in table["experiment_id"].tolist()], dtype=int)
-    card_names = sorted(cards)
-    card_place = {name: index for index, name in enumerate(card_names)}
-    of_metric = np.array([card_place[name] for name in table["metric"].tolist()], dtype=int)
+    """Every variant against the control of its experiment, by every estimator that applies.
 
-    controls = np.array([plans[name].control_variant for name in names], dtype=object)
-    is_control = np.asarray(table["variant"] == controls[of_experiment], dtype=bool)
+    Args:
+        table: what `moments.read` gave.
+        experiments, metrics: all that the moments name.
+
+    Returns:
+        Estimates to make, ordered by the key of the moments, then by `METHODS`.
+
+    Raises:
+        MomentsError: a name is not declared, or two arms differ in window, definition or cap.
+    """
+    plans = sorted(experiments, key=lambda plan: plan.experiment_id)
+    cards = sorted(metrics, key=lambda card: card.metric)
+    known = {card.metric for card in cards}
+    for plan in plans:
+        if missing := sorted(set(plan.watched) - known):
+            what = f"{plan.experiment_id} watches metrics that are not declared"
+            raise MomentsError(f"{what}: {', '.join(missing)}")
+    plan_of = _places(table, "experiment_id", [plan.experiment_id for plan in plans])
+    metric_of = _places(table, "metric", [card.metric for card in cards])
+
+    controls = np.array([plan.control_variant for plan in plans], dtype=object)
+    is_control = np.asarray(table["variant"] == controls[plan_of], dtype=bool)
     group = codes(*(table[name] for name in KEY if name != "variant"))
     control_of = np.full(group.max(initial=0) + 1, -1)
     control_of[group[is_control]] = np.flatnonzero(is_control)
@@ -109,31 +124,43 @@ def compare(table: Table, *, experiments: Iterable[Experiment], metrics: Iterabl
     treatment = order[~is_control[order]]
     _check_same(table, treatment, control_of[group[treatment]])
 
-    is_uptake = table["pair_role"] == "uptake"
-    is_did = np.array([plans[name].method == "did" for name in names], dtype=bool)[of_experiment]
-    has_history = np.array([plans[name].covariate_days > 0 for name in names])[of_experiment]
-    gives = np.bincount(of_experiment, weights=table["s_cc"] > 0, minlength=len(names)) > 0
-    applies = {
-        "unadjusted": ~is_uptake,
-        "cuped": ~is_uptake & ~is_did & has_history,
-        "lin": ~is_uptake & ~is_did & (has_history | gives[of_experiment]),
-        "did": ~is_uptake & is_did,
-        "wald": is_uptake,
-    }
-    chosen = np.stack([applies[name][treatment] for name in METHODS], axis=1)
-    comparison, method = np.nonzero(chosen)
+    comparison, method = np.nonzero(_applicable(table, plans, plan_of)[treatment])
     treatment = treatment[comparison]
-    run = codes(table["experiment_id"], table["as_of"])
     return Rows(
         control=control_of[group[treatment]],
         treatment=treatment,
-        run=run[treatment],
-        plan=of_experiment[treatment],
-        metric=of_metric[treatment],
+        run=codes(table["experiment_id"], table["as_of"])[treatment],
+        plan=plan_of[treatment],
+        metric=metric_of[treatment],
         method=method,
-        plans=tuple(plans[name] for name in names),
-        metrics=tuple(cards[name] for name in card_names),
+        plans=tuple(plans),
+        metrics=tuple(cards),
     )
+
+
+def _places(table: Table, name: str, declared: Sequence[str]) -> Codes:
+    place = {value: index for index, value in enumerate(declared)}
+    values = table[name].tolist()
+    if unknown := sorted(set(values) - set(place)):
+        raise MomentsError(f"{name} of moments is not declared: {', '.join(unknown)}")
+    return np.array([place[value] for value in values], dtype=np.int64)
+
+
+def _applicable(table: Table, plans: Sequence[Experiment], plan_of: Codes) -> Flags:
+    """Whether each method applies to each row of moments: shape (rows, methods)."""
+    is_uptake = table["pair_role"] == "uptake"
+    is_did = np.array([plan.method == "did" for plan in plans], dtype=bool)[plan_of]
+    has_history = np.array([plan.covariate_days > 0 for plan in plans], dtype=bool)[plan_of]
+    gives = np.bincount(plan_of, weights=table["s_cc"] > 0, minlength=len(plans)) > 0
+    may_adjust = ~is_uptake & ~is_did
+    applies = {
+        "unadjusted": ~is_uptake,
+        "cuped": may_adjust & has_history,
+        "lin": may_adjust & (has_history | gives[plan_of]),
+        "did": ~is_uptake & is_did,
+        "wald": is_uptake,
+    }
+    return np.stack([applies[name] for name in METHODS], axis=1).astype(bool)
 
 
 def _check_same(table: Table, treatment: Codes, control: Codes) -> None:

@@ -238,7 +238,7 @@ def oriented(contrast: Contrast, *, sign: Array | float) -> Contrast:
 
 
 def two_sided_p(statistic: Array, degrees_of_freedom: Array) -> Array:
-    """P(|T| > |statistic|), at least the smallest double where it is not zero in theory."""
+    """P(|T| > |statistic|); zero only where it is below the smallest double."""
     return np.asarray(2 * special.stdtr(degrees_of_freedom, -np.abs(statistic)))
 
 
