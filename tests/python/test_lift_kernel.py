@@ -365,6 +365,21 @@ def test_fieller_sets_hold_just_the_ratios_that_are_not_rejected() -> None:
         assert (kept == wanted).all()
 
 
+def test_turning_mirrors_the_interval_and_keeps_what_is_rejected() -> None:
+    contrast = random_contrasts(np.random.default_rng(18), 2_000)
+    critical = np.full(2_000, 1.5)
+    up, down = (kernel.oriented(contrast, sign=sign) for sign in (1.0, -1.0))
+    above, below = (kernel.fieller(turned, critical=critical) for turned in (up, down))
+    bounded = above.shape == "interval"
+    assert bounded.sum() > 500
+    assert above.low[bounded] == pytest.approx(-below.high[bounded], rel=1e-9)
+    # A relative change of r is one of r |base|, also below zero.
+    for end in (above.low, above.high):
+        sized = end * np.where(contrast.base < 0, -1.0, 1.0)
+        value, error = kernel.linear(contrast, delta=1.0, base=-sized)
+        assert np.abs(value / error)[bounded] == pytest.approx(1.5, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("statistic", "freedom"), [(9.0, 30.0), (9.0, 4000.0), (30.0, 500.0), (37.0, 1e6)]
 )
@@ -528,6 +543,16 @@ def test_a_covariate_without_variance_changes_nothing() -> None:
         adjusted = estimator(*arms_of(*rows), is_ratio=MEAN)
         assert adjusted.delta == pytest.approx(plain.delta, rel=1e-12)
         assert adjusted.std_error == pytest.approx(plain.std_error, rel=1e-12)
+
+
+@pytest.mark.parametrize("names", ["yd", "ydx"])
+def test_a_ratio_without_history_stays_as_it_is(names: str) -> None:
+    rng = np.random.default_rng(19)
+    rows = [raw_row({name: rng.uniform(1, 2, 50) for name in names}) for _ in range(2)]
+    plain = kernel.unadjusted(*arms_of(*rows), is_ratio=RATIO)
+    adjusted = kernel.cuped(*arms_of(*rows), is_ratio=RATIO)
+    assert adjusted.delta == pytest.approx(plain.delta, rel=1e-12)
+    assert adjusted.std_error == pytest.approx(plain.std_error, rel=1e-12)
 
 
 def test_a_repeated_covariate_is_left_out() -> None:

@@ -333,6 +333,9 @@ def test_after_an_extension_only_the_sequence_counts() -> None:
     assert found["decision_low"] > 0
     early = one(run(*pair(as_of="2026-06-20"), plan=plan))
     assert early["reason"] == "before_planned_end"
+    absolute = replace(plan, minimum_effect_kind="absolute")
+    for row in (one(run(*pair(as_of=day), plan=absolute)) for day in ("2026-06-20", "2026-06-30")):
+        assert row["decision_low"] == pytest.approx(row["sequential_ci_low"], rel=1e-12)
 
 
 def test_group_sequential_bounds_hold_at_declared_looks_alone() -> None:
@@ -349,6 +352,66 @@ def test_group_sequential_bounds_hold_at_declared_looks_alone() -> None:
     final = one(run(*pair(as_of="2026-06-15"), plan=plan))
     bound = lan_demets(information=(*shares, 1.0), alpha=0.05)[-1]
     assert final["sequential_ci_high"] == pytest.approx(0.5 + bound * final["std_error"])
+
+
+def test_variants_share_alpha_at_declared_looks() -> None:
+    split = (("control", 0.4), ("a", 0.3), ("b", 0.3))
+    plan = replace(
+        PLAN,
+        method="group_sequential",
+        look_dates=(date(2026, 5, 22),),
+        expected_split=split,
+        minimum_effect_kind="absolute",
+    )
+    key: dict[str, Any] = {"as_of": "2026-05-22"}
+    winner, other = normal("a", n=900, mean=13, **key), normal("b", n=900, **key)
+    # That one variant is far ahead gives the other no larger share.
+    found = one(run(normal("control", n=1200, **key), winner, other, plan=plan), variant="b")
+    bound = lan_demets(information=(7 / 31,), alpha=0.025)[0]
+    assert found["decision_high"] == pytest.approx(bound * found["std_error"])
+
+
+def test_a_look_speaks_of_units_that_are_mature_for_the_metric() -> None:
+    plan = replace(PLAN, method="group_sequential", look_dates=(date(2026, 5, 22),))
+    slow = (replace(METRICS[0], horizon_days=3), *METRICS[1:])
+    table = table_of(pair(as_of="2026-05-22"))
+    found = one(estimate(table, experiments=[plan], metrics=slow))
+    bound = lan_demets(information=(4 / 31,), alpha=0.05)[0]
+    assert found["sequential_ci_high"] == pytest.approx(0.5 + bound * found["std_error"])
+
+
+def test_what_the_covariate_or_the_denominator_explains_wholly_has_no_variance() -> None:
+    rng = np.random.default_rng(7)
+    copied, ratio = [], []
+    for variant in ("control", "treatment"):
+        x = rng.normal(3.3, 1.1, 70)
+        copied.append(raw_row({"y": x, "x": x}, variant=variant))
+        d = rng.uniform(1, 3, 70)
+        ratio.append(raw_row({"y": 2.7 * d, "d": d}, variant=variant, pair_role="denominator"))
+    for row in (
+        one(run(*copied), method="cuped"),
+        one(run(*copied), method="lin"),
+        one(run(*ratio)),
+    ):
+        assert (row["status"], row["reason"]) == ("refused", "zero_variance")
+    assert one(run(*copied))["status"] == "ok"
+
+
+def test_an_effect_per_uptake_has_no_share_for_a_relative_margin() -> None:
+    rng = np.random.default_rng(8)
+    plan = replace(GUARDED, method="instrument", minimum_effect_kind="absolute", covariate_days=0)
+    rows = []
+    for variant, uptake in (("control", 0.1), ("treatment", 0.6)):
+        d = (rng.random(2000) < uptake).astype(float)
+        data = {"y": rng.normal(10, 0.5, 2000), "d": d}
+        for metric in ("revenue", "latency", "visits"):
+            rows.append(raw_row(data, variant=variant, metric=metric, pair_role="uptake"))
+    found = run(*rows, plan=plan)
+    states = {m: one(found, metric=m, method="wald") for m in ("latency", "visits")}
+    assert states["latency"]["guardrail_state"] == "unknown"
+    assert np.isnan(states["latency"]["p_non_inferiority"])
+    assert states["visits"]["guardrail_state"] == "pass"
+    assert states["visits"]["p_non_inferiority"] < 0.05
 
 
 def test_zero_control_level_leaves_the_row_ok() -> None:
@@ -433,6 +496,15 @@ def test_families_of_tests() -> None:
     assert set(none["p_value_adjusted"]) == {1.0}
     assert (none["decision_low"] < 0).all()
     assert (none["decision_high"] > 0).all()
+
+
+def test_what_is_not_due_yet_takes_no_part_in_a_family() -> None:
+    slow = (*METRICS[:2], replace(METRICS[2], horizon_days=90), METRICS[3])
+    table = table_of([*pair(0.2, metric="orders"), *pair(0.3, metric="visits")])
+    found = estimate(table, experiments=[PLAN], metrics=slow)
+    due = one(found, metric="orders")
+    assert due["p_value_adjusted"] == due["p_value"] < 0.05
+    assert np.isnan(one(found, metric="visits")["p_value_adjusted"])
 
 
 def region(value: str, lift: float) -> list[dict[str, Any]]:

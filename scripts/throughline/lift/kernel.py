@@ -92,11 +92,13 @@ def cuped(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Contrast:
 
     For a mean theta is the slope within arms, as in an analysis of covariance. For a ratio it is
     that of the linearised ratios, from the four moments of both arms taken jointly. A twin
-    without variance leaves the difference as it is.
+    without variance, or an arm without one, leaves the difference as it is.
     Deng, Xu, Kohavi, Walker (2013), Improving the sensitivity of online controlled experiments.
     """
     outcome = _level(control, treatment, numerator=Y, denominator=D, is_ratio=is_ratio)
-    twin = _level(control, treatment, numerator=X, denominator=W, is_ratio=is_ratio)
+    twin = _zero_where_unknown(
+        _level(control, treatment, numerator=X, denominator=W, is_ratio=is_ratio)
+    )
     theta = _theta(control, treatment, is_ratio=is_ratio)
     # The control level at the covariate mean of both arms: the treatment arm takes part in it.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -436,6 +438,16 @@ def _level(
         values.append(value)
         gradients.append(gradient)
     return _Level(values[0], values[1], gradients[0], gradients[1])
+
+
+def _zero_where_unknown(level: _Level) -> _Level:
+    known = np.isfinite(level.control) & np.isfinite(level.treatment)
+    return _Level(
+        np.where(known, level.control, 0.0),
+        np.where(known, level.treatment, 0.0),
+        np.where(known[:, None], level.control_gradient, 0.0),
+        np.where(known[:, None], level.treatment_gradient, 0.0),
+    )
 
 
 def _theta(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Array:
