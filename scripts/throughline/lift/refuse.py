@@ -122,7 +122,7 @@ def _splits(table: Table, rows: Rows) -> tuple[Array, Array]:
     return p[run], share[run]
 
 
-def sample_ratios(moments: Table, *, experiments: Iterable[Experiment]) -> dict[str, NDArray[Any]]:
+def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[str, NDArray[Any]]:
     """How units divide over variants: the whole of each experiment, and each segment value.
 
     Counts are those of the metric that has most: all exposed units, mature or not; where units are
@@ -130,14 +130,13 @@ def sample_ratios(moments: Table, *, experiments: Iterable[Experiment]) -> dict[
     says where a fault of the whole comes from and refuses nothing.
 
     Args:
-        moments: as in `table.estimate`, or what `moments.read` made of it.
+        table: what `moments.read` gave.
         experiments: every experiment that the moments name.
 
     Returns:
         Columns experiment_id, as_of, segment_name, segment_value, row_count, p_value (NaN where
         fewer than two variants have a planned share) and multi_share, one row per the first four.
     """
-    table = moments
     run = codes(table["experiment_id"], table["as_of"])
     is_clustered = np.bincount(run, weights=table["n_rows"] != table["n_units"])[run] > 0
     exposed = table["n_units"] + table["n_immature"] + table["n_late"]
