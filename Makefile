@@ -78,8 +78,9 @@ example: export THROUGHLINE_WORKSPACE := examples/open_bandit
 example: setup  ## the same models on a real public log
 	@$(THROUGHLINE) build
 
-bench: setup  ## wall time and memory at 1 and 10 million predictions
+bench: setup  ## wall time and memory of full builds, and of a new day on a history
 	@$(BIN)/python bench/bench.py
+	@$(BIN)/python bench/increments.py
 
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) exec -- dbt docs generate --static
