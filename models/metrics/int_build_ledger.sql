@@ -2,13 +2,13 @@
 -- It stands after all that is incremental:
 -- depends_on: {{ ref('fct_metrics') }}, {{ ref('stg_rejected_rows') }}, {{ ref('stg_experiment_assignments') }}
 -- depends_on: {{ ref('stg_kpi_annotations') }}, {{ ref('stg_model_releases') }}
+{% if not execute or is_whole_build() -%}
 with deliveries as (
 
     select * from {{ ref('int_deliveries') }}
 
 ),
 
-{% if not execute or is_whole_build() -%}
 starts as (
 
     select * from {{ build_starts() if execute else 'build_starts' }}
@@ -41,7 +41,7 @@ entries as (
 )
 {%- else -%}
 -- a part of the project was built, so what the whole has seen stays as it was
-entries as (
+with entries as (
 
     {%- if build_ledger() is none %}
     select

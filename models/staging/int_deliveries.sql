@@ -42,8 +42,10 @@ compared as (
         cast(delivered.fingerprint as {{ dbt.type_string() }}) as fingerprint,
         delivered.row_count,
         seen.fingerprint is null or seen.fingerprint <> delivered.fingerprint as is_new,
-        case when delivered.row_count is not null then coalesce(delivered.row_count < cast(seen.fingerprint as bigint), false) else false end
-            as has_shrunk
+        case
+            when delivered.row_count is null or seen.fingerprint is null then false
+            else delivered.row_count < cast(seen.fingerprint as bigint)
+        end as has_shrunk
     from delivered
     left join seen
         on delivered.table_name = seen.table_name

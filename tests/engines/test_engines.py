@@ -89,7 +89,7 @@ def test_builds_on_top_of_others_equal_those_of_duckdb(engine: Engine) -> None:
     """Three deliveries with late rows and copies of earlier ones; the last goes back in time."""
     folder = SCRATCH / f"late_{engine.name}"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(built("demo").folder, folder, ignore=shutil.ignore_patterns("*.duckdb*"))
+    simulate.simulate(out=folder, predictions=3_000, days=60, seed=7)
     deliveries = late.part(folder, moments=MOMENTS)
     made = engines.chosen(folder)
     read = functools.partial(READERS[engine.name], engine)
