@@ -25,9 +25,9 @@ outcomes as (
 
 usage_events as {{ not_materialized() }} (
 
-    select * from {{ ref('stg_usage_events') }}
+    select events.* from {{ ref('stg_usage_events') }} as events
     {%- if is_incremental() %}
-    where prediction_id in (select prediction_id from predictions)
+    where events.prediction_id in (select predictions.prediction_id from predictions)
     {%- endif %}
 
 ),
