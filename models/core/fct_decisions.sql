@@ -25,9 +25,9 @@ outcomes as (
 
 usage_events as {{ not_materialized() }} (
 
-    select events.* from {{ ref('stg_usage_events') }} as events
+    select * from {{ ref('stg_usage_events') }}
     {%- if is_incremental() %}
-    where events.prediction_id in (select predictions.prediction_id from predictions)
+    where prediction_id in (select prediction_id from predictions) -- noqa: RF02
     {%- endif %}
 
 ),
