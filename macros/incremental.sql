@@ -54,17 +54,13 @@
 
 {# A unit test knows nothing of what was built before. #}
 {% macro is_incremental() %}
-    {% if not may_look() or model.resource_type != 'model' or model.config.materialized != 'incremental' %}
-        {{ return(false) }}
-    {% endif %}
-    {% set relation = load_cached_relation(this) %}
-    {{ return(relation is not none and relation.type == 'table' and not should_full_refresh()) }}
+    {{ return(may_look() and model.resource_type == 'model' and dbt.is_incremental()) }}
 {% endmacro %}
 
 {# True too where what stands was, or may have been, made in another way than it would be made now. #}
 {% macro should_full_refresh() %}
     {% if model.config.get('incremental_strategy') != 'touched' or flags.FULL_REFRESH %}
-        {{ return(flags.FULL_REFRESH) }}
+        {{ return(dbt.should_full_refresh()) }}
     {% endif %}
     {% if build_ledger() is none %}
         {{ return(true) }}

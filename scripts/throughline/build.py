@@ -151,7 +151,7 @@ def run(
     if process.returncode == 0:
         console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
         return []
-    return _shown(seen)
+    return shown(seen)
 
 
 def read_rules(workspace: Workspace) -> dict[str, Any]:
@@ -184,7 +184,11 @@ def read_rules(workspace: Workspace) -> dict[str, Any]:
     raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 
 
-def _shown(seen: Run) -> list[Finding]:
+def shown(seen: Run) -> list[Finding]:
+    """What of a failed run a user reads: its first faults, or the one that explains all."""
+    if any("No space left on device" in fault.what for fault in seen.faults):
+        fix = "Make room and build again: nothing is lost."
+        return [Finding("error", "the disk is full", "dbt build", fix)]
     if not seen.faults:
         return [Finding("error", telling(seen.summary) or "failed", "dbt", "See logs/dbt.log.")]
     left_off = len(seen.faults) - SHOWN_FAULTS

@@ -240,12 +240,29 @@ def test_scorecard_of_another_warehouse_is_left_out(small: workspace.Workspace) 
 
 
 @pytest.mark.parametrize("moment", ["soon", "2026-02-30"])
-def test_a_replay_of_no_moment_is_refused(
-    company: Company, throughline: Callable[..., Outcome], moment: str
-) -> None:
+def test_a_replay_of_no_moment_is_refused(company: Company, throughline: Call, moment: str) -> None:
+    throughline("use", "company")
     outcome = throughline("build", "--as-of", moment)
     assert outcome.status == 1
     assert outcome.lines == [
         f"error --as-of: '{moment}' is not a timestamp like 2025-06-30 00:00:00. "
         "Write it like 2025-06-30 or '2025-06-30 12:00:00' (UTC)."
+    ]
+
+
+def test_a_full_disk_is_one_line() -> None:
+    seen = build.Run()
+    words = (
+        "TransactionContext Error: Failed to commit: Could not write file "
+        '"company/warehouse.duckdb.wal": No space left on device'
+    )
+    for name, message in (
+        ("RunResultFailure", "[ERROR]: in model fct_metrics (models/metrics/fct_metrics.sql)"),
+        ("RunResultError", words),
+        ("RunResultFailure", "[ERROR]: in model mart_scorecard (models/marts/mart_scorecard.sql)"),
+        ("RunResultError", words),
+    ):
+        seen.take(json.dumps({"info": {"name": name, "msg": message}, "data": {}}))
+    assert [str(finding) for finding in build.shown(seen)] == [
+        "dbt build: the disk is full. Make room and build again: nothing is lost."
     ]
