@@ -129,3 +129,9 @@
     {% endfor %}
     {{ return(get_insert_overwrite_sql(arg_dict.temp_relation, arg_dict.target_relation, load_cached_relation(arg_dict.target_relation))) }}
 {% endmacro %}
+
+{# A fact is parted by the date that it is touched by. #}
+{% macro spark__partition_cols(label, required=false) %}
+    {% set column = model.config.meta.get('touched_by') %}
+    {{ return(label ~ ' (' ~ column ~ ')' if column else dbt.spark__partition_cols(label, required)) }}
+{% endmacro %}
