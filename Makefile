@@ -53,7 +53,7 @@ test-histories: HISTORIES ?= 10000
 test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing
 	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py tests/python/test_incremental.py
 
-$(ENGINES)/.installed: requirements.txt requirements-engines.txt pyproject.toml scripts/setup_engines
+$(ENGINES)/.installed: requirements.txt requirements-engines.txt requirements-next.txt pyproject.toml scripts/setup_engines
 	@scripts/setup_engines $(ENGINES)
 	@touch $@
 
