@@ -14,7 +14,8 @@
     {%- elif type == 'timestamp' and not delivered_type.startswith('TIMESTAMP') and delivered_type != 'DATE' -%}
         {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz; a named zone would be kept for the
             texts that follow, so it is not read -#}
-        case when not regexp_matches({{ expression }}, '[A-Za-z]{2}') or regexp_matches({{ expression }}, '(UTC|GMT)$')
+        {%- set text = expression if delivered_type == 'VARCHAR' else 'cast(' ~ expression ~ ' as varchar)' %}
+        case when not regexp_matches({{ text }}, '[A-Za-z]{2}') or regexp_matches({{ text }}, '(UTC|GMT)$')
             then cast(try_cast({{ expression }} as timestamptz) as timestamp) end
     {%- else -%}
         try_cast({{ expression }} as {{ contract_type(type) }})
