@@ -143,7 +143,9 @@ def small(tmp_path: Path) -> workspace.Workspace:
     root = tmp_path / "small"
     (root / "ws").mkdir(parents=True)
     files = {
-        "dbt_project.yml": "name: small\nprofile: small\n",
+        "dbt_project.yml": (
+            "name: small\nprofile: small\nmodels: {small: {mart_scorecard: {+schema: marts}}}\n"
+        ),
         "profiles.yml": (
             "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb}}}\n"
         ),
