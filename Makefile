@@ -2,20 +2,23 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-histories test-simulation test-oracles lint example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 THROUGHLINE := $(BIN)/throughline
+# Spark alone weighs half a gigabyte, so the engines have an environment of their own.
+ENGINES := .build/engines-venv
 # Builds that are not the user's keep their own workspace, target and log folder.
 SCRATCH := .build
+ORACLES := $(SCRATCH)/oracles
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup: $(STAMP)  ## install the pinned versions into .venv
 
@@ -43,8 +46,31 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
 	@$(THROUGHLINE) build
 	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
-		$(BIN)/pytest -q -n 2 --cov=throughline --cov-report=
+		$(BIN)/pytest -q -n 2 --dist loadgroup --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
+
+test-histories: HISTORIES ?= 10000
+test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing
+	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py tests/python/test_incremental.py
+
+$(ENGINES)/.installed: requirements.txt requirements-engines.txt requirements-next.txt pyproject.toml scripts/setup_engines
+	@scripts/setup_engines $(ENGINES)
+	@touch $@
+
+test-engines: $(ENGINES)/.installed  ## the same relations on DuckDB, Postgres and Spark
+	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
+
+test-simulation: setup  ## error rates and coverage of the lift alone, by simulation
+	@$(BIN)/pytest -q -m simulation
+
+test-oracles: $(ORACLES)/.installed  ## the lift against independent engines and published answers
+	@PYTHONPATH=scripts:tests/python $(ORACLES)/bin/python -m pytest -q tests/oracles
+
+$(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
+	@rm -rf $(ORACLES)
+	@$(BIN)/python -m virtualenv --quiet $(ORACLES)
+	@$(ORACLES)/bin/python -m pip install -qq --no-deps -r tests/oracles/requirements.txt
+	@touch $@
 
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
 example: export DBT_LOG_PATH := $(SCRATCH)/open_bandit/logs
@@ -52,18 +78,23 @@ example: export THROUGHLINE_WORKSPACE := examples/open_bandit
 example: setup  ## the same models on a real public log
 	@$(THROUGHLINE) build
 
-bench: setup  ## wall time and memory at 1 and 10 million predictions
+bench: setup  ## wall time and memory of full builds, and of a new day on a history
 	@$(BIN)/python bench/bench.py
+	@$(BIN)/python bench/increments.py
 
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) exec -- dbt docs generate --static
 	@echo "Open $${DBT_TARGET_PATH:-target}/static_index.html in a browser."
 
-requirements: setup  ## recompile requirements.txt from requirements.in
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate --no-header \
+	--no-emit-index-url --upgrade --quiet
+
+requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile requirements.in --override requirements.override.txt --universal \
-		--python-version 3.10 --no-annotate --no-header --no-emit-index-url --upgrade --quiet \
-		--output-file requirements.txt
+	@$(COMPILE) requirements.in --override requirements.override.txt --output-file requirements.txt
+	@$(COMPILE) requirements-engines.in --output-file .build/engines.txt
+	@grep -vxFf requirements.txt .build/engines.txt > requirements-engines.txt
+	@$(COMPILE) tests/oracles/requirements.in --output-file tests/oracles/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files

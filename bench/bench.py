@@ -11,9 +11,9 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from measuring import ROOT, SCRATCH, Measure, measure
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +21,6 @@ from throughline.build import environment
 from throughline.simulate import simulate
 from throughline.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRATCH = ROOT / ".build" / "bench"
 SIZES = (1_000_000, 10_000_000)
 DAYS = 120
 LOWER_BOUND = """
@@ -36,36 +34,6 @@ connection.execute("set variable raw = ?", [raw])
 connection.execute("set variable as_of = ?::timestamp", [as_of])
 connection.execute(open("bench/lower_bound.sql").read())
 """
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Wall time in seconds, processor time in seconds, and peak memory in GB of one process."""
-
-    wall: float
-    processor: float
-    memory: float
-
-
-def measure(command: Sequence[str], *, environment: dict[str, str], log: Path) -> Measure:
-    """Runs a command; its output goes to a file. Raises RuntimeError when it fails."""
-    start = time.perf_counter()
-    with log.open("w") as output:
-        pid = os.posix_spawn(
-            command[0],
-            list(command),
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
-                (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
-            ],
-        )
-        _, status, usage = os.wait4(pid, 0)
-    wall = time.perf_counter() - start
-    if status != 0:
-        raise RuntimeError(f"{' '.join(command[:3])} … failed, see {log}")
-    scale = 2**30 if sys.platform == "darwin" else 2**20
-    return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
 
 
 def bench(predictions: int) -> dict[str, Measure]:

@@ -7,8 +7,8 @@
         {% for node_id in found.frontier if node_id in graph.nodes %}
             {% for parent_id in graph.nodes[node_id].depends_on.nodes if parent_id not in ways %}
                 {% set parent = graph.nodes.get(parent_id) or graph.sources[parent_id] %}
-                {#- dimensions and seeds carry no number -#}
-                {% if parent.resource_type == 'source' or (parent.resource_type == 'model' and not parent.name.startswith('dim_')) %}
+                {#- dimensions, seeds and what says which rows are new carry no number -#}
+                {% if parent.resource_type == 'source' or (parent.resource_type == 'model' and not parent.name.startswith('dim_') and not parent.config.meta.get('carries_no_number')) %}
                     {% set name = parent.source_name ~ '.' ~ parent.name if parent.resource_type == 'source' else parent.name %}
                     {% do ways.update({parent_id: [name] + ways[node_id]}) %}
                     {% do reached.append(parent_id) %}

@@ -44,8 +44,7 @@
 {% macro check_raw_table(table) %}
     {% set delivered = raw_columns(table) %}
     {% if delivered is none %}
-        {% set place = setting('sources').get(table, 'raw/' ~ table) %}
-        {{ stop("raw table " ~ table ~ " has no files in " ~ (place if place.startswith('/') else workspace() ~ '/' ~ place) ~ ". Put .parquet or .csv files there, map it in the setting sources" ~ (", or run `make demo` for sample data" if workspace() == 'workspace' else "") ~ (", or leave it out of the setting inputs." if table != 'prediction_logs' else ".")) }}
+        {{ stop("raw table " ~ table ~ " " ~ missing_raw_table(table) ~ (", or leave it out of the setting inputs." if table != 'prediction_logs' else ".")) }}
     {% endif %}
     {% for column in contract(table).columns if column.required and delivered_expression(table, column, delivered) is none %}
         {{ stop("raw table " ~ table ~ " has no column " ~ column.name ~ ", which is required. It has " ~ delivered.keys() | join(', ') ~ ". Map it: setting mapping." ~ table ~ "." ~ column.name ~ ".") }}

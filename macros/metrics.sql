@@ -166,7 +166,7 @@
     {%- elif value is none -%}
         cast(null as {{ dbt.type_string() }})
     {%- elif value is string -%}
-        cast('{{ value | trim | replace("'", "''") }}' as {{ dbt.type_string() }})
+        cast({{ text_literal(value | trim) }} as {{ dbt.type_string() }})
     {%- else -%}
         cast({{ value }} as {{ type_double() }})
     {%- endif -%}
@@ -215,6 +215,7 @@
         sum(case when ({{ measure.expr or measure.name }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref(fact.refs[0].name) }}
+    where {{ touched(date_column(fact)) }}
     group by {{ range(1, 4 + segments | length) | join(', ') }}
 
 ),

@@ -22,22 +22,12 @@
     {{ return('delivered.' ~ adapter.quote(column.name) if column.name | lower in delivered else none) }}
 {% endmacro %}
 
-{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract. #}
-{% macro checked_ctes(table, keep_raw) %}
-    {%- set rules = contract(table) -%}
+{# Rows of a raw table with the contract's columns in their types, on request with all that was delivered. #}
+{% macro typed_select(table, delivered_rows, keep_raw=false) %}
     {%- set delivered = raw_columns(table) -%}
-    {%- set parse_errors = [] -%}
-    {%- set names = rules.columns | map(attribute='name') | list -%}
-delivered as {{ not_materialized() }} (
-
-    select * from {{ raw_relation(table) }}
-
-),
-
-typed as {{ not_materialized() }} (
-
+    {%- set parse_errors = [] %}
     select
-        {%- for column in rules.columns %}
+        {%- for column in contract(table).columns %}
         {%- set expression = delivered_expression(table, column, delivered) %}
         {%- set delivered_type = '' if (setting('mapping') or {}).get(table, {}).get(column.name) else delivered.get(column.name | lower, '') %}
         {%- if expression is none %}
@@ -61,7 +51,30 @@ typed as {{ not_materialized() }} (
         {%- else -%}
         cast(null as {{ dbt.type_string() }})
         {%- endif %} as parse_error
-    from delivered
+    from {{ delivered_rows }} as delivered
+{%- endmacro %}
+
+{# CTEs `typed` and `checked`: contract columns in their types, and why a row breaks the contract. Of all rows delivered, of
+   the new ones, or of every copy of those touched. #}
+{% macro checked_ctes(table, rows='all', keep_raw=false) %}
+    {%- set rules = contract(table) -%}
+    {%- set names = rules.columns | map(attribute='name') | list -%}
+typed as {{ not_materialized() }} (
+
+    {%- if rows == 'new' %}
+    {{ typed_select(table, new_rows(table), keep_raw=keep_raw) }}
+    {%- else %}
+    {{ typed_select(table, raw_relation(table), keep_raw=keep_raw) }}
+    {%- endif %}
+
+),
+
+asked as {{ not_materialized() }} (
+
+    select * from typed
+    {%- if rows == 'touched' %}
+    where {{ is_touched_row(table, row_key(rules)) }}
+    {%- endif %}
 
 ),
 
@@ -80,21 +93,21 @@ rates as (
 checked as {{ not_materialized() }} (
 
     select
-        typed.*,
+        asked.*,
         {%- if 'model_id' in names %}
         registry.model_id as known_model_id,
         {%- endif %}
         {{ reject_reason(rules) }} as reject_reason
-    from typed
+    from asked
     {%- if 'model_id' in names %}
-    left join registry on typed.model_id = registry.model_id
+    left join registry on asked.model_id = registry.model_id
     {%- endif %}
     {%- if 'currency' in names %}
     left join rates
-        on typed.currency = rates.currency
-        and {{ valid_at('rates', 'typed.' ~ rules.event_at) }}
+        on asked.currency = rates.currency
+        and {{ valid_at('rates', 'asked.' ~ rules.event_at) }}
     {%- endif %}
-    where typed.loaded_at is null or typed.loaded_at <= {{ as_of() }}
+    where asked.loaded_at is null or asked.loaded_at <= {{ as_of() }}
 
 )
 {%- endmacro %}
@@ -102,9 +115,9 @@ checked as {{ not_materialized() }} (
 {# The first rule of the contract that a typed row breaks, in words; NULL where it breaks none. #}
 {% macro reject_reason(rules) -%}
         case
-            when typed.parse_error is not null then typed.parse_error
+            when asked.parse_error is not null then asked.parse_error
             {%- for column in rules.columns %}
-            {%- set value = 'typed.' ~ column.name %}
+            {%- set value = 'asked.' ~ column.name %}
             {%- if column.required %}
             when {{ value }} is null then '{{ column.name }} is missing'
             {%- endif %}
@@ -131,7 +144,7 @@ checked as {{ not_materialized() }} (
             {%- endif %}
             {%- if column.amount %}
             when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
-                and typed.{{ column.amount }} is not null and typed.{{ rules.event_at }} is not null
+                and asked.{{ column.amount }} is not null and asked.{{ rules.event_at }} is not null
                 then 'currency has no rate in exchange_rates on that day'
             {%- endif %}
             {%- endfor %}
@@ -145,6 +158,8 @@ checked as {{ not_materialized() }} (
 {% macro declare_inputs(table) %}
     {% do ref('model_registry') %}
     {% do ref('exchange_rates') %}
+    {% do ref('int_deliveries') %}
+    {% do ref('int_touched_rows') %}
     {% do source('raw', table) %}
 {% endmacro %}
 
@@ -164,13 +179,35 @@ select
     cast(null as {{ contract_type(column.type) }}) as {{ column.name }}{{ ',' if not loop.last }}
     {%- endfor %}
 where 1 = 0
+    {%- elif is_incremental() and is_forward() %}
+with {{ checked_ctes(table, rows='new') }},
+
+copies as (
+
+    select {{ names | join(', ') }} from checked where reject_reason is null
+    union all
+    select {{ names | join(', ') }} from {{ this }} where {{ is_touched_row(table, staged_key(rules)) }}
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (partition by {{ rules.key | join(', ') }} order by {{ later_first | join(', ') }}) as copy_rank
+    from copies
+
+)
+
+select {{ names | join(', ') }} from ranked
+where copy_rank = 1
     {%- else %}
-with {{ checked_ctes(table, keep_raw=false) }},
+with {{ checked_ctes(table, rows='touched' if is_incremental() else 'all') }},
 
 redelivered as (
 
     select {{ rules.key | join(', ') }}
-    from typed
+    from asked
     group by {{ rules.key | join(', ') }}
     having count(*) > 1
 
@@ -224,16 +261,12 @@ where 1 = 0
     {%- set raw = {} -%}
     {%- for name in raw_columns(table) -%}{%- do raw.update({name: quoted('raw ' ~ name)}) -%}{%- endfor -%}
     {%- set has_model = 'model_id' in contract(table).columns | map(attribute='name') -%}
-    {%- set key_parts = [] -%}
-    {%- for part in contract(table).key -%}
-        {%- do key_parts.append("coalesce(cast(" ~ part ~ " as " ~ dbt.type_string() ~ "), '')") -%}
-    {%- endfor %}
 (
-with {{ checked_ctes(table, keep_raw=true) }}
+with {{ checked_ctes(table, rows=('new' if is_forward() else 'touched') if is_incremental() else 'all', keep_raw=true) }}
 
 select
     cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
-    nullif({{ key_parts | join(" || ' | ' || ") }}, '') as row_key,
+    nullif({{ row_key(contract(table)) }}, '') as row_key,
     {{ 'known_model_id' if has_model else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as model_id,
     reject_reason as reason,
     {{ json_row(raw) }} as raw_row,
@@ -244,17 +277,24 @@ where reject_reason is not null
     {%- endif %}
 {% endmacro %}
 
+{# The key of a raw table as one text, its parts joined; empty where none was delivered. #}
+{% macro row_key(rules) -%}
+    {%- for part in rules.key -%}
+        coalesce(cast({{ part }} as {{ dbt.type_string() }}), ''){{ " || ' | ' || " if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{# The same over staged rows, where no part is missing: a bare column, which a warehouse looks up faster. #}
+{% macro staged_key(rules) -%}
+    {{ rules.key[0] if rules.key | length == 1 else row_key(rules) }}
+{%- endmacro %}
+
 {% macro contract_type(type) %}
     {{ return({'string': dbt.type_string(), 'integer': 'bigint', 'double': type_double()}.get(type, type)) }}
 {% endmacro %}
 
 {% macro in_words(type) %}
     {{ return({'integer': 'a whole number', 'double': 'a number', 'timestamp': 'a timestamp', 'boolean': 'true or false'}[type]) }}
-{% endmacro %}
-
-{# A delivered name as an identifier, whatever characters it holds. #}
-{% macro quoted(name) %}
-    {{ return(adapter.quote(name | replace('"', '""'))) }}
 {% endmacro %}
 
 {# A row of a governed table with valid_from (inclusive) and valid_to (exclusive, open where NULL) holds at `moment`. #}

@@ -7,19 +7,170 @@
     {{ return(adapter.dispatch('safe_cast_to')(type, expression, delivered_type)) }}
 {% endmacro %}
 
-{# What a raw table is read from: files of the workspace or a relation. #}
-{% macro raw_relation(table) %}{{ return(adapter.dispatch('raw_relation')(table)) }}{% endmacro %}
+{# A number as people and programs write it, in lower case without blanks around it. #}
+{% macro number_pattern() -%}
+    ^[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]{1,4})?|inf|infinity|nan)$
+{%- endmacro %}
 
-{# The delivered columns of a raw table, lower-case name -> warehouse type; none where it does not exist. #}
-{% macro raw_columns(table) %}{{ return(adapter.dispatch('raw_columns')(table)) }}{% endmacro %}
+{# ISO 8601: a day that exists, perhaps with a time, perhaps with a zone. #}
+{% macro moment_pattern() -%}
+    {%- set days = [
+        '[0-9]{4}-(0?[13578]|1[02])-(0?[1-9]|[12][0-9]|3[01])',
+        '[0-9]{4}-(0?[469]|11)-(0?[1-9]|[12][0-9]|30)',
+        '[0-9]{4}-0?2-(0?[1-9]|1[0-9]|2[0-8])',
+        '([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-0?2-29',
+    ] -%}
+    ^(?!0000)({{ days | join('|') }})([ T](([01]?[0-9]|2[0-3]):[0-5]?[0-9](:[0-5]?[0-9]([.][0-9]*)?)?|24:00(:00)?)(Z| ?UTC|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)?)?$
+{%- endmacro %}
+
+{# What a raw table is read from: files of the workspace or a relation. #}
+{% macro raw_relation(table, with_delivery=false) %}{{ return(adapter.dispatch('raw_relation')(table, with_delivery)) }}{% endmacro %}
+
+{# What delivered a row: its file, or the day it arrived where a relation is read. #}
+{% macro delivery(table, delivered) %}{{ return(adapter.dispatch('delivery')(table, delivered)) }}{% endmacro %}
+
+{% macro default__delivery(table, delivered) %}{{ return(day_of_arrival(table, delivered)) }}{% endmacro %}
+
+{# The name of a delivery in int_deliveries as `delivery` has it in the rows. #}
+{% macro located(name, table) %}{{ return(adapter.dispatch('located')(name, table)) }}{% endmacro %}
+
+{% macro default__located(name, table) %}{{ return(name) }}{% endmacro %}
+
+{# Query of table_name, delivery, a fingerprint that changes where it is replaced, and its rows where they are counted. #}
+{% macro deliveries(table) %}{{ return(adapter.dispatch('deliveries')(table)) }}{% endmacro %}
+
+{% macro default__deliveries(table) %}{{ return(days_of_arrival(table)) }}{% endmacro %}
+
+{# The raw tables of which a delivery seen by the last finished build was changed or taken away. #}
+{% macro replaced_deliveries() %}{{ return(adapter.dispatch('replaced_deliveries')()) }}{% endmacro %}
+
+{# A relation shows no change of a row in place; a row taken away fails a test of int_deliveries. #}
+{% macro default__replaced_deliveries() %}{{ return([]) }}{% endmacro %}
+
+{# Deletes the touched rows of a relation and inserts what was computed for them. #}
+{% macro replace_touched(arg_dict) %}{{ return(adapter.dispatch('replace_touched')(arg_dict)) }}{% endmacro %}
+
+{% macro default__replace_touched(arg_dict) %}
+    {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
+    delete from {{ arg_dict.target_relation }} where {{ touched_rows_of_target() }};
+    insert into {{ arg_dict.target_relation }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict.temp_relation }}
+{% endmacro %}
+
+{# The rows of a query asked while compiling. #}
+{% macro rows_of(query) %}
+    {% call statement('rows', fetch_result=True, auto_begin=False) %}{{ query }}{% endcall %}
+    {{ return(load_result('rows').table.rows) }}
+{% endmacro %}
+
+{# The delivered columns of a raw table, name as unquoted SQL finds it -> warehouse type; none where it does not exist. #}
+{% macro raw_columns(table) %}
+    {% if not may_look() %}
+        {% set columns = {} %}
+        {% for column in contract(table).columns %}
+            {% do columns.update({column.name: ''}) %}
+        {% endfor %}
+        {{ return(columns) }}
+    {% endif %}
+    {{ return(adapter.dispatch('raw_columns')(table)) }}
+{% endmacro %}
+
+{# False where dbt may not ask the warehouse (`dbt compile --no-introspect`): the contract is then taken as delivered. #}
+{% macro may_look() %}
+    {{ return(execute and not (flags.INTROSPECT is defined and not flags.INTROSPECT)) }}
+{% endmacro %}
+
+{# Where a raw table is looked for and how to bring it there, for the message that it is missing. #}
+{% macro missing_raw_table(table) %}{{ return(adapter.dispatch('missing_raw_table')(table)) }}{% endmacro %}
+
+{# On a server raw tables stand in the schema of the source, where `throughline load` brings files, or are mapped. #}
+{% macro default__raw_relation(table, with_delivery=false) %}
+    {% set chosen = (setting('sources') or {}).get(table) %}
+    {{ return(chosen if chosen and not is_file_pattern(chosen) else source('raw', table)) }}
+{% endmacro %}
+
+{% macro default__missing_raw_table(table) %}
+    {{ return("does not exist as " ~ raw_relation(table) ~ ". Bring it there with `throughline load`, map it in the setting sources") }}
+{% endmacro %}
+
+{# Whether an entry of the setting `sources` names files and not a relation. #}
+{% macro is_file_pattern(text) %}
+    {{ return('/' in text or modules.re.search('[.](parquet|csv|csv[.]gz)$', text) is not none) }}
+{% endmacro %}
 
 {# One JSON text per row from a list of columns. `columns` maps each JSON key to a column. #}
 {% macro json_row(columns) %}{{ return(adapter.dispatch('json_row')(columns)) }}{% endmacro %}
 
-{# Texts joined in the order of `order_by`. #}
+{# Texts joined in the order of the columns `order_by`, NULLs last. #}
 {% macro ordered_list(expression, separator, order_by) %}
     {{ return(adapter.dispatch('ordered_list')(expression, separator, order_by)) }}
 {% endmacro %}
 
+{# A text as an SQL literal, whatever characters it holds. #}
+{% macro text_literal(text) %}{{ return(adapter.dispatch('text_literal')(text)) }}{% endmacro %}
+
+{% macro default__text_literal(text) -%}
+    '{{ text | replace("'", "''") }}'
+{%- endmacro %}
+
+{# A delivered name as an identifier, whatever characters it holds. #}
+{% macro quoted(name) %}{{ return(adapter.dispatch('quoted')(name)) }}{% endmacro %}
+
+{% macro default__quoted(name) -%}
+    "{{ name | replace('"', '""') }}"
+{%- endmacro %}
+
 {# Keeps a CTE that is read twice from being stored in between. #}
 {% macro not_materialized() %}{{ return(adapter.dispatch('not_materialized')()) }}{% endmacro %}
+
+{% macro default__not_materialized() %}not materialized{% endmacro %}
+
+{# The warehouse's name of a type in a contract or a seed, where those are written in DuckDB's. #}
+{% macro column_type(type) %}
+    {{ return({'varchar': dbt.type_string(), 'double': type_double(), 'integer': dbt.type_int()}.get(type, type)) }}
+{% endmacro %}
+
+{# Columns of a model's YAML with their types in the warehouse's names. #}
+{% macro typed_columns(columns) %}
+    {% set typed = {} %}
+    {% for name, column in columns.items() %}
+        {% do typed.update({name: dict(column, data_type=column_type(column.data_type))}) %}
+    {% endfor %}
+    {{ return(typed) }}
+{% endmacro %}
+
+{# A seed with its column types in the warehouse's names. #}
+{% macro typed_seed(seed) %}
+    {% set types = {} %}
+    {% for name, type in seed.config.column_types.items() %}
+        {% do types.update({name: column_type(type)}) %}
+    {% endfor %}
+    {{ return(dict(seed, config=dict(seed.config, column_types=types))) }}
+{% endmacro %}
+
+{# `dbt source freshness` on what the workspace delivers, which may be files, mapped and in text. Measured at as_of, since
+   later rows are invisible. A table left out of `inputs` is not awaited, so never late. #}
+{% macro default__collect_freshness(source, loaded_at_field, filter) %}
+    {% set table = source.identifier %}
+    {% set delivered = raw_columns(table) if table in setting('inputs') else none %}
+    {% set expression = delivered_expression(table, {'name': loaded_at_field}, delivered) if delivered is not none else none %}
+    {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
+    {%- if table not in setting('inputs') %}
+    select {{ as_of() }} as max_loaded_at, {{ as_of() }} as snapshotted_at
+    {%- elif expression is none %}
+    select cast(null as timestamp) as max_loaded_at, {{ as_of() }} as snapshotted_at
+    {%- else %}
+    {%- set is_mapped = loaded_at_field in (setting('mapping') or {}).get(table, {}) %}
+    {%- set arrived_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered[loaded_at_field]) %}
+    select max({{ arrived_at }}) as max_loaded_at, {{ as_of() }} as snapshotted_at
+    from {{ raw_relation(table) }} as delivered
+    where {{ arrived_at }} <= {{ as_of() }}{{ ' and ' ~ filter if filter }}
+    {%- endif %}
+    {% endcall %}
+    {{ return(load_result('collect_freshness')) }}
+{% endmacro %}
+
+{# Lets the role that may read the marts into their schema; the grants on the marts themselves are in dbt_project.yml. #}
+{% macro open_marts() %}{{ return(adapter.dispatch('open_marts')()) }}{% endmacro %}
+
+{% macro default__open_marts() %}{% endmacro %}

@@ -12,35 +12,113 @@
         case when try_cast({{ expression }} as double) = floor(try_cast({{ expression }} as double))
             then try_cast(try_cast({{ expression }} as double) as bigint) end
     {%- elif type == 'timestamp' and not delivered_type.startswith('TIMESTAMP') and delivered_type != 'DATE' -%}
-        {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz -#}
-        cast(try_cast({{ expression }} as timestamptz) as timestamp)
+        {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz; a named zone would be kept for the
+            texts that follow, so it is not read -#}
+        {%- set text = expression if delivered_type == 'VARCHAR' else 'cast(' ~ expression ~ ' as varchar)' %}
+        case when not regexp_matches({{ text }}, '[A-Za-z]{2}') or regexp_matches({{ text }}, '(UTC|GMT)$')
+            then cast(try_cast({{ expression }} as timestamptz) as timestamp) end
     {%- else -%}
         try_cast({{ expression }} as {{ contract_type(type) }})
     {%- endif -%}
 {%- endmacro %}
 
-{% macro duckdb__raw_relation(table) %}
+{% macro duckdb__raw_relation(table, with_delivery=false) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
-    {% if chosen and not duckdb__is_file_pattern(chosen) %}
+    {% if chosen and not is_file_pattern(chosen) %}
         {{ return(chosen) }}
     {% endif %}
-    {% set patterns = [chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv'] %}
+    {% set named = ", filename = '_delivery'" if with_delivery and duckdb__has_files(table) else '' %}
     {% set readers = [] %}
-    {% for pattern in patterns %}
-        {% set path = pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern %}
-        {% set path = path | replace("'", "''") %}
-        {% if execute and '://' not in path and run_query("select 1 from glob('" ~ path ~ "') limit 1") | length == 0 %}
-        {% elif '.parquet' in pattern %}
-            {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false)") %}
+    {% for path in duckdb__paths(table) %}
+        {% if '.parquet' in path %}
+            {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% else %}
-            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, quote = '\"', escape = '\"', union_by_name = true, hive_partitioning = false)") %}
+            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, quote = '\"', escape = '\"', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% endif %}
     {% endfor %}
     {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
 {% endmacro %}
 
-{% macro duckdb__is_file_pattern(text) %}
-    {{ return('/' in text or modules.re.search('[.](parquet|csv|csv[.]gz)$', text) is not none) }}
+{# The file patterns of a raw table that match a file, as literals without quotes; none where it is a relation. #}
+{% macro duckdb__paths(table) %}
+    {% set chosen = (setting('sources') or {}).get(table) %}
+    {% set paths = [] %}
+    {% for pattern in ([chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv']) if is_file_pattern(pattern) %}
+        {% set path = (pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern) | replace("'", "''") %}
+        {% if not may_look() or '://' in path or run_query("select 1 from glob('" ~ path ~ "') limit 1") | length %}
+            {% do paths.append(path) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(paths) }}
+{% endmacro %}
+
+{# Whether what was delivered shows in the file system. #}
+{% macro duckdb__has_files(table) %}
+    {% set chosen = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
+    {{ return(is_file_pattern(chosen) and '://' not in chosen) }}
+{% endmacro %}
+
+{% macro duckdb__delivery(table, delivered) -%}
+    {%- if duckdb__has_files(table) -%}
+        delivered._delivery
+    {%- else -%}
+        {{ day_of_arrival(table, delivered) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__located(name, table) %}
+    {{ return(workspace() ~ '/' ~ name if duckdb__has_files(table) and not name.startswith('/') else name) }}
+{% endmacro %}
+
+{% macro duckdb__deliveries(table) -%}
+    {%- if duckdb__has_files(table) -%}
+    {#- relative to the workspace, which may move -#}
+    {%- for path in duckdb__paths(table) %}
+    select
+        '{{ table }}' as table_name,
+        replace(filename, {{ text_literal(workspace() ~ '/') }}, '') as delivery,
+        concat_ws(' ', size, last_modified) as fingerprint,
+        cast(null as bigint) as row_count
+    from read_blob('{{ path }}')
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+    {%- else -%}
+    {{ days_of_arrival(table) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__replaced_deliveries() %}
+    {% set tables = [] %}
+    {% for table in (raw_tables() if build_ledger() is not none else []) if table in setting('inputs') and duckdb__has_files(table) %}
+        {% set gone = run_query("
+            select 1
+            from " ~ build_ledger() ~ " as seen
+            left join (" ~ duckdb__deliveries(table) ~ ") as now
+                on seen.entry_key = now.delivery and seen.entry_value = now.fingerprint
+            where seen.entry_kind = 'delivery' and seen.entry_name = '" ~ table ~ "' and now.delivery is null
+            limit 1
+        ") %}
+        {% if gone | length %}
+            {% do tables.append(table) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(tables) }}
+{% endmacro %}
+
+{# What is computed for touched dates stays a query until it is inserted: a temporary table lies unpacked in memory. #}
+{% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) %}
+    {%- if temporary and model.resource_type == 'model' and model.config.meta.get('touched_by') %}
+    create or replace temporary view {{ relation.include(database=false, schema=false) }} as (
+        {{ compiled_code }}
+    );
+    {%- else %}
+    {{ return(dbt.duckdb__create_table_as(temporary, relation, compiled_code, language, partitioned_by, sorted_by)) }}
+    {%- endif %}
+{% endmacro %}
+
+{% macro duckdb__missing_raw_table(table) %}
+    {% set place = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
+    {{ return("has no files in " ~ (place if place.startswith('/') else workspace() ~ '/' ~ place) ~ ". Put .parquet or .csv files there, map it in the setting sources" ~ (", or run `make demo` for sample data" if workspace() == 'workspace' else "")) }}
 {% endmacro %}
 
 {% macro duckdb__raw_columns(table) %}
@@ -61,29 +139,5 @@
 {%- endmacro %}
 
 {% macro duckdb__ordered_list(expression, separator, order_by) -%}
-    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by }})
+    string_agg({{ expression }}, '{{ separator }}' order by {{ order_by | join(' nulls last, ') }} nulls last)
 {%- endmacro %}
-
-{% macro duckdb__not_materialized() %}not materialized{% endmacro %}
-
-{# `dbt source freshness` on what the workspace delivers, which may be files, mapped and in text. Measured at as_of, since
-   later rows are invisible. A table left out of `inputs` is not awaited, so never late. #}
-{% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
-    {% set table = source.identifier %}
-    {% set delivered = raw_columns(table) if table in setting('inputs') else none %}
-    {% set expression = delivered_expression(table, {'name': loaded_at_field}, delivered) if delivered is not none else none %}
-    {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
-    {%- if table not in setting('inputs') %}
-    select {{ as_of() }} as max_loaded_at, {{ as_of() }} as snapshotted_at
-    {%- elif expression is none %}
-    select cast(null as timestamp) as max_loaded_at, {{ as_of() }} as snapshotted_at
-    {%- else %}
-    {%- set is_mapped = loaded_at_field in (setting('mapping') or {}).get(table, {}) %}
-    {%- set arrived_at = safe_cast_to('timestamp', expression, '' if is_mapped else delivered[loaded_at_field]) %}
-    select max({{ arrived_at }}) as max_loaded_at, {{ as_of() }} as snapshotted_at
-    from {{ raw_relation(table) }} as delivered
-    where {{ arrived_at }} <= {{ as_of() }}{{ ' and ' ~ filter if filter }}
-    {%- endif %}
-    {% endcall %}
-    {{ return(load_result('collect_freshness')) }}
-{% endmacro %}

@@ -57,23 +57,7 @@ bounds as (
 
 ),
 
-numbers as (
-
-    -- 300 years, as many as the contract admits
-    -- noqa: disable=LT05
-    {{ dbt.generate_series(110000) }}
-
-),
-
-days as (
-
-    select
-        cast({{ dbt.dateadd('day', 'cast(numbers.generated_number as int) - 1', 'bounds.first_day') }} as date) as date_day
-    from bounds
-    cross join numbers
-    where numbers.generated_number <= {{ dbt.datediff('bounds.first_day', 'bounds.last_day', 'day') }} + 1
-
-),
+{{ day_ctes('bounds') }},
 
 dates as (
 

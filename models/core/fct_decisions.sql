@@ -1,7 +1,7 @@
 -- One row per decision in production, every brick a column.
 with predictions as (
 
-    select * from {{ ref('stg_prediction_logs') }}
+    select * from {{ ref('stg_prediction_logs') }} where {{ touched('cast(predicted_at as date)') }}
 
 ),
 
@@ -13,7 +13,7 @@ models as (
 
 links as (
 
-    select * from {{ ref('int_outcome_links') }}
+    select * from {{ ref('int_outcome_links') }} where {{ touched('cast(predicted_at as date)') }}
 
 ),
 
@@ -26,6 +26,9 @@ outcomes as (
 usage_events as {{ not_materialized() }} (
 
     select * from {{ ref('stg_usage_events') }}
+    {%- if is_incremental() %}
+    where prediction_id in (select prediction_id from predictions) -- noqa: RF02
+    {%- endif %}
 
 ),
 

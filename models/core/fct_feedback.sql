@@ -1,7 +1,7 @@
 -- One row per question asked of a user about a model, answered or not.
 with questions as (
 
-    select * from {{ ref('stg_feedback') }}
+    select * from {{ ref('stg_feedback') }} where {{ touched('cast(asked_at as date)') }}
 
 ),
 

@@ -1,13 +1,13 @@
 -- One row per outcome and model it is credited to; an outcome credited to none has one row without a model.
 with outcomes as (
 
-    select * from {{ ref('stg_business_outcomes') }}
+    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)') }}
 
 ),
 
 links as (
 
-    select * from {{ ref('int_outcome_links') }}
+    select * from {{ ref('int_outcome_links') }} where {{ touched('outcome_date') }}
 
 ),
 

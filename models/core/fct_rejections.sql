@@ -42,6 +42,16 @@ arrivals as (
 
 ),
 
+dated as (
+
+    select
+        *,
+        -- a row without a readable time of arrival belongs to the day the marts speak of
+        coalesce(cast(loaded_at as date), {{ as_of_date() }}) as arrival_date
+    from arrivals
+
+),
+
 rejections as (
 
     select
@@ -50,10 +60,10 @@ rejections as (
         reason,
         count(*) as row_count,
         sum(is_rejected) as rejected_row_count,
-        -- a row without a readable time of arrival belongs to the day the marts speak of
-        coalesce(cast(loaded_at as date), {{ as_of_date() }}) as arrival_date
-    from arrivals
-    group by table_name, coalesce(model_id, '(none)'), reason, coalesce(cast(loaded_at as date), {{ as_of_date() }})
+        arrival_date
+    from dated
+    where {{ touched('arrival_date') }}
+    group by table_name, coalesce(model_id, '(none)'), reason, arrival_date
 
 )
 

@@ -1,7 +1,7 @@
 -- One row per user, model and day on which the user was eligible or did something.
 with usage_events as (
 
-    select * from {{ ref('stg_usage_events') }}
+    select * from {{ ref('stg_usage_events') }} where {{ touched('cast(occurred_at as date)') }}
 
 ),
 
@@ -13,7 +13,7 @@ eligibility as (
 
 dates as (
 
-    select * from {{ ref('dim_dates') }}
+    select * from {{ ref('dim_dates') }} where {{ touched('date_day') }}
 
 ),
 

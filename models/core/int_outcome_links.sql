@@ -1,7 +1,7 @@
 -- One row per outcome and decision it is linked to.
 with outcomes as (
 
-    select * from {{ ref('stg_business_outcomes') }}
+    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)') }}
 
 ),
 
@@ -38,7 +38,8 @@ linked_by_prediction as (
         outcomes.outcome_id,
         decisions.prediction_id,
         decisions.model_id,
-        decisions.predicted_at
+        decisions.predicted_at,
+        cast(outcomes.occurred_at as date) as outcome_date
     from outcomes
     inner join decisions on outcomes.prediction_id = decisions.prediction_id
 
@@ -50,7 +51,8 @@ linked_by_entity as (
         outcomes.outcome_id,
         decisions.prediction_id,
         decisions.model_id,
-        decisions.predicted_at
+        decisions.predicted_at,
+        cast(outcomes.occurred_at as date) as outcome_date
     from outcomes
     inner join decisions
         on outcomes.entity_id = decisions.entity_id
@@ -66,7 +68,8 @@ linked_by_user as (
         outcomes.outcome_id,
         decisions.prediction_id,
         decisions.model_id,
-        decisions.predicted_at
+        decisions.predicted_at,
+        cast(outcomes.occurred_at as date) as outcome_date
     from outcomes
     inner join decisions
         on outcomes.user_id = decisions.user_id
@@ -89,11 +92,15 @@ links as (
 ranked_links as (
 
     select
-        *,
+        outcome_id,
+        prediction_id,
+        model_id,
         row_number() over (
             partition by outcome_id, model_id
             order by predicted_at desc nulls last, prediction_id desc nulls last
-        ) = 1 as is_credited
+        ) = 1 as is_credited,
+        outcome_date,
+        predicted_at
     from links
 
 )

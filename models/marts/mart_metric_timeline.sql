@@ -176,7 +176,7 @@ annotated as (
         series_names.model_id,
         annotation_days.annotation_date,
         {{ ordered_list(
-            'annotation_days.title', '; ', 'annotation_days.effective_from nulls last, annotation_days.annotation_id nulls last'
+            'annotation_days.title', '; ', ['annotation_days.effective_from', 'annotation_days.annotation_id']
         ) }} as annotations
     from series_names
     inner join annotation_days

@@ -130,7 +130,7 @@ model_months as (
         {%- endfor %}
         {%- for cost_type in cost_types + ['total'] %}
         {%- set amount = cost_type ~ '_cost_amount' %}
-        {{ 'coalesce(month_costs.' ~ amount ~ ', 0)' if has_costs else 'null' }} as {{ amount }},
+        {{ 'coalesce(month_costs.' ~ amount ~ ', 0)' if has_costs else 'cast(null as ' ~ type_double() ~ ')' }} as {{ amount }},
         {%- endfor %}
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date) < {{ as_of_date() }} as is_complete,
         months.month_start_date

@@ -1,7 +1,7 @@
 -- One row per metric, day, model, version, segment and segment value: the waist.
 with bricks as (
 
-    select * from {{ ref('fct_bricks') }}
+    select * from {{ ref('fct_bricks') }} where {{ touched('metric_date') }}
 
 ),
 

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from throughline.workspace import VARIABLES, Finding, UserError, Workspace
+from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
 IN_MEMORY = {
@@ -40,9 +40,10 @@ STATUS_STYLES = {
 }
 
 
-def target(environment: Mapping[str, str]) -> str:
+def target(workspace: Workspace) -> str:
     """The dbt target in force, as profiles.yml chooses it."""
-    return environment.get("THROUGHLINE_TARGET") or "duckdb"
+    name = "THROUGHLINE_TARGET"
+    return os.environ.get(name) or read_env(workspace.project / ".env").get(name) or "duckdb"
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -150,7 +151,7 @@ def run(
     if process.returncode == 0:
         console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
         return []
-    return _shown(seen)
+    return shown(seen)
 
 
 def read_rules(workspace: Workspace) -> dict[str, Any]:
@@ -183,7 +184,11 @@ def read_rules(workspace: Workspace) -> dict[str, Any]:
     raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 
 
-def _shown(seen: Run) -> list[Finding]:
+def shown(seen: Run) -> list[Finding]:
+    """What of a failed run a user reads: its first faults, or the one that explains all."""
+    if any("No space left on device" in fault.what for fault in seen.faults):
+        fix = "Make room and build again: nothing is lost."
+        return [Finding("error", "the disk is full", "dbt build", fix)]
     if not seen.faults:
         return [Finding("error", telling(seen.summary) or "failed", "dbt", "See logs/dbt.log.")]
     left_off = len(seen.faults) - SHOWN_FAULTS
@@ -213,8 +218,15 @@ def telling(message: str) -> str:
 
 def show_scorecard(workspace: Workspace, *, console: Console) -> None:
     """Prints mart_scorecard, a block per model, and where to look next."""
+    place = f"target {target(workspace)}"
     try:
-        records = read_mart(workspace.warehouse, "mart_scorecard")
+        if target(workspace) == "duckdb":
+            place = f"{workspace.relative}/warehouse.duckdb"
+            records = read_mart(workspace, "mart_scorecard")
+        else:
+            from throughline import warehouse
+
+            records = warehouse.read(workspace, "marts", "mart_scorecard")
     except (duckdb.Error, LookupError):
         records = []
     values = [record["metric"] for record in records if record["value"] is not None]
@@ -226,10 +238,11 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
         lines += [*(f"  {line}" for line in missed), ""]
     lines += [
-        f"Marts     {workspace.relative}/warehouse.duckdb, schema main_marts",
-        "Trends    select * from main_marts.mart_metric_timeline",
-        "Rejected  select table_name, reason, count(*) from main_staging.stg_rejected_rows "
-        "group by all",
+        f"Marts     {place}, schema {workspace.schema}_marts",
+        f"Trends    select * from {workspace.schema}_marts.mart_metric_timeline",
+        f"Rejected  select table_name, reason, count(*) from {workspace.schema}_staging."
+        "stg_rejected_rows "
+        "group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
         "Lineage   make docs",
@@ -245,17 +258,12 @@ def _choice(workspace: Workspace) -> str:
     return ""
 
 
-def read_mart(warehouse: Path, name: str) -> list[dict[str, Any]]:
-    """The rows of a relation, whichever schema it is in; raises LookupError where it is not."""
-    if not warehouse.exists():
+def read_mart(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    """The rows of a mart; raises LookupError without a warehouse, duckdb.Error without the mart."""
+    if not workspace.warehouse.exists():
         raise LookupError(name)
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        found = connection.execute(
-            "select table_schema from information_schema.tables where table_name = ?", [name]
-        ).fetchone()
-        if found is None:
-            raise LookupError(name)
-        cursor = connection.execute(f'select * from "{found[0]}"."{name}"')
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        cursor = connection.execute(f"select * from {workspace.schema}_marts.{name}")
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 

@@ -135,7 +135,7 @@ def doctor_(metrics: bool, as_json: bool) -> None:
     if metrics:
         findings = doctor.check_metrics(current)
     else:
-        findings = doctor.check(current, target=build.target(os.environ))
+        findings = doctor.check(current, target=build.target(current))
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
         report: dict[str, Any] = {
@@ -158,25 +158,59 @@ def _counted(findings: Sequence[Finding]) -> str:
     return ", ".join(texts) or "all is well"
 
 
+@cli.command(name="load")
+def load_() -> None:
+    """Bring the workspace's raw files to the active target's schema raw, where they have changed.
+
+    DuckDB reads the files where they are; a server such as Postgres or Spark needs them loaded.
+
+    Example: THROUGHLINE_TARGET=postgres throughline load
+    """
+    from throughline import load as loader
+
+    current = chosen()
+    if build.target(current) == "duckdb":
+        click.echo("Nothing to load: DuckDB reads the raw files where they are.")
+        return
+    with console.status("loading"):
+        for loaded in loader.load(current):
+            rows = "unchanged" if loaded.rows is None else f"{loaded.rows:,} rows"
+            click.echo(f"raw.{loaded.table}: {rows}")
+
+
 @cli.command(name="build", context_settings={"ignore_unknown_options": False})
-@click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from scratch.")
+@click.option("--full-refresh", is_flag=True, help="Rebuild everything from the raw rows.")
+@click.option(
+    "--as-of", metavar="MOMENT", help="Replay a moment of the past, in schemas of its own."
+)
 @click.option("--no-tests", is_flag=True, help="Build without data and unit tests.")
 @click.option("--verbose", is_flag=True, help="Show dbt's own output.")
 @click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
 def build_(
-    full_refresh: bool, no_tests: bool, verbose: bool, dbt_arguments: tuple[str, ...]
+    full_refresh: bool,
+    as_of: str | None,
+    no_tests: bool,
+    verbose: bool,
+    dbt_arguments: tuple[str, ...],
 ) -> None:
     """Check the workspace, run dbt build on it and print the scorecard.
+
+    Only what arrived, matured or changed since the last build is computed anew. With --as-of the
+    marts are built as they would have stood at that moment, with the configuration of today, in
+    schemas named after it; those in force stay as they are.
 
     \b
     Examples: throughline build
               throughline build --no-tests
+              throughline build --as-of 2026-05-01
               throughline build -- --select fct_metrics+
     """
-    current = chosen()
-    findings = doctor.check(current, target=build.target(os.environ))
-    where = f"{current.relative}/warehouse.duckdb"
-    locked = doctor.lock_fault(current.warehouse, where=where)
+    current = chosen() if as_of is None else chosen().replaying(as_of)
+    findings = doctor.check(current, target=build.target(current))
+    locked = None
+    if build.target(current) == "duckdb":
+        where = f"{current.relative}/warehouse.duckdb"
+        locked = doctor.lock_fault(current.warehouse, where=where)
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:

@@ -31,7 +31,13 @@ def cast(expression: str, data_type: str) -> str:
         # a no-break space counts as text there, though trim would take it away
         return f"case when {text} >= '!' or trim({text}) <> '' then {text} end"
     if data_type == "timestamp":
-        return f"cast(try_cast({expression} as timestamptz) as timestamp)"
+        text = f"cast({expression} as varchar)"
+        is_read = (
+            f"not regexp_matches({text}, '[A-Za-z]{{2}}') or regexp_matches({text}, '(UTC|GMT)$')"
+        )
+        return (
+            f"case when {is_read} then cast(try_cast({expression} as timestamptz) as timestamp) end"
+        )
     if data_type == "integer":
         number = f"try_cast({expression} as double)"
         return f"case when {number} = floor({number}) then try_cast({number} as bigint) end"

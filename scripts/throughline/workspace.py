@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -395,11 +395,15 @@ def extra_columns(settings: Mapping[str, Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A chosen workspace; `project` and `folder` are absolute, `chosen_by` says by what."""
+    """A chosen workspace; `project` and `folder` are absolute, `chosen_by` says by what.
+
+    `replays` is the moment that is replayed beside the marts in force, as a setting writes it.
+    """
 
     project: Path
     folder: Path
     chosen_by: str
+    replays: str | None = None
 
     @property
     def relative(self) -> str:
@@ -419,6 +423,23 @@ class Workspace:
     def warehouse(self) -> Path:
         return self.folder / "warehouse.duckdb"
 
+    @property
+    def schema(self) -> str:
+        """What the names of the schemas begin with: `main`, or the replay's own."""
+        if self.replays is None:
+            return "main"
+        return "as_of_" + re.sub(
+            r"_000000$", "", re.sub("[-:.]", "", self.replays).replace(" ", "_")
+        )
+
+    def replaying(self, moment: str) -> Workspace:
+        """The same workspace at a moment of the past; raises UserError where it is none."""
+        try:
+            return replace(self, replays=_moment(moment))
+        except ValueError as error:
+            fix = "Write it like 2025-06-30 or '2025-06-30 12:00:00' (UTC)."
+            raise refuse(str(error), where="--as-of", fix=fix) from None
+
     @cached_property
     def contract(self) -> dict[str, Table]:
         return read_contract(self.project)
@@ -437,7 +458,10 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         """The three variables by which dbt learns of the workspace; raises UserError."""
         values = {**self.settings, "workspace": self.relative}
-        return dict(zip(VARIABLES, (self.relative, self.seeds, as_json(values)), strict=True))
+        if self.replays is not None:
+            values["as_of"] = self.replays
+        chosen = dict(zip(VARIABLES, (self.relative, self.seeds, as_json(values)), strict=True))
+        return chosen if self.replays is None else {**chosen, "THROUGHLINE_SCHEMA": self.schema}
 
 
 def as_json(values: Mapping[str, Any]) -> str:

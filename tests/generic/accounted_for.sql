@@ -3,7 +3,7 @@
 {%- do declare_inputs(table) -%}
 {%- do ref('stg_rejected_rows') -%}
 {%- if execute and table in setting('inputs') and raw_columns(table) is not none %}
-with {{ checked_ctes(table, keep_raw=false) }},
+with {{ checked_ctes(table) }},
 
 valid as (
 

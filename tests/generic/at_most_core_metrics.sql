@@ -20,7 +20,7 @@ pairs as (
 select
     product,
     'product ' || product || ' has ' || count(*) || ' core metrics, more than {{ maximum }}: '
-    || {{ ordered_list('metric', ', ', 'metric') }} as what,
+    || {{ ordered_list('metric', ', ', ['metric']) }} as what,
     'Set tier: module in the card of those it can do without.' as fix
 from pairs
 group by product

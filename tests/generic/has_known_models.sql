@@ -3,7 +3,7 @@
 {# It reads what stands before the model alone, and not stg_rejected_rows: dbt then skips all that follows. #}
 {%- do declare_inputs(table) -%}
 {%- if execute and table in setting('inputs') and raw_columns(table) is not none %}
-with {{ checked_ctes(table, keep_raw=false) }}
+with {{ checked_ctes(table) }}
 
 select count(*) as rejected_count
 from checked

@@ -18,6 +18,8 @@ READS: Mapping[str, frozenset[str]] = {
     "metrics": frozenset({"core", "metrics", "config"}),
     "lift": frozenset({"core", "metrics", "lift", "config"}),
     "marts": frozenset({"core", "metrics", "lift", "marts", "config"}),
+    # the ledger notes what all of them have seen
+    "builds": frozenset({"staging", "core", "metrics", "lift"}),
 }
 KEY_TESTS = frozenset({"grain", "unique"})
 MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})

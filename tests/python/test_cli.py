@@ -143,7 +143,9 @@ def small(tmp_path: Path) -> workspace.Workspace:
     root = tmp_path / "small"
     (root / "ws").mkdir(parents=True)
     files = {
-        "dbt_project.yml": "name: small\nprofile: small\n",
+        "dbt_project.yml": (
+            "name: small\nprofile: small\nmodels: {small: {mart_scorecard: {+schema: marts}}}\n"
+        ),
         "profiles.yml": (
             "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb}}}\n"
         ),
@@ -237,3 +239,32 @@ def test_scorecard_of_another_warehouse_is_left_out(small: workspace.Workspace) 
     duckdb.connect(str(small.warehouse)).close()
     build.show_scorecard(small, console=console)
     assert "Scorecard" not in printed(console)
+
+
+@pytest.mark.parametrize("moment", ["soon", "2026-02-30"])
+def test_a_replay_of_no_moment_is_refused(company: Company, throughline: Call, moment: str) -> None:
+    throughline("use", "company")
+    outcome = throughline("build", "--as-of", moment)
+    assert outcome.status == 1
+    assert outcome.lines == [
+        f"error --as-of: '{moment}' is not a timestamp like 2025-06-30 00:00:00. "
+        "Write it like 2025-06-30 or '2025-06-30 12:00:00' (UTC)."
+    ]
+
+
+def test_a_full_disk_is_one_line() -> None:
+    seen = build.Run()
+    words = (
+        "TransactionContext Error: Failed to commit: Could not write file "
+        '"company/warehouse.duckdb.wal": No space left on device'
+    )
+    for name, message in (
+        ("RunResultFailure", "[ERROR]: in model fct_metrics (models/metrics/fct_metrics.sql)"),
+        ("RunResultError", words),
+        ("RunResultFailure", "[ERROR]: in model mart_scorecard (models/marts/mart_scorecard.sql)"),
+        ("RunResultError", words),
+    ):
+        seen.take(json.dumps({"info": {"name": name, "msg": message}, "data": {}}))
+    assert [str(finding) for finding in build.shown(seen)] == [
+        "dbt build: the disk is full. Make room and build again: nothing is lost."
+    ]

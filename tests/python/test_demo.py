@@ -387,7 +387,8 @@ def test_every_relation_and_column_is_described(project: Project, demo: Path) ->
     built = query(
         demo,
         "select table_name, column_name from information_schema.columns"
-        " where table_schema like 'main_%'",
+        # a note of the builds, made by a hook: no model, and nothing to read a number from
+        " where table_schema like 'main_%' and table_name <> 'build_starts'",
     )
     # these columns come from the settings of a workspace
     features = {

@@ -11,6 +11,7 @@ from rich.console import Console
 from building import ROOT, Project
 from throughline import build
 from throughline.simulate import simulate
+from throughline.workspace import Workspace
 
 
 def lines_by_model(text: str) -> set[tuple[str, str]]:
@@ -38,9 +39,8 @@ def test_the_shortened_scorecard_is_from_the_demo(tmp_path: Path) -> None:
     assert run.status == 0, run.output
 
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    console.print(
-        build.scorecard(build.read_mart(workspace / "warehouse.duckdb", "mart_scorecard"))
-    )
+    chosen = Workspace(project=project.root, folder=workspace, chosen_by="the test")
+    console.print(build.scorecard(build.read_mart(chosen, "mart_scorecard")))
     assert isinstance(console.file, io.StringIO)
     printed = lines_by_model(console.file.getvalue())
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -47,7 +47,7 @@ def simulate(*, out: Path, predictions: int, days: int, seed: int) -> dict[str, 
 
     Args:
         out: the workspace folder; made when absent.
-        predictions: decisions made by all models together, 300 to 10,000,000.
+        predictions: decisions made by all models together, 300 to 50,000,000.
         days: length of the logs in days before `as_of`, 14 to 400.
         seed: any whole number of 64 bits.
 
@@ -57,7 +57,7 @@ def simulate(*, out: Path, predictions: int, days: int, seed: int) -> dict[str, 
     Raises:
         SimulationError: an argument out of range, or files in `out` that are not simulated.
     """
-    _require_range(name="predictions", value=predictions, low=300, high=10_000_000)
+    _require_range(name="predictions", value=predictions, low=300, high=50_000_000)
     _require_range(name="days", value=days, low=14, high=400)
     _require_range(name="seed", value=seed, low=-(2**63), high=2**63 - 1)
     _refuse_foreign_files(out)

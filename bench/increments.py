@@ -1,0 +1,152 @@
+"""Times a new day with late rows on top of a history, against a full build of the same rows.
+
+For each length of history: simulate one day more, keep back the last day and one in a hundred of
+the rows of the 30 days before it, build, deliver them, build again, then all at once.
+`python bench/increments.py [DAYS ...]`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+from measuring import ROOT, SCRATCH, Measure, measure
+from rich.console import Console
+from rich.table import Table
+
+from throughline.build import environment
+from throughline.simulate import simulate
+from throughline.workspace import Workspace
+
+HISTORIES = (10, 30, 100, 300)
+PREDICTIONS_A_DAY = 100_000
+LATE_DAYS = 30
+# the key that decides which rows come late, so that copies of a row stay together
+KEYS = {
+    "prediction_logs": "prediction_id",
+    "usage_events": "event_id",
+    "business_outcomes": "outcome_id",
+}
+FACTS = {
+    "fct_decisions": "decision_date",
+    "int_outcome_links": "outcome_date",
+    "fct_outcomes": "outcome_date",
+    "fct_usage": "usage_date",
+    "fct_costs": "cost_date",
+}
+
+
+def hold_back(folder: Path) -> str:
+    """Parts each large raw table in what came before the last day and what comes on it.
+
+    Returns the moment the last day begins.
+    """
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'; set memory_limit = '4GB'")
+        predictions = folder / "raw" / "prediction_logs"
+        last = connection.execute(
+            f"select max(predicted_at)::date from '{predictions}/*.parquet'"
+        ).fetchone()
+        assert last is not None
+        day = f"timestamp '{last[0]}'"
+        for table, key in KEYS.items():
+            raw = folder / "raw" / table
+            is_new = (
+                f"loaded_at >= {day} or (loaded_at >= {day} - interval {LATE_DAYS} day "
+                f"and hash({key}) % 100 = 0)"
+            )
+            kept_back = folder / "kept_back" / table
+            kept_back.mkdir(parents=True)
+            for path in sorted(raw.glob("*.parquet")):
+                connection.execute(
+                    f"copy (select * replace (greatest(loaded_at, {day}) as loaded_at) "
+                    f"from '{path}' where {is_new}) to '{kept_back}/new_{path.name}'"
+                )
+                connection.execute(
+                    f"copy (select * from '{path}' where not coalesce({is_new}, false)) "
+                    f"to '{folder}/{path.name}.part' (format parquet)"
+                )
+                (folder / f"{path.name}.part").replace(path)
+    return str(last[0])
+
+
+def deliver(folder: Path) -> None:
+    for path in sorted((folder / "kept_back").rglob("*.parquet")):
+        path.rename(folder / "raw" / path.parent.name / path.name)
+
+
+def row_counts(warehouse: Path) -> tuple[int, int]:
+    """Rows of the facts that lie on touched dates, and all rows of the facts."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        touched = total = 0
+        for fact, date in FACTS.items():
+            counted = connection.execute(
+                f"select count(*), count(*) filter (where {date} in (select touched_date from "
+                f"main_core.int_touched_dates where relation_name = '{fact}')) "
+                f"from main_core.{fact}"
+            ).fetchone()
+            assert counted is not None
+            total, touched = total + counted[0], touched + counted[1]
+    return touched, total
+
+
+def bench(days: int, *, console: Console) -> None:
+    folder = SCRATCH / f"history_{days}"
+    shutil.rmtree(folder, ignore_errors=True)
+    simulate(out=folder, predictions=PREDICTIONS_A_DAY * (days + 1), days=days + 1, seed=7)
+    workspace = Workspace(project=ROOT, folder=folder, chosen_by="bench")
+    last_day = hold_back(folder)
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    dbt_environment = environment(workspace) | {
+        "DBT_TARGET_PATH": str(SCRATCH / "target"),
+        "DBT_LOG_PATH": str(SCRATCH / "logs"),
+    }
+
+    def build(name: str, *arguments: str, as_of: str) -> Measure:
+        return measure(
+            [
+                *(dbt, "build", "--exclude-resource-type", "test", "unit_test"),
+                *("--vars", f"{{as_of: '{as_of}'}}", *arguments),
+            ],
+            environment=dbt_environment,
+            log=folder / f"{name}.log",
+        )
+
+    as_of = str(workspace.settings["as_of"])
+    start_up = measure(
+        [dbt, "build", "--select", "model_registry", "--exclude-resource-type", "test"],
+        environment=dbt_environment,
+        log=folder / "start.log",
+    )
+    build("history", as_of=f"{last_day} 00:00:00")
+    deliver(folder)
+    new_day = build("new_day", as_of=as_of)
+    touched, total = row_counts(folder / "warehouse.duckdb")
+    full = build("full", "--full-refresh", as_of=as_of)
+    share = (new_day.wall - start_up.wall) / full.wall
+    table = Table(title=f"{days} days of history and a new one", title_justify="left")
+    for heading in ("", "wall s", "CPU s", "peak GB"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, one in (("dbt start-up", start_up), ("new day", new_day), ("full build", full)):
+        table.add_row(name, f"{one.wall:.1f}", f"{one.processor:.1f}", f"{one.memory:.1f}")
+    console.print(table)
+    console.print(
+        f"new day without start-up: {share:.1%} of a full build; "
+        f"facts recomputed {touched:,} of {total:,} rows"
+    )
+
+
+def main(histories: Sequence[int]) -> None:
+    os.chdir(ROOT)
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    for days in histories:
+        bench(days, console=console)
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]] or HISTORIES)

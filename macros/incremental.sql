@@ -1,0 +1,351 @@
+{#  How a build recomputes only what its news can have changed.
+
+    1. on-run-start notes that a run begins, with the fingerprint of each model it is about to alter (build_starts).
+    2. int_deliveries finds what was delivered since the last finished build, int_touched_rows the rows this touches.
+    3. int_touched_dates says which dates of each fact those rows, and labels matured since, can have changed.
+    4. A model of strategy `touched` deletes its touched rows or dates and inserts them anew.
+    5. int_build_ledger, after all of them, remembers what this build saw.
+
+    Nothing is forgotten before step 5: a build that died starts again from the same ledger. A model whose fingerprint is
+    not the one in the ledger is rebuilt whole. #}
+
+{# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. #}
+{% macro touched(date_expression) -%}
+    {%- if not execute -%}
+        {%- do ref('int_touched_dates') -%}
+    {%- endif -%}
+    {%- if is_incremental() -%}
+        {{ is_on_touched_date(date_expression, this.identifier) }}
+    {%- else -%}
+        1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro is_on_touched_date(date_expression, relation_name) -%}
+    {{ date_expression }} in (select touched_date from {{ ref('int_touched_dates') }} where relation_name = '{{ relation_name }}')
+{%- endmacro %}
+
+{% macro is_touched_row(table, row_key) -%}
+    {{ row_key }} in (select row_key from {{ ref('int_touched_rows') }} where table_name = '{{ table }}')
+{%- endmacro %}
+
+{# The rows that strategy `touched` replaces: meta.touched_by names their date column, else they have a key of a raw table. #}
+{% macro touched_rows_of_target() -%}
+    {%- set column = model.config.meta.get('touched_by') -%}
+    {%- if column -%}
+        {{ is_on_touched_date(column, this.identifier) }}
+    {%- elif model.name == 'stg_rejected_rows' -%}
+        {%- if is_forward() %}
+        1 = 0
+        {%- else %}
+        {%- for table in raw_tables() %}
+        (table_name = '{{ table }}' and {{ is_touched_row(table, "coalesce(row_key, '')") }}){{ ' or' if not loop.last }}
+        {%- endfor %}
+        {%- endif %}
+    {%- else -%}
+        {%- set table = model.name | replace('stg_', '') -%}
+        {{ is_touched_row(table, staged_key(contract(table))) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro get_incremental_touched_sql(arg_dict) %}
+    {{ return(adapter.dispatch('replace_touched')(arg_dict)) }}
+{% endmacro %}
+
+{# A unit test knows nothing of what was built before. #}
+{% macro is_incremental() %}
+    {{ return(may_look() and model.resource_type == 'model' and dbt.is_incremental()) }}
+{% endmacro %}
+
+{# True too where what stands was, or may have been, made in another way than it would be made now. #}
+{% macro should_full_refresh() %}
+    {% if model.config.get('incremental_strategy') != 'touched' or flags.FULL_REFRESH %}
+        {{ return(dbt.should_full_refresh()) }}
+    {% endif %}
+    {% if build_ledger() is none %}
+        {{ return(true) }}
+    {% endif %}
+    {% set counts = rows_of("
+        select count(distinct fingerprint) as fingerprint_count, sum(is_finished) as finished_count
+        from (
+            select entry_value as fingerprint, 1 as is_finished
+            from " ~ build_ledger() ~ "
+            where entry_kind = 'fingerprint' and entry_name = '" ~ model.name ~ "'
+            union all
+            select fingerprint, 0 as is_finished
+            from " ~ build_starts() ~ "
+            where relation_name = '" ~ model.name ~ "'
+        ) as made
+    ")[0] %}
+    {{ return(counts[0] != 1 or counts[1] != 1) }}
+{% endmacro %}
+
+{# The ledger of the last finished build; none where there is none, or none is wanted. #}
+{% macro build_ledger() %}
+    {% if not may_look() or flags.FULL_REFRESH %}
+        {{ return(none) }}
+    {% endif %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {{ return(adapter.get_relation(node.database, node.schema, node.alias)) }}
+{% endmacro %}
+
+{# One row per run that began and model it was about to alter, since the last finished build. #}
+{% macro build_starts() %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='build_starts')) }}
+{% endmacro %}
+
+{% macro create_build_starts() %}
+    {% if execute and flags.WHICH in ['run', 'build'] %}
+        {% do adapter.create_schema(build_starts()) %}
+        create table if not exists {{ build_starts() }} (
+            relation_name {{ dbt.type_string() }},
+            fingerprint {{ dbt.type_string() }},
+            as_of timestamp,
+            invocation_id {{ dbt.type_string() }}
+        )
+    {% endif %}
+{% endmacro %}
+
+{% macro note_build_start() %}
+    {% if execute and flags.WHICH in ['run', 'build'] %}
+        {% set rows = [] %}
+        {% set replaced = replaced_deliveries() %}
+        {% set parts = {} %}
+        {% for node in touched_models() if node.unique_id in selected_resources %}
+            {% set ancestry = ancestors(node) %}
+            {% do rows.append([node.name, fingerprint(ancestry, parts)]) %}
+            {% for table in replaced if 'source.' ~ project_name ~ '.raw.' ~ table in ancestry %}
+                {% do rows.append([node.name, 'files of ' ~ table ~ ' were replaced']) %}
+            {% endfor %}
+        {% endfor %}
+        {% if rows %}
+            insert into {{ build_starts() }}
+            {% for row in rows %}
+            select '{{ row[0] }}', '{{ row[1] }}', {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
+            {% endfor %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}
+
+{# The models of strategy `touched`. #}
+{% macro touched_models() %}
+    {% set found = [] %}
+    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'incremental' %}
+        {% do found.append(node) %}
+    {% endfor %}
+    {{ return(found | sort(attribute='name')) }}
+{% endmacro %}
+
+{# Ids of a node and of all it is made from, in order. #}
+{% macro ancestors(node) %}
+    {% set found = {node.unique_id: true} %}
+    {% set queue = [node.unique_id] %}
+    {% for id in queue if id in graph.nodes %}
+        {% for parent in graph.nodes[id].depends_on.nodes if parent not in found %}
+            {% do found.update({parent: true}) %}
+            {% do queue.append(parent) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(found.keys() | sort) }}
+{% endmacro %}
+
+{# Changes with whatever decides what a model holds, but for the rows delivered and as_of: the settings, and the parts of all
+   it is made from. `parts` keeps those already taken. #}
+{% macro fingerprint(ancestry, parts) %}
+    {% set taken = [dbt_version] %}
+    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days'] %}
+        {% do taken.append(setting(name) | string) %}
+    {% endfor %}
+    {% for id in ancestry %}
+        {% if id not in parts %}
+            {% do parts.update({id: fingerprint_part(id)}) %}
+        {% endif %}
+        {% do taken.append(parts[id]) %}
+    {% endfor %}
+    {{ return(local_md5(taken | join('|'))) }}
+{% endmacro %}
+
+{# Of a model or seed: its file, the macros it calls and, where it is compiled from them, the metrics. Of a raw table: its contract. #}
+{% macro fingerprint_part(id) %}
+    {% if id not in graph.nodes %}
+        {{ return(local_md5(graph.sources[id].config.meta | string ~ graph.sources[id].columns)) }}
+    {% endif %}
+    {% set parts = [graph.nodes[id].checksum.checksum] %}
+    {% set queue = graph.nodes[id].depends_on.macros | list %}
+    {% set called = {} %}
+    {% for macro_id in queue if macro_id.startswith('macro.' ~ project_name ~ '.') and macro_id not in called %}
+        {% set source = context[macro_id.split('.')[2]].macro %}
+        {% do called.update({macro_id: source.macro_sql}) %}
+        {% do queue.extend(source.depends_on.macros) %}
+    {% endfor %}
+    {% for macro_id in called | sort %}
+        {% do parts.append(called[macro_id]) %}
+    {% endfor %}
+    {% if 'macro.' ~ project_name ~ '.bricks' in called %}
+        {% for name, brick in bricks().items() %}
+            {% do parts.append(name ~ brick.expression ~ date_column(brick.semantic_model) ~ segments_of(brick.semantic_model)) %}
+        {% endfor %}
+        {% do parts.append(metric_bricks() | string) %}
+    {% endif %}
+    {{ return(local_md5(parts | join('|'))) }}
+{% endmacro %}
+
+{# The span of as_of over the last finished build, those begun since, and this one: [from, to] as literals. #}
+{% macro as_of_span() %}
+    {% if build_ledger() is none %}
+        {{ return([as_of(), as_of()]) }}
+    {% endif %}
+    {% set span = rows_of("
+        select cast(min(as_of) as " ~ dbt.type_string() ~ "), cast(max(as_of) as " ~ dbt.type_string() ~ ")
+        from (
+            select cast(entry_value as timestamp) as as_of from " ~ build_ledger() ~ " where entry_kind = 'as_of'
+            union all
+            select as_of from " ~ build_starts() ~ "
+            union all
+            select " ~ as_of() ~ " as as_of
+        ) as builds
+    ")[0] %}
+    {{ return(["cast('" ~ span[0] ~ "' as timestamp)", "cast('" ~ span[1] ~ "' as timestamp)"]) }}
+{% endmacro %}
+
+{# Whether this build only goes on from the last: none began since, and as_of did not go back. Then what was staged still stands,
+   and beside new rows nothing raw need be read. #}
+{% macro is_forward() %}
+    {% if build_ledger() is none %}
+        {{ return(false) }}
+    {% endif %}
+    {% set counts = rows_of("
+        select
+            (select count(*) from " ~ build_starts() ~ " where invocation_id <> '" ~ invocation_id ~ "'),
+            (select count(*) from " ~ build_ledger() ~ " where entry_kind = 'as_of' and cast(entry_value as timestamp) > " ~ as_of() ~ ")
+    ")[0] %}
+    {{ return(counts[0] == 0 and counts[1] == 0) }}
+{% endmacro %}
+
+{# The raw rows of deliveries that are new, and those of older ones that came into or out of sight. #}
+{% macro new_rows(table) %}
+    {%- set delivered = raw_columns(table) -%}
+    {%- set span = as_of_span() -%}
+    {%- set arrived = [] -%}
+    {%- for row in rows_of("select delivery from " ~ ref('int_deliveries') ~ " where is_new and table_name = '" ~ table ~ "'") -%}
+        {%- do arrived.append(text_literal(located(row[0], table))) -%}
+    {%- endfor -%}
+    {%- set loaded_at = arrival(table, delivered) -%}
+    (
+    {%- if arrived %}
+    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
+    where {{ delivery(table, delivered) }} in ({{ arrived | join(', ') }})
+    union all
+    {%- endif %}
+    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
+    where {{ loaded_at }} > {{ span[0] }} and {{ loaded_at }} <= {{ span[1] }}
+    {%- if arrived %}
+        and {{ delivery(table, delivered) }} not in ({{ arrived | join(', ') }})
+    {%- endif %}
+    )
+{% endmacro %}
+
+{# Copies of the rows of a raw table that arrived, or came into or out of sight, since the last finished build: the new ones and
+   what stood before them. What stood is staged, or, where a build began and did not end, any copy delivered. #}
+{% macro touched_copies(table) %}
+    {%- do source('raw', table) -%}
+    {%- do ref('int_deliveries') -%}
+    {%- set rules = contract(table) if execute else {'columns': []} -%}
+    {%- set names = rules.columns | map(attribute='name') | list -%}
+    {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id'] -%}
+    {%- if build_ledger() is none or table not in setting('inputs') or raw_columns(table) is none %}
+select
+    cast(null as {{ dbt.type_string() }}) as table_name,
+    cast(null as {{ dbt.type_string() }}) as row_key,
+    {%- for name in shared %}
+    cast(null as {{ dbt.type_string() }}) as {{ name }},
+    {%- endfor %}
+    cast(null as timestamp) as event_at,
+    cast(null as timestamp) as ends_at,
+    cast(null as timestamp) as loaded_at
+where 1 = 0
+    {%- else %}
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.stg_' ~ table] -%}
+    {%- set staged = adapter.get_relation(node.database, node.schema, node.alias) if is_forward() else none %}
+(
+with new_copies as {{ not_materialized() }} (
+
+    {{ typed_select(table, new_rows(table)) }}
+
+),
+
+touched_keys as (
+
+    select distinct {{ row_key(rules) }} as row_key from new_copies
+
+),
+
+all_copies as {{ not_materialized() }} (
+
+    {%- if staged is none %}
+    {{ typed_select(table, raw_relation(table)) }}
+    {%- else %}
+    select * from {{ staged }}
+    {%- endif %}
+
+),
+
+copies as (
+
+    {%- if staged is not none %}
+    select {{ names | join(', ') }} from new_copies
+    union all
+    {%- endif %}
+    select {{ names | join(', ') }} from all_copies
+    where {{ row_key(rules) if staged is none else staged_key(rules) }} in (select row_key from touched_keys)
+
+)
+
+select
+    cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
+    {{ row_key(rules) }} as row_key,
+    {%- for name in shared %}
+    {{ name if name in names else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as {{ name }},
+    {%- endfor %}
+    {{ rules.event_at }} as event_at,
+    {{ rules.ends_at or 'cast(null as timestamp)' }} as ends_at,
+    loaded_at
+from copies
+)
+    {%- endif %}
+{% endmacro %}
+
+{# When a delivered row arrived. #}
+{% macro arrival(table, delivered) -%}
+    {%- set is_mapped = 'loaded_at' in (setting('mapping') or {}).get(table, {}) -%}
+    {{ safe_cast_to('timestamp', delivered_expression(table, {'name': 'loaded_at'}, delivered), '' if is_mapped else delivered['loaded_at']) }}
+{%- endmacro %}
+
+{# The day on which a delivered row arrived, as a text. #}
+{% macro day_of_arrival(table, delivered) -%}
+    coalesce(cast(cast({{ arrival(table, delivered) }} as date) as {{ dbt.type_string() }}), 'unknown')
+{%- endmacro %}
+
+{# Deliveries of a raw table that is a relation: the rows of each day of arrival, which can only grow. #}
+{% macro days_of_arrival(table) %}
+    {%- set day = day_of_arrival(table, raw_columns(table)) %}
+    select
+        '{{ table }}' as table_name,
+        {{ day }} as delivery,
+        cast(count(*) as {{ dbt.type_string() }}) as fingerprint,
+        count(*) as row_count
+    from {{ raw_relation(table) }} as delivered
+    group by {{ day }}
+{% endmacro %}
+
+{# Whether this run builds every model of strategy `touched`; only then may the ledger move on. #}
+{% macro is_whole_build() %}
+    {{ return(touched_models() | map(attribute='unique_id') | reject('in', selected_resources) | list | length == 0) }}
+{% endmacro %}
+
+{% macro forget_build_starts() %}
+    {% if execute and is_whole_build() %}
+        truncate table {{ build_starts() }}
+    {% endif %}
+{% endmacro %}

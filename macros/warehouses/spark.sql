@@ -1,0 +1,137 @@
+{# Spark 3.5 or later, tables in Parquet. dbt-spark turns ANSI mode off with every statement, whatever a profile says. #}
+
+{% macro spark__type_double() %}double{% endmacro %}
+
+{% macro spark__not_materialized() %}{% endmacro %}
+
+{# A text is cast where its pattern says that it can be: Spark alone would take '1d' for a number and a bare hour for a time. #}
+{% macro spark__safe_cast_to(type, expression, delivered_type) -%}
+    {%- set text = expression if delivered_type == 'STRING' else 'cast(' ~ expression ~ ' as string)' -%}
+    {%- set is_number = delivered_type in ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'FLOAT', 'DOUBLE', 'DECIMAL'] -%}
+    {%- if type == 'string' -%}
+        case when trim({{ text }}) <> '' then {{ text }} end
+    {%- elif delivered_type == {'double': 'DOUBLE', 'timestamp': 'TIMESTAMP', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[type] -%}
+        {{ expression }}
+    {%- elif type == 'double' -%}
+        {{ 'cast(' ~ expression ~ ' as double)' if is_number else spark__number(text) }}
+    {%- elif type == 'integer' -%}
+        {%- set number = expression if is_number else spark__number(text) -%}
+        case when {{ number }} = floor({{ number }}) then try_cast({{ number }} as bigint) end
+    {%- elif type == 'timestamp' and delivered_type in ['DATE', 'TIMESTAMP_NTZ'] -%}
+        cast({{ expression }} as timestamp)
+    {%- elif type == 'timestamp' -%}
+        case when {{ text }} rlike '{{ moment_pattern() }}' then try_cast({{ text }} as timestamp) end
+    {%- elif type == 'boolean' -%}
+        case
+            when lower({{ text }}) in ('true', 't', 'yes', 'y', '1') then true
+            when lower({{ text }}) in ('false', 'f', 'no', 'n', '0') then false
+        end
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro spark__number(text) -%}
+    case when lower(trim({{ text }})) rlike '{{ number_pattern() }}' then try_cast(trim({{ text }}) as double) end
+{%- endmacro %}
+
+{% macro spark__raw_columns(table) %}
+    {% set relation = raw_relation(table) %}
+    {% set columns = {} %}
+    {% if relation is not string and not adapter.get_relation(database=none, schema=relation.schema, identifier=relation.identifier) %}
+        {{ return(none) }}
+    {% endif %}
+    {% for column in get_column_schema_from_query('select * from ' ~ relation ~ ' where 1 = 0') %}
+        {% do columns.update({column.name | lower: column.dtype | upper}) %}
+    {% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+{% macro spark__json_row(columns) -%}
+    to_json(named_struct(
+        {%- for key, column in columns.items() %}
+        {{ text_literal(key) }}, cast({{ column }} as string){{ ',' if not loop.last }}
+        {%- endfor %}
+    ), map('ignoreNullFields', 'false'))
+{%- endmacro %}
+
+{% macro spark__ordered_list(expression, separator, order_by) -%}
+    array_join(transform(sort_array(collect_list(struct(
+        {%- for column in order_by %}{{ column }} is null, {{ column }}, {% endfor %}{{ expression }} as item
+    ))), row -> row.item), '{{ separator }}')
+{%- endmacro %}
+
+{% macro spark__text_literal(text) -%}
+    '{{ text | replace("\\", "\\\\") | replace("'", "\\'") }}'
+{%- endmacro %}
+
+{% macro spark__quoted(name) -%}
+    `{{ name | replace('`', '``') }}`
+{%- endmacro %}
+
+{% macro spark__get_empty_schema_sql(columns) %}
+    {{ return(dbt.default__get_empty_schema_sql(typed_columns(columns))) }}
+{% endmacro %}
+
+{% macro spark__create_csv_table(model, agate_table) %}
+    {{ return(dbt.spark__create_csv_table(typed_seed(model), agate_table)) }}
+{% endmacro %}
+
+{# The adapter's own would bind a missing value as the text None, and an apostrophe would end its text. #}
+{% macro spark__load_csv_rows(model, agate_table) %}
+    {% set types = typed_seed(model).config.column_types %}
+    {% for rows in agate_table.rows | batch(get_batch_size()) %}
+        {% set insert %}
+            insert into {{ this }} values
+            {% for row in rows %}
+            ({% for value in row %}cast({{ 'null' if value is none else text_literal(value | string) }} as {{ types[agate_table.column_names[loop.index0]] }}){{ ', ' if not loop.last }}{% endfor %}){{ ',' if not loop.last }}
+            {% endfor %}
+        {% endset %}
+        {% do run_query(insert) %}
+    {% endfor %}
+{% endmacro %}
+
+{# The adapter's own refuse NULL and cut off what is finer than a second. #}
+{% macro spark__dateadd(datepart, interval, from_date_or_timestamp) -%}
+    timestampadd({{ datepart }}, cast({{ interval }} as int), cast({{ from_date_or_timestamp }} as timestamp))
+{%- endmacro %}
+
+{% macro spark__datediff(first_date, second_date, datepart) -%}
+    {%- if datepart == 'day' -%}
+        datediff(cast({{ second_date }} as date), cast({{ first_date }} as date))
+    {%- elif datepart == 'second' -%}
+        (unix_timestamp({{ second_date }}) - unix_timestamp({{ first_date }}))
+    {%- else -%}
+        {{ dbt.spark__datediff(first_date, second_date, datepart) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The adapter knows its own strategies alone. #}
+{% macro dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format) %}
+    {{ return(raw_strategy if raw_strategy == 'touched' else dbt.dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format)) }}
+{% endmacro %}
+
+{% macro dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates) %}
+    {% if strategy != 'touched' %}
+        {{ return(dbt.dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates)) }}
+    {% endif %}
+    {{ return(adapter.dispatch('replace_touched')({'temp_relation': source, 'target_relation': target})) }}
+{% endmacro %}
+
+{# Overwrites the partition of each touched date that has rows and drops that of each that has none. #}
+{% macro spark__replace_touched(arg_dict) %}
+    {% set column = model.config.meta.touched_by %}
+    {% do run_query('set spark.sql.sources.partitionOverwriteMode = DYNAMIC') %}
+    {% set emptied = rows_of(
+        "select cast(touched_date as string) from " ~ ref('int_touched_dates')
+        ~ " where relation_name = '" ~ this.identifier ~ "' and touched_date not in (select " ~ column ~ " from " ~ arg_dict.temp_relation ~ ")"
+    ) %}
+    {% for row in emptied %}
+        {% do run_query("alter table " ~ arg_dict.target_relation ~ " drop if exists partition (" ~ column ~ " = date '" ~ row[0] ~ "')") %}
+    {% endfor %}
+    {{ return(get_insert_overwrite_sql(arg_dict.temp_relation, arg_dict.target_relation, load_cached_relation(arg_dict.target_relation))) }}
+{% endmacro %}
+
+{# A fact is parted by the date that it is touched by. #}
+{% macro spark__partition_cols(label, required=false) %}
+    {% set column = model.config.meta.get('touched_by') %}
+    {{ return(label ~ ' (' ~ column ~ ')' if column else dbt.spark__partition_cols(label, required)) }}
+{% endmacro %}

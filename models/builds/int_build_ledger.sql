@@ -1,0 +1,60 @@
+-- One row per thing the last finished build has seen: as_of, each model's fingerprint, each delivery.
+-- It stands after all that is incremental:
+-- depends_on: {{ ref('fct_metrics') }}, {{ ref('stg_rejected_rows') }}, {{ ref('stg_experiment_assignments') }}
+-- depends_on: {{ ref('stg_kpi_annotations') }}, {{ ref('stg_model_releases') }}
+{% if not execute or is_whole_build() -%}
+with deliveries as (
+
+    select * from {{ ref('int_deliveries') }}
+
+),
+
+starts as (
+
+    select * from {{ build_starts() if execute else 'build_starts' }}
+
+),
+
+entries as (
+
+    select
+        cast('as_of' as {{ dbt.type_string() }}) as entry_kind,
+        cast('' as {{ dbt.type_string() }}) as entry_name,
+        cast('' as {{ dbt.type_string() }}) as entry_key,
+        cast({{ as_of() }} as {{ dbt.type_string() }}) as entry_value
+    union all
+    select
+        'fingerprint' as entry_kind,
+        relation_name as entry_name,
+        '' as entry_key,
+        fingerprint as entry_value
+    from starts
+    where invocation_id = '{{ invocation_id }}' and fingerprint not like 'files of %'
+    union all
+    select
+        'delivery' as entry_kind,
+        table_name as entry_name,
+        delivery as entry_key,
+        fingerprint as entry_value
+    from deliveries
+
+)
+{%- else -%}
+-- a part of the project was built, so what the whole has seen stays as it was
+with entries as (
+
+    {%- if build_ledger() is none %}
+    select
+        cast(null as {{ dbt.type_string() }}) as entry_kind,
+        cast(null as {{ dbt.type_string() }}) as entry_name,
+        cast(null as {{ dbt.type_string() }}) as entry_key,
+        cast(null as {{ dbt.type_string() }}) as entry_value
+    where 1 = 0
+    {%- else %}
+    select * from {{ build_ledger() }}
+    {%- endif %}
+
+)
+{%- endif %}
+
+select * from entries

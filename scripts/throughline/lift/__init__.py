@@ -1,0 +1,1 @@
+"""Lift: from moments of an experiment's arms to estimates and decisions."""

@@ -1,0 +1,273 @@
+"""From estimates to decisions: one table of rules, read from the top, the first match counts.
+
+Everything is turned so that up is good. A guardrail needs evidence to pass: what is merely not
+significant is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.lift.moments import Array
+from throughline.lift.plan import Experiment, Metric
+from throughline.lift.refuse import INVALID, TOTAL
+
+Primary: TypeAlias = Literal["win", "small", "flat", "open", "harm"]
+Guard: TypeAlias = Literal["pass", "fail", "unknown"]
+Decision: TypeAlias = Literal["ship", "hold", "roll_back", "extend", "stop_invalid"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a decision about one variant rests on.
+
+    Attributes:
+        fault: reason that invalidates the experiment, else None.
+        is_identified: False where arms differ by more than chance.
+        primary: state of the primary metric; None where it is unavailable.
+        guardrails: state of each declared guardrail.
+        is_complete: every planned unit is mature, for the primary and all guardrails.
+        is_fixed_horizon: the method allows one look, at the end.
+        has_planned_power: the minimum detectable effect is at most the minimum effect.
+        is_extended: the one extension is spent.
+    """
+
+    fault: str | None = None
+    is_identified: bool = True
+    primary: Primary | None
+    guardrails: Sequence[Guard] = ()
+    is_complete: bool
+    is_fixed_horizon: bool
+    has_planned_power: bool = False
+    is_extended: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    decision: Decision
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRow:
+    """The decision about a variant on a day, with what it rests on.
+
+    Attributes:
+        decision_low, decision_high: interval of the primary metric, up as good, in the kind of the
+            minimum effect; NaN where unavailable.
+        estimate: of the primary metric, in its units and direction.
+    """
+
+    experiment_id: str
+    variant: str
+    as_of: date
+    decision: Decision
+    reason: str | None
+    primary_metric: str
+    method: str
+    primary_state: Primary | None
+    estimate: float
+    decision_low: float
+    decision_high: float
+    minimum_effect: float
+    minimum_effect_kind: str
+    guardrail_pass_count: int
+    guardrail_fail_count: int
+    guardrail_unknown_count: int
+    is_complete: bool
+    has_planned_power: bool
+    is_extended: bool
+    plan_hash: str
+
+
+def primary_state(low: float, high: float, *, minimum_effect: float) -> Primary | None:
+    """Where an interval lies between harm, nothing and the minimum effect; None if it is NaN."""
+    if np.isnan(low) or np.isnan(high):
+        return None
+    if high < 0:
+        return "harm"
+    reaches = high >= minimum_effect
+    if low > 0:
+        return "win" if reaches else "small"
+    return "open" if reaches else "flat"
+
+
+def guardrail_states(*, bound: Array, upper: Array, margin: Array) -> NDArray[Any]:
+    """State of each guardrail, texts of shape (n,).
+
+    Args:
+        bound: (n,) lower one-sided bound at alpha, up is good; NaN where unavailable.
+        upper: (n,) upper end of the interval at alpha over the number of guardrails.
+        margin: (n,) tolerated loss in the units of the bounds.
+    """
+    passes, fails = bound > -margin, upper < 0
+    return np.where(passes, "pass", np.where(fails, "fail", "unknown")).astype(object)
+
+
+def decide(evidence: Evidence) -> Verdict:
+    """The decision about one variant, before variants are compared with one another."""
+    primary, rails = evidence.primary, evidence.guardrails
+    is_complete = evidence.is_complete
+    all_pass = all(state == "pass" for state in rails)
+    rules: tuple[tuple[bool, Decision, str | None], ...] = (
+        (evidence.fault is not None, "stop_invalid", evidence.fault),
+        (not evidence.is_identified, "hold", "not_identified"),
+        ("fail" in rails, "roll_back", "guardrail_harm"),
+        (primary is None and not is_complete, "extend", "not_ready"),
+        (primary is None, "hold", "primary_unavailable"),
+        (primary == "harm", "roll_back", "primary_harm"),
+        (evidence.is_fixed_horizon and not is_complete, "extend", "before_planned_end"),
+        (primary == "small", "hold", "below_minimum_effect"),
+        (primary == "flat", "hold", "futile"),
+        (primary == "win" and all_pass, "ship", None),
+        (primary == "win" and not is_complete, "extend", "guardrail_unknown"),
+        (primary == "win", "hold", "guardrail_underpowered"),
+        (not is_complete, "extend", "undecided"),
+        (evidence.has_planned_power, "hold", "no_evidence_at_planned_power"),
+        (not evidence.is_extended, "extend", "underpowered"),
+        (True, "hold", "underpowered"),
+    )
+    return next(Verdict(decision, reason) for holds, decision, reason in rules if holds)
+
+
+def decisions(
+    estimates: Mapping[str, NDArray[Any]],
+    *,
+    experiments: Iterable[Experiment],
+    metrics: Iterable[Metric],
+    first_plan_hashes: Mapping[str, str] | None = None,
+) -> list[DecisionRow]:
+    """One decision per experiment, planned variant and day of the estimates.
+
+    Args:
+        estimates: what `table.estimate` gave.
+        experiments, metrics: as given there.
+        first_plan_hashes: plan_hash stored with the first estimates of each experiment; where it
+            differs from the plan now, nothing ships.
+
+    Returns:
+        Decisions ordered by experiment, day and variant. Of several variants that would ship, the
+        one with the largest estimate does.
+    """
+    horizons = {card.metric: card.horizon_days for card in metrics}
+    signs = {card.metric: -1.0 if card.direction == "down" else 1.0 for card in metrics}
+    first = first_plan_hashes or {}
+    plans = {plan.experiment_id: plan for plan in experiments}
+    deciding = _deciding(estimates, plans)
+    days = sorted({(experiment, day) for experiment, day, _, _ in deciding})
+    made: list[DecisionRow] = []
+    for experiment, day in days:
+        plan = plans[experiment]
+        rows = [
+            _decided(
+                estimates,
+                plan=plan,
+                variant=variant,
+                as_of=day,
+                places={m: deciding.get((experiment, day, variant, m)) for m in plan.watched},
+                horizons=horizons,
+            )
+            for variant, share in plan.expected_split
+            if share > 0 and variant != plan.control_variant
+        ]
+        if first.get(experiment, plan.plan_hash) != plan.plan_hash:
+            rows = [
+                replace(row, decision="hold", reason="plan_changed")
+                if row.decision == "ship"
+                else row
+                for row in rows
+            ]
+        made += _best_ships(rows, sign=signs[plan.primary_metric])
+    return sorted(made, key=lambda row: (row.experiment_id, row.as_of, row.variant))
+
+
+def _deciding(
+    estimates: Mapping[str, NDArray[Any]], plans: Mapping[str, Experiment]
+) -> dict[tuple[str, date, str, str], int]:
+    """The row that decides, by experiment, day, variant and metric."""
+    total = np.flatnonzero(
+        (estimates["segment_name"] == TOTAL) & (estimates["role"] != "secondary")
+    )
+    found = {}
+    for row in total.tolist():
+        plan = plans[estimates["experiment_id"][row]]
+        method, totals = estimates["method"][row], estimates["totals"][row]
+        if method == plan.decides_by and totals == plan.decided_on:
+            day: date = estimates["as_of"][row].astype("datetime64[D]").item()
+            found[plan.experiment_id, day, estimates["variant"][row], estimates["metric"][row]] = (
+                row
+            )
+    return found
+
+
+def _decided(
+    estimates: Mapping[str, NDArray[Any]],
+    *,
+    plan: Experiment,
+    variant: str,
+    as_of: date,
+    places: Mapping[str, int | None],
+    horizons: Mapping[str, int],
+) -> DecisionRow:
+    row = places[plan.primary_metric]
+
+    def number(name: str) -> float:
+        return np.nan if row is None else float(estimates[name][row])
+
+    rails: list[Guard] = []
+    for rail in plan.guardrails:
+        place = places[rail.metric]
+        rails.append("unknown" if place is None else estimates["guardrail_state"][place])
+    low, high = number("decision_low"), number("decision_high")
+    reasons = [estimates["reason"][place] for place in places.values() if place is not None]
+    evidence = Evidence(
+        fault=next((reason for reason in reasons if reason in INVALID), None),
+        is_identified=row is None or estimates["status"][row] != "not_identified",
+        primary=primary_state(low, high, minimum_effect=plan.minimum_effect),
+        guardrails=rails,
+        is_complete=as_of
+        >= plan.complete_on(horizon_days=max(horizons[name] for name in plan.watched)),
+        is_fixed_horizon=plan.method not in ("sequential", "group_sequential"),
+        has_planned_power=number("minimum_detectable_effect") <= plan.minimum_effect,
+        is_extended=plan.is_extended,
+    )
+    verdict = decide(evidence)
+    return DecisionRow(
+        experiment_id=plan.experiment_id,
+        variant=variant,
+        as_of=as_of,
+        decision=verdict.decision,
+        reason=verdict.reason,
+        primary_metric=plan.primary_metric,
+        method=plan.decides_by,
+        primary_state=evidence.primary,
+        estimate=number("estimate"),
+        decision_low=low,
+        decision_high=high,
+        minimum_effect=plan.minimum_effect,
+        minimum_effect_kind=plan.minimum_effect_kind,
+        guardrail_pass_count=rails.count("pass"),
+        guardrail_fail_count=rails.count("fail"),
+        guardrail_unknown_count=rails.count("unknown"),
+        is_complete=evidence.is_complete,
+        has_planned_power=evidence.has_planned_power,
+        is_extended=plan.is_extended,
+        plan_hash=plan.plan_hash,
+    )
+
+
+def _best_ships(rows: Sequence[DecisionRow], *, sign: float) -> list[DecisionRow]:
+    ships = [row for row in rows if row.decision == "ship"]
+    best = max(ships, key=lambda row: (sign * row.estimate, row.variant), default=None)
+    return [
+        replace(row, decision="hold", reason="dominated")
+        if row.decision == "ship" and row is not best
+        else row
+        for row in rows
+    ]

@@ -1,0 +1,484 @@
+"""Moments and declared experiments in, estimates out: one pure function over a whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.lift import kernel, refuse
+from throughline.lift.comparisons import METHODS, Diagnosis, Rows, compare, evaluate
+from throughline.lift.decide import guardrail_states
+from throughline.lift.kernel import Contrast, Flags
+from throughline.lift.moments import KEY, Array, Table, codes, read
+from throughline.lift.multiplicity import benjamini_hochberg, holm, holm_level
+from throughline.lift.plan import Experiment, Metric
+from throughline.lift.sequential import always_valid, always_valid_p, lan_demets
+
+FIXED_HORIZON = (
+    "ci_low",
+    "ci_high",
+    "ci_shape",
+    "p_value",
+    "p_value_adjusted",
+    "relative_ci_low",
+    "relative_ci_high",
+    "ni_bound",
+    "p_non_inferiority",
+    "chance_to_win",
+    "expected_loss",
+)
+"""Columns that are right at one look alone: NULL before it, and after an extension."""
+
+COLUMNS = (
+    "experiment_id",
+    "variant",
+    "metric",
+    "segment_name",
+    "segment_value",
+    "method",
+    "totals",
+    "as_of",
+    "control_variant",
+    "role",
+    "direction",
+    "unit_count_control",
+    "unit_count_treatment",
+    "cluster_count_control",
+    "cluster_count_treatment",
+    "excluded_immature_count",
+    "excluded_multi_count",
+    "excluded_late_count",
+    "mean_control",
+    "mean_treatment",
+    "estimate",
+    "std_error",
+    "degrees_of_freedom",
+    "ci_low",
+    "ci_high",
+    "ci_shape",
+    "p_value",
+    "p_value_adjusted",
+    "relative_lift",
+    "relative_ci_low",
+    "relative_ci_high",
+    "relative_reason",
+    "variance_reduction",
+    "cap_value",
+    "sequential_ci_low",
+    "sequential_ci_high",
+    "sequential_ni_bound",
+    "margin",
+    "ni_bound",
+    "p_non_inferiority",
+    "guardrail_state",
+    "chance_to_win",
+    "expected_loss",
+    "minimum_detectable_effect",
+    "first_stage_f",
+    "pre_trend_p_value",
+    "decision_low",
+    "decision_high",
+    "status",
+    "reason",
+    "plan_hash",
+    "definition_hash",
+)
+"""Columns of the estimates; the first eight are their key."""
+
+Estimates = dict[str, NDArray[Any]]
+
+
+def estimate(
+    moments: Table,
+    *,
+    experiments: Iterable[Experiment],
+    metrics: Iterable[Metric],
+    masked: Collection[str] = (),
+) -> Estimates:
+    """Every estimate that the moments allow, or the reason why there is none.
+
+    Args:
+        moments: one row per `moments.KEY`, with the columns `moments.COLUMNS` and, where units are
+            clustered, `n_clusters_shared`: clusters of the row with units of another variant.
+        experiments: every experiment that the moments name.
+        metrics: every metric that the moments name.
+        masked: experiments whose time overlaps an annotation that excludes from causal reading.
+
+    Returns:
+        `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
+        are NaN, texts None. The same moments, in any order, give the same bytes.
+
+    Raises:
+        MomentsError: the moments are not readable, name what is not declared, or the arms of a
+            comparison differ in window, definition or cap.
+    """
+    table = read(moments)
+    rows = compare(table, experiments=experiments, metrics=metrics)
+    contrast, diagnosis = evaluate(table, rows)
+    out = _described(table, rows)
+    out |= {"mean_control": diagnosis.mean_control, "mean_treatment": diagnosis.mean_treatment}
+    out["status"], out["reason"] = refuse.status(table, rows, contrast, diagnosis, masked=masked)
+    is_shown = np.isin(out["status"], ("ok", "not_identified"))
+    shown = {
+        field.name: np.where(is_shown, getattr(contrast, field.name), np.nan)
+        for field in fields(Contrast)
+    }
+    contrast = Contrast(**shown)
+    timing = _time(table, rows, diagnosis)
+    out |= _effects(rows, contrast, diagnosis, timing)
+    out |= _guardrails(rows, contrast, timing)
+    out |= _multiplicity(table, rows, contrast, out, timing)
+    for name in FIXED_HORIZON:
+        out[name] = np.where(timing.shows_fixed, out[name], _null(out[name]))
+    waiting = (out["status"] == "ok") & ~timing.shows_fixed
+    waits_for = np.where(timing.is_complete, "after_extension", "before_planned_end")
+    out["reason"] = np.where(waiting, waits_for, out["reason"])
+    return {name: out[name] for name in COLUMNS}
+
+
+def _null(values: NDArray[Any]) -> Any:
+    return np.array(None) if values.dtype == object else np.nan
+
+
+def _described(table: Table, rows: Rows) -> Estimates:
+    """Key, roles, counts and hashes: what needs no estimator."""
+
+    def of_treatment(name: str) -> NDArray[Any]:
+        return np.asarray(table[name][rows.treatment])
+
+    def of_control(name: str) -> Array:
+        return np.where(rows.control >= 0, table[name][rows.control], 0.0)
+
+    clustered = np.bincount(
+        rows.run,
+        weights=(of_treatment("n_rows") != of_treatment("n_units"))
+        | (of_control("n_rows") != of_control("n_units")),
+    )
+    is_clustered = clustered[rows.run] > 0
+    out = {
+        name: of_treatment(name)
+        for name in (*KEY, "cap_value", "definition_hash")
+        if name != "pair_role"
+    }
+    # Arrays of days are read by neither DuckDB nor pandas.
+    out["as_of"] = out["as_of"].astype("datetime64[us]")
+    out["method"] = np.array(METHODS, dtype=object)[rows.method]
+    out["control_variant"] = rows.of_plan(lambda plan: plan.control_variant, object)
+    out["role"] = rows.of_both(lambda plan, card: plan.role(card.metric), object)
+    out["direction"] = rows.of_metric(lambda card: card.direction, object)
+    out["plan_hash"] = rows.of_plan(lambda plan: plan.plan_hash, object)
+    out["margin"] = rows.of_both(_margin)
+    for side, read_count in (("control", of_control), ("treatment", of_treatment)):
+        out[f"unit_count_{side}"] = read_count("n_units").astype(np.int64)
+        out[f"cluster_count_{side}"] = np.where(is_clustered, read_count("n_rows"), np.nan)
+    for name in ("immature", "multi", "late"):
+        counts = of_control(f"n_{name}") + of_treatment(f"n_{name}")
+        out[f"excluded_{name}_count"] = counts.astype(np.int64)
+    return out
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """What may be read when, each of shape (rows,).
+
+    Attributes:
+        as_of, horizon_days: the day of the moments; days that the metric needs after the window.
+        row_count: row units over both arms.
+        is_complete: every planned unit is mature for this metric.
+        shows_fixed: the one look of a fixed horizon is due, and none came before.
+        decides_sequentially: the decision reads sequential intervals.
+    """
+
+    as_of: NDArray[Any]
+    horizon_days: NDArray[Any]
+    row_count: Array
+    is_complete: Flags
+    shows_fixed: Flags
+    decides_sequentially: Flags
+
+
+def _time(table: Table, rows: Rows, diagnosis: Diagnosis) -> _Timing:
+    horizon = {card.metric: card.horizon_days for card in rows.metrics}
+    as_of = table["as_of"][rows.treatment]
+    own = rows.of_both(lambda p, m: p.complete_on(horizon_days=m.horizon_days), "datetime64[D]")
+    every = rows.of_plan(
+        lambda plan: plan.complete_on(horizon_days=max(horizon[name] for name in plan.watched)),
+        "datetime64[D]",
+    )
+    is_extended = rows.of_plan(lambda plan: plan.is_extended, bool)
+    looks = rows.of_plan(lambda plan: plan.method in ("sequential", "group_sequential"), bool)
+    return _Timing(
+        as_of=as_of,
+        horizon_days=rows.of_metric(lambda card: card.horizon_days, int),
+        row_count=diagnosis.rows_control + diagnosis.rows_treatment,
+        is_complete=as_of >= own,
+        shows_fixed=(as_of >= own) & ~is_extended,
+        decides_sequentially=looks | is_extended | (as_of < every),
+    )
+
+
+def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
+    """Standard errors of a sequential interval of two-sided `level`; NaN between declared looks."""
+    critical = always_valid(
+        rows=timing.row_count,
+        planned=rows.of_plan(lambda plan: plan.planned_rows),
+        alpha=rows.of_plan(lambda plan: plan.alpha),
+        level=level,
+    )
+    has_looks = rows.of_plan(_has_looks, bool) & ~np.isnan(level)
+    looks = np.flatnonzero(has_looks)
+    look = codes(rows.plan[looks], timing.as_of[looks], timing.horizon_days[looks], level[looks])
+    _, first, place = np.unique(look, return_index=True, return_inverse=True)
+    bounds = []
+    for row in looks[first]:
+        information = rows.plans[rows.plan[row]].information(
+            as_of=timing.as_of[row].item(), horizon_days=int(timing.horizon_days[row])
+        )
+        spent = lan_demets(information=information, alpha=float(level[row]))
+        bounds.append(spent[-1] if spent else np.nan)
+    critical[looks] = np.array(bounds)[place]
+    return critical
+
+
+def _has_looks(plan: Experiment) -> bool:
+    # Looks spend all of alpha by the planned end; an extension goes on as a confidence sequence.
+    return plan.method == "group_sequential" and not plan.is_extended
+
+
+def _sign(rows: Rows) -> Array:
+    return rows.of_metric(lambda card: -1.0 if card.direction == "down" else 1.0)
+
+
+def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timing) -> Estimates:
+    """Estimates with their fixed and sequential intervals, relative lift and power."""
+    alpha = rows.of_plan(lambda plan: plan.alpha)
+    is_wald = rows.method == METHODS.index("wald")
+    per_uptake, per_uptake_error, first_stage = kernel.wald(contrast)
+    critical = kernel.quantile(contrast.degrees_of_freedom, tail=alpha / 2)
+    sequential = _sequential_critical(rows, timing, level=alpha)
+    fixed_set = kernel.fieller(contrast, critical=critical)
+    sequential_set = kernel.fieller(contrast, critical=sequential)
+    lift, lift_low, lift_high = kernel.relative(contrast, critical=critical)
+    estimate = np.where(is_wald, per_uptake, contrast.delta)
+    error = np.where(is_wald, per_uptake_error, contrast.std_error)
+    is_bounded = sequential_set.shape == "interval"
+
+    def either(of_ratio: Array, otherwise: Array) -> Array:
+        return np.where(is_wald, of_ratio, otherwise)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = contrast.delta / contrast.std_error
+        saved = 1 - contrast.var_delta / diagnosis.plain_variance
+        share = np.where(np.isnan(lift), np.nan, error / np.abs(contrast.base))
+    is_adjusted = np.isin(rows.method, (METHODS.index("cuped"), METHODS.index("lin")))
+    is_relative = rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool)
+    factor = kernel.power_factor(alpha=alpha, power=rows.of_plan(lambda plan: plan.power))
+    known = ~np.isnan(contrast.delta)
+    reason = np.full(known.shape, None, dtype=object)
+    reason[known & np.isnan(lift)] = "control_level_near_zero"
+    reason[known & is_wald] = "no_control_level"
+    return {
+        "estimate": estimate,
+        "std_error": error,
+        "degrees_of_freedom": contrast.degrees_of_freedom,
+        "ci_low": either(fixed_set.low, contrast.delta - critical * contrast.std_error),
+        "ci_high": either(fixed_set.high, contrast.delta + critical * contrast.std_error),
+        "ci_shape": np.where(is_wald, fixed_set.shape, _null(fixed_set.shape)),
+        "p_value": kernel.two_sided_p(statistic, contrast.degrees_of_freedom),
+        "relative_lift": np.where(is_wald, np.nan, lift),
+        "relative_ci_low": np.where(is_wald, np.nan, lift_low),
+        "relative_ci_high": np.where(is_wald, np.nan, lift_high),
+        "relative_reason": reason,
+        "variance_reduction": np.where(is_adjusted & known, saved, np.nan),
+        "sequential_ci_low": either(
+            np.where(is_bounded, sequential_set.low, np.nan),
+            contrast.delta - sequential * contrast.std_error,
+        ),
+        "sequential_ci_high": either(
+            np.where(is_bounded, sequential_set.high, np.nan),
+            contrast.delta + sequential * contrast.std_error,
+        ),
+        "chance_to_win": kernel.chance_to_win(_sign(rows) * estimate, error),
+        "expected_loss": kernel.expected_loss(_sign(rows) * estimate, error),
+        "minimum_detectable_effect": factor * np.where(is_relative, share, error),
+        "first_stage_f": np.where(is_wald, first_stage, np.nan),
+        "pre_trend_p_value": np.where(
+            (rows.method == METHODS.index("did")) & known, diagnosis.pre_trend_p, np.nan
+        ),
+    }
+
+
+def _bounds(
+    rows: Rows, contrast: Contrast, *, critical: Array, is_relative: Flags
+) -> tuple[Array, Array]:
+    """Interval of the effect with up as good: relative, per uptake, or in units of the metric."""
+    turned = kernel.oriented(contrast, sign=_sign(rows))
+    is_wald = rows.method == METHODS.index("wald")
+    ratio = kernel.fieller(turned, critical=critical)
+    is_ratio = np.where(is_wald, ~is_relative, is_relative)
+    usable = ratio.shape == "interval"
+    low = np.where(usable, ratio.low, np.nan)
+    high = np.where(usable, ratio.high, np.nan)
+    # An effect per uptake has no control level that it could be a share of.
+    reach = np.where(is_wald & is_relative, np.nan, critical * turned.std_error)
+    return (
+        np.where(is_ratio, low, turned.delta - reach),
+        np.where(is_ratio, high, turned.delta + reach),
+    )
+
+
+def _guardrails(rows: Rows, contrast: Contrast, timing: _Timing) -> Estimates:
+    """Non-inferiority against the margin one-sided at alpha; harm at alpha over the guardrails."""
+    margin = rows.of_both(_margin)
+    is_guardrail = ~np.isnan(margin)
+    alpha = np.where(is_guardrail, rows.of_plan(lambda plan: plan.alpha), np.nan)
+    count = rows.of_plan(lambda plan: max(len(plan.guardrails), 1))
+    is_relative = rows.of_both(_is_relative_margin, bool)
+    is_wald = rows.method == METHODS.index("wald")
+
+    def bounds(critical: Array) -> tuple[Array, Array]:
+        return _bounds(rows, contrast, critical=critical, is_relative=is_relative)
+
+    def fixed(level: Array) -> Array:
+        return kernel.quantile(contrast.degrees_of_freedom, tail=level / 2)
+
+    def chosen(level: Array) -> Array:
+        sequential = _sequential_critical(rows, timing, level=level)
+        return np.where(timing.decides_sequentially, sequential, fixed(level))
+
+    p = kernel.non_inferiority_p(
+        kernel.oriented(contrast, sign=_sign(rows)),
+        margin=margin,
+        # Per uptake, an absolute margin is one per unit of the base.
+        is_relative=np.where(is_wald, ~is_relative, is_relative),
+    )
+    state = guardrail_states(
+        bound=bounds(chosen(2 * alpha))[0],
+        upper=bounds(chosen(alpha / count))[1],
+        margin=margin,
+    )
+    sequential_bound = bounds(_sequential_critical(rows, timing, level=2 * alpha))[0]
+    return {
+        "ni_bound": bounds(fixed(2 * alpha))[0],
+        "sequential_ni_bound": sequential_bound,
+        "p_non_inferiority": np.where(is_wald & is_relative, np.nan, p),
+        "guardrail_state": np.where(is_guardrail, state, _null(state)),
+    }
+
+
+def _margin(plan: Experiment, card: Metric) -> float:
+    rail = plan.guardrail(card.metric)
+    return rail.margin if rail else np.nan
+
+
+def _is_relative_margin(plan: Experiment, card: Metric) -> bool:
+    rail = plan.guardrail(card.metric)
+    return rail is not None and rail.kind == "relative"
+
+
+def _multiplicity(
+    table: Table, rows: Rows, contrast: Contrast, out: Estimates, timing: _Timing
+) -> Estimates:
+    """Adjusted p-values, and the interval that the primary metric is decided by.
+
+    Families: the primary over its variants (Holm), secondary metrics over the experiment and
+    segments over their metric (Benjamini-Hochberg); a guardrail's harm stands at alpha over the
+    number of guardrails.
+    """
+    is_total = table["segment_name"][rows.treatment] == refuse.TOTAL
+    kind = np.select(
+        [~is_total, out["role"] == "primary", out["role"] == "guardrail"], [3, 0, 1], default=2
+    )
+    metric = np.where((kind == 0) | (kind == 3), rows.metric, -1)
+    family = codes(rows.run, kind, metric, rows.method, out["totals"])
+    alpha = rows.of_plan(lambda plan: plan.alpha)
+    count = rows.of_plan(lambda plan: max(len(plan.guardrails), 1))
+    p = np.where(timing.shows_fixed, out["p_value"], np.nan)
+    adjusted = np.select(
+        [kind == 0, kind == 1],
+        [holm(p, family), np.minimum(p * count, 1.0)],
+        default=benjamini_hochberg(p, family),
+    )
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = contrast.delta / contrast.std_error
+    anytime = always_valid_p(
+        statistic=statistic,
+        rows=timing.row_count,
+        planned=rows.of_plan(lambda plan: plan.planned_rows),
+        alpha=alpha,
+    )
+    deciding = np.where(timing.decides_sequentially, anytime, out["p_value"])
+    deciding = np.where(kind == 0, deciding, np.nan)
+    level = holm_level(deciding, family, alpha=alpha)
+    # Bounds at looks have no p-value to step down by: variants share alpha evenly.
+    variants = np.bincount(family, weights=~np.isnan(deciding))[family]
+    evenly = np.where(np.isnan(level), np.nan, alpha / np.maximum(variants, 1))
+    level = np.where(rows.of_plan(_has_looks, bool), evenly, level)
+    critical = np.where(
+        timing.decides_sequentially,
+        _sequential_critical(rows, timing, level=level),
+        kernel.quantile(contrast.degrees_of_freedom, tail=level / 2),
+    )
+    low, high = _bounds(
+        rows,
+        contrast,
+        critical=critical,
+        is_relative=rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool),
+    )
+    return {"p_value_adjusted": adjusted, "decision_low": low, "decision_high": high}
+
+
+def heterogeneity(estimates: Estimates) -> Estimates:
+    """Whether an effect differs between the values of a segment: Cochran's Q.
+
+    Args:
+        estimates: what `estimate` gave.
+
+    Returns:
+        Columns experiment_id, variant, metric, segment_name, method, totals, as_of, value_count,
+        q, degrees_of_freedom, p_value and reason, one row per the first seven. Refused, with NaN,
+        are `clusters_span_segments`, where values share clusters and so are not independent, and
+        `too_few_values`, where fewer than two have an estimate.
+    """
+    key = ("experiment_id", "variant", "metric", "method", "totals", "as_of")
+    whole = codes(*(estimates[name] for name in key))
+    is_total = estimates["segment_name"] == refuse.TOTAL
+    clusters = estimates["cluster_count_control"] + estimates["cluster_count_treatment"]
+    all_clusters = np.full(whole.max(initial=0) + 1, np.nan)
+    all_clusters[whole[is_total]] = clusters[is_total]
+
+    parts = np.flatnonzero(~is_total)
+    group = codes(*(estimates[name][parts] for name in (*key, "segment_name")))
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    out: Estimates = {name: estimates[name][parts][first] for name in (*key, "segment_name")}
+    seen = np.bincount(group, weights=np.nan_to_num(clusters[parts]), minlength=len(first))
+    spans = seen > all_clusters[whole[parts][first]]
+    known = parts[~np.isnan(estimates["estimate"][parts])]
+    of_known = group[~np.isnan(estimates["estimate"][parts])]
+    weight = estimates["std_error"][known] ** -2.0
+    effect = estimates["estimate"][known]
+
+    def total(values: Array) -> Array:
+        return np.bincount(of_known, weights=values, minlength=len(first)).astype(float)
+
+    count = total(np.ones(len(known)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pooled = total(weight * effect) / total(weight)
+    q = total(weight * (effect - pooled[of_known]) ** 2)
+    usable = ~spans & (count > 1)
+    reason = np.full(len(first), None, dtype=object)
+    reason[count < 2] = "too_few_values"
+    reason[spans] = "clusters_span_segments"
+    return {
+        **out,
+        "value_count": count.astype(np.int64),
+        "q": np.where(usable, q, np.nan),
+        "degrees_of_freedom": np.where(usable, count - 1, np.nan),
+        "p_value": np.where(usable, kernel.chi_square_p(q, count - 1), np.nan),
+        "reason": reason,
+    }

@@ -1,0 +1,238 @@
+"""The engines: how each is started, what a command needs to reach it, and how its rows are read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from throughline import build, load, workspace
+from throughline.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+
+
+class MissingEngineError(Exception):
+    """The engine cannot be started on this machine."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine; `variables` lead every command to it, `folder` is its own to write in."""
+
+    name: str
+    variables: Mapping[str, str]
+    folder: Path
+
+    def environment(self, chosen: Workspace) -> dict[str, str]:
+        places = {
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "PYTHONWARNINGS": "ignore",
+        }
+        return {
+            **build.environment(chosen),
+            "THROUGHLINE_TARGET": self.name,
+            **places,
+            **self.variables,
+        }
+
+
+@contextmanager
+def within(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> None:
+    """Runs dbt in this process, so that the session of Spark lives on; asserts that it succeeds."""
+    from dbt.cli.main import dbtRunner
+
+    with within(engine.environment(chosen)):
+        answer = dbtRunner().invoke(["--quiet", "--no-use-colors", *arguments])
+    failed = [
+        f"{result.node.name}: {result.message}"
+        for result in getattr(answer.result, "results", ())
+        if result.status in ("error", "fail")
+    ]
+    assert answer.success, "\n".join(failed) or answer.exception
+
+
+def bring(engine: Engine, chosen: Workspace) -> dict[str, int | None]:
+    """Loads the raw tables: rows by table, None where the files had not changed."""
+    with within(engine.environment(chosen)):
+        return {loaded.table: loaded.rows for loaded in load.load(chosen)}
+
+
+def chosen(folder: Path) -> Workspace:
+    return workspace.at(folder, project=ROOT, chosen_by="the test")
+
+
+# Postgres
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Engine]:
+    """A server of its own, on a free port, as a user who is not root."""
+    binaries = _postgres_binaries()
+    data = folder / "data"
+    folder.mkdir(parents=True)
+    is_root = os.getuid() == 0
+    if is_root:
+        shutil.chown(folder, "nobody", "nogroup")
+    port = _free_port()
+    options = (
+        f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        " -c full_page_writes=off -c timezone=Europe/Zurich"
+    )
+
+    def run(program: str, *arguments: str) -> None:
+        with (folder / "commands.log").open("a") as log:
+            subprocess.run(
+                [binaries / program, *arguments],
+                check=True,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                user="nobody" if is_root else None,
+                group="nogroup" if is_root else None,
+                extra_groups=[] if is_root else None,
+            )
+
+    (folder / "commands.log").touch()
+    run(
+        "initdb",
+        "-D",
+        str(data),
+        "-U",
+        "owner",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-N",
+    )
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "server.log"), "-o", options, "start")
+    try:
+        variables = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(port),
+            "PGUSER": "owner",
+            "PGDATABASE": "postgres",
+        }
+        yield Engine("postgres", variables, folder / "dbt")
+    finally:
+        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+
+
+def _postgres_binaries() -> Path:
+    """The newest installed server: PATH, Debian's place, or the package pgserver."""
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).parent
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
+    if debian:
+        return debian[-1].parent
+    try:
+        import pgserver
+    except ImportError:
+        raise MissingEngineError("no Postgres server: install postgresql-15 or pgserver") from None
+    return Path(pgserver.__file__).parent / "pginstall/bin"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def connect(engine: Engine, *, user: str) -> Any:
+    """A connection of psycopg2, as another client than dbt has it."""
+    import psycopg2
+
+    host, port = engine.variables["PGHOST"], engine.variables["PGPORT"]
+    return psycopg2.connect(host=host, port=port, user=user, dbname="postgres")
+
+
+def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
+    path = engine.folder / f"{schema}.{name}.csv"
+    with connect(engine, user="owner") as connection, connection.cursor() as cursor:
+        query = f"select * from {schema}.{name}"
+        with path.open("wb") as file:
+            command = f"copy ({query}) to stdout (format csv, header, null '\\N')"
+            cursor.copy_expert(command, file)
+    header = path.read_text(encoding="utf-8").splitlines()[0].split(",")
+    columns = ", ".join(f"'{column}': '{types.get(column, 'VARCHAR')}'" for column in header)
+    options = (
+        "header = true, nullstr = '\\N', allow_quoted_nulls = false, auto_detect = false,"
+        " delim = ',', quote = '\"', escape = '\"', new_line = '\\n'"
+    )
+    return f"read_csv('{path}', columns = {{{columns}}}, {options})"
+
+
+# Spark
+
+
+@contextmanager
+def spark(folder: Path) -> Iterator[Engine]:
+    """A session in this process, its catalog in memory, its tables as Parquet files in `folder`.
+
+    THROUGHLINE_SPARK_MASTER names another master than that of spark-defaults.conf; SPARK_REMOTE a
+    server that keeps its tables in `folder`.
+    """
+    try:
+        import pyspark  # noqa: F401
+    except ImportError:
+        raise MissingEngineError("no pyspark: install requirements-engines.txt") from None
+    if not shutil.which("java"):
+        raise MissingEngineError("no Java: Spark needs 17 or later")
+    conf = folder / "conf"
+    conf.mkdir(parents=True)
+    text = (HERE / "spark-defaults.conf").read_text(encoding="utf-8")
+    master = os.environ.get("THROUGHLINE_SPARK_MASTER")
+    if master:
+        text = re.sub("(?m)^spark.master .*", f"spark.master {master}", text)
+    (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
+    variables = {
+        "SPARK_CONF_DIR": str(conf),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "THROUGHLINE_SPARK_CATALOG": "in-memory",
+        "THROUGHLINE_SPARK_WAREHOUSE": str(folder / "tables"),
+    }
+    yield Engine("spark", variables, folder / "dbt")
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session:
+        session.stop()
+
+
+def read_spark(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
+    folder = Path(engine.variables["THROUGHLINE_SPARK_WAREHOUSE"]) / f"{schema}.db" / name
+    if any(folder.glob("**/*.parquet")):
+        # the column of a partition stands in its folder's name, and last
+        names = ", ".join(f'"{name}"' for name in types)
+        partitions = ", ".join(
+            f"'{name}': {type_}" for name, type_ in types.items() if any(folder.glob(f"{name}=*"))
+        )
+        hive = f", hive_partitioning = true, hive_types = {{{partitions}}}" if partitions else ""
+        return f"(select {names} from read_parquet('{folder}/**/*.parquet'{hive}))"
+    # Spark writes no file where there is no row.
+    columns = ", ".join(f'cast(null as {type_}) as "{column}"' for column, type_ in types.items())
+    return f"(select {columns} where {not folder.exists()})"

@@ -1,0 +1,262 @@
+"""A few small companies, the deliveries of their raw rows, and builds of them in this process."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from building import Project
+from throughline import seeds
+from throughline.workspace import Workspace
+
+Row = Mapping[str, object]
+
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+# these say how a build came about, so they differ by intention
+OF_THE_MECHANISM = {
+    "int_deliveries",
+    "int_touched_rows",
+    "int_touched_dates",
+    "int_build_ledger",
+    "build_starts",
+}
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "prediction_logs": [
+        "prediction_id",
+        "model_id",
+        "model_version",
+        "predicted_at",
+        "entity_id",
+        "user_id",
+        "score",
+        "predicted_value",
+        "sampling_fraction",
+        "environment",
+        "channel",
+        "loaded_at",
+    ],
+    "usage_events": [
+        "event_id",
+        "event_name",
+        "occurred_at",
+        "user_id",
+        "model_id",
+        "prediction_id",
+        "is_passive",
+        "loaded_at",
+    ],
+    "business_outcomes": [
+        "outcome_id",
+        "outcome_name",
+        "prediction_id",
+        "entity_id",
+        "user_id",
+        "outcome_label",
+        "outcome_value",
+        "currency",
+        "occurred_at",
+        "observed_at",
+        "status",
+        "loaded_at",
+    ],
+    "eligible_users": ["user_id", "model_id", "eligible_from", "eligible_to", "team", "loaded_at"],
+    "feedback": [
+        "response_id",
+        "survey_type",
+        "asked_at",
+        "score",
+        "scale_min",
+        "scale_max",
+        "model_id",
+        "prediction_id",
+        "loaded_at",
+    ],
+    "serving_costs": [
+        "cost_id",
+        "model_id",
+        "model_version",
+        "period_start",
+        "period_end",
+        "cost_type",
+        "amount",
+        "currency",
+        "loaded_at",
+    ],
+    "model_releases": (
+        ["release_id", "model_id", "model_version", "event_type", "event_at", "loaded_at"]
+    ),
+}
+SETTINGS = f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: []\n"
+
+
+def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, list[str]]:
+    """Each company has a binary and a regression model of its own."""
+    registry, values = [], []
+    for number in range(companies):
+        registry += [
+            f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,revenue,0.5,"
+            f"{horizon_days},1,true,,,ann,why",
+            f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,,,2,0,false,,,ann,why",
+        ]
+        values += [
+            f"lead{number},tp,10,0.1,USD,2025-01-01,,ann,why",
+            f"lead{number},fp,-2,0,EUR,2025-01-01,,ann,why",
+        ]
+    rates = [
+        "USD,1,2025-01-01,,ann,why",
+        "EUR,1.1,2025-01-01,2026-01-06,ann,why",
+        f"EUR,{euro},2026-01-06,,ann,why",
+    ]
+    return {"model_registry": registry, "unit_values": values, "exchange_rates": rates}
+
+
+@dataclass
+class Builder:
+    """Copies of the project that differ in seeds or metrics, parsed once, beside workspaces."""
+
+    root: Path
+    companies: int
+    manifests: dict[str, Manifest] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._make("as it is", horizon_days=3, euro=1.2)
+        self._make("other seeds", horizon_days=4, euro=1.3)
+        self._make("another metric", horizon_days=3, euro=1.2)
+        yml = self.root / "another metric" / "models" / "core" / "fct_usage.yml"
+        text = yml.read_text()
+        assert "expr: active_day_count" in text
+        yml.write_text(text.replace("expr: active_day_count", "expr: 2 * active_day_count"))
+
+    def _make(self, variant: str, *, horizon_days: int, euro: float) -> None:
+        project = Project.copy(self.root / variant)
+        (project.root / "seeds").unlink()
+        (project.root / "seeds").mkdir()
+        rows = seed_rows(companies=self.companies, horizon_days=horizon_days, euro=euro)
+        for name, spec in seeds.read_specs(project.root).items():
+            text = "\n".join([",".join(spec.header), *rows.get(name, []), ""])
+            (project.root / "seeds" / f"{name}.csv").write_text(text)
+
+    def build(
+        self,
+        workspace: Path,
+        *,
+        as_of: str,
+        variant: str = "as it is",
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """Builds without tests; raises AssertionError with dbt's words when it fails."""
+        project = self.root / variant
+        chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
+        values = {**chosen.environment(), "THROUGHLINE_SEEDS": "seeds"}
+        common = ["--quiet", "--no-write-json", "--no-partial-parse"]
+        with environment(values), inside(project):
+            if variant not in self.manifests:
+                parsed = dbtRunner().invoke([*common, "parse"])
+                assert parsed.success, parsed.exception
+                assert isinstance(parsed.result, Manifest)
+                self.manifests[variant] = parsed.result
+            done = dbtRunner(manifest=self.manifests[variant]).invoke(
+                [*common, "build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments]
+            )
+        # dbt keeps the file open, and the comparison opens it otherwise
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        said = [result.message for result in getattr(done.result, "results", [])]
+        assert done.success, done.exception or [words for words in said if words]
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    kept = dict(os.environ)
+    os.environ.update(values, DBT_SEND_ANONYMOUS_USAGE_STATS="false")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    kept = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(kept)
+
+
+def make(folder: Path) -> None:
+    """A workspace without rows."""
+    folder.mkdir()
+    (folder / "vars.yml").write_text(SETTINGS)
+    for table in COLUMNS:
+        (folder / "raw" / table).mkdir(parents=True)
+        deliver(folder, table, "header", [])
+
+
+def deliver(folder: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
+    """Writes rows of a raw table as one CSV file."""
+    path = folder / "raw" / table / f"{name}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=COLUMNS[table], restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def relations(folder: Path, *, schema: str = "main") -> dict[str, pd.DataFrame]:
+    """Every relation of a warehouse whose schema begins so, its rows in one order."""
+    found = {}
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute("set timezone = 'UTC'")
+        names = connection.execute(
+            "select table_schema, table_name from information_schema.tables "
+            "where starts_with(table_schema, ?) and not ends_with(table_schema, '_config') "
+            "order by all",
+            [f"{schema}_"],
+        ).fetchall()
+        for layer, name in names:
+            if name not in OF_THE_MECHANISM:
+                frame = connection.sql(f"select * from {layer}.{name}").df()
+                found[name] = frame.sort_values(by=list(frame.columns), key=_sortable)
+    return {name: frame.reset_index(drop=True) for name, frame in found.items()}
+
+
+def _sortable(column: pd.Series) -> pd.Series:
+    return column.round(6) if column.dtype == float else column.astype(str)
+
+
+def differences(one: Path, other: Path, *, schema: str = "main") -> list[str]:
+    """What differs between two warehouses; doubles may by 1e-9 of their size.
+
+    `schema` is what the schemas of the first begin with.
+    """
+    found = []
+    first, second = relations(one, schema=schema), relations(other)
+    if first.keys() != second.keys():
+        found.append(f"relations: {sorted(first.keys() ^ second.keys())}")
+    for name in sorted(first.keys() & second.keys()):
+        try:
+            pd.testing.assert_frame_equal(first[name], second[name], rtol=1e-9, atol=1e-12)
+        except AssertionError as error:
+            found.append(f"{name}: {' '.join(str(error).split())}")
+    return found
+
+
+def copied(folder: Path) -> Path:
+    """The same raw rows in a workspace that was never built."""
+    copy = folder.with_name(f"{folder.name}_from_nothing")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("warehouse.duckdb*"))
+    return copy

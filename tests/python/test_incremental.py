@@ -1,0 +1,194 @@
+"""Builds that died, that meet, that replay the past, and what a changed project rebuilds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import histories
+from building import ROOT, Project, query
+from throughline.simulate import simulate
+from throughline.workspace import Workspace
+
+EARLIER, LATER = "2026-06-20 00:00:00", "2026-07-01 00:00:00"
+# how often a build is killed; the long run of the histories kills more
+DEATHS = 10 if "THROUGHLINE_HISTORIES" in os.environ else 1
+
+# one worker makes what they share
+pytestmark = pytest.mark.xdist_group("incremental")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    made = Project.copy(tmp_path_factory.mktemp("incremental") / "project")
+    (made.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
+    return made
+
+
+@pytest.fixture(scope="module")
+def grown(project: Project) -> Path:
+    """A workspace built at an earlier moment, where rows have arrived since."""
+    folder = project.root / "grown"
+    simulate(out=folder, predictions=3_000, days=60, seed=11)
+    kept_back = project.root / "kept_back"
+    for path in sorted((folder / "raw").rglob("redelivered.parquet")):
+        place = kept_back / path.parent.name
+        place.mkdir(parents=True)
+        path.rename(place / path.name)
+    run = build(project, folder, as_of=EARLIER)
+    assert run.returncode == 0, run.stdout
+    for path in sorted(kept_back.rglob("*.parquet")):
+        path.rename(folder / "raw" / path.parent.name / path.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(project: Project, grown: Path) -> Path:
+    folder = copied(grown, "undisturbed")
+    run = build(project, folder, as_of=LATER)
+    assert run.returncode == 0, run.stdout
+    return folder
+
+
+def copied(folder: Path, name: str) -> Path:
+    copy = folder.with_name(name)
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    return copy
+
+
+def command(
+    project: Project, folder: Path, *arguments: str, program: str = "dbt"
+) -> tuple[list[str], dict[str, str]]:
+    """A command on a workspace, and its environment."""
+    chosen = Workspace(project=project.root, folder=folder, chosen_by="the test")
+    values = {**os.environ, **chosen.environment(), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    return [str(Path(sys.executable).with_name(program)), *arguments], values
+
+
+def build(project: Project, folder: Path, *, as_of: str) -> subprocess.CompletedProcess[str]:
+    called, values = command(
+        project,
+        folder,
+        *("--no-use-colors", "build", *histories.WITHOUT_TESTS),
+        *("--vars", f"{{as_of: '{as_of}'}}"),
+    )
+    return subprocess.run(
+        called, cwd=project.root, env=values, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_new_build_equals_one_from_nothing(project: Project, undisturbed: Path) -> None:
+    fresh = histories.copied(undisturbed)
+    run = build(project, fresh, as_of=LATER)
+    assert run.returncode == 0, run.stdout
+    assert histories.differences(undisturbed, fresh) == []
+
+
+def test_one_late_event_touches_one_date(project: Project, undisturbed: Path) -> None:
+    folder = copied(undisturbed, "late_event")
+    with duckdb.connect() as connection:
+        connection.execute(
+            "copy (select 'late' as event_id, 'viewed' as event_name, 'lead_scoring' as model_id, "
+            "'somebody' as user_id, timestamp '2026-06-03 10:00:00' as occurred_at, "
+            "timestamp '2026-06-30 10:00:00' as loaded_at) "
+            f"to '{folder}/raw/usage_events/late.parquet'"
+        )
+    assert build(project, folder, as_of=LATER).returncode == 0
+    touched = query(folder, "select relation_name, touched_date from int_touched_dates")
+    dates = {
+        name: {str(date.date()) for date in found}
+        for name, found in touched.groupby("relation_name").touched_date
+    }
+    # as_of belongs to a day of its own, on which users may be eligible and rows have arrived
+    assert dates == {
+        "fct_usage": {"2026-06-03", "2026-07-01"},
+        "fct_rejections": {"2026-06-30", "2026-07-01"},
+        "fct_bricks": {"2026-06-03", "2026-06-30", "2026-07-01"},
+        "fct_metrics": {"2026-06-03", "2026-06-30", "2026-07-01"},
+    }
+    late = query(folder, "select viewed_count from fct_usage where user_id = 'somebody'")
+    assert late.viewed_count.tolist() == [1]
+
+
+@pytest.mark.parametrize("death", range(DEATHS))
+def test_a_killed_build_is_simply_run_again(
+    project: Project, grown: Path, undisturbed: Path, death: int
+) -> None:
+    folder = copied(grown, f"killed_{death}")
+    called, values = command(
+        project,
+        folder,
+        *("--no-use-colors", "--log-format", "text", "build", *histories.WITHOUT_TESTS),
+        *("--vars", f"{{as_of: '{LATER}'}}"),
+    )
+    # dbt says when each model begins: the build dies some milliseconds into one of them
+    chance = random.Random(death)
+    model, after = chance.randint(3, 30), chance.random() * 0.2
+    process = subprocess.Popen(
+        called, cwd=project.root, env=values, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    begun = 0
+    for line in process.stdout:
+        begun += "START sql" in line
+        if begun == model:
+            time.sleep(after)
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    run = build(project, folder, as_of=LATER)
+    assert run.returncode == 0, run.stdout
+    assert histories.differences(folder, undisturbed) == []
+
+
+def test_a_second_build_says_who_holds_the_workspace(project: Project, undisturbed: Path) -> None:
+    folder = copied(undisturbed, "held")
+    with duckdb.connect(str(folder / "warehouse.duckdb")):
+        called, values = command(project, folder, "build", program="throughline")
+        second = subprocess.run(
+            called, cwd=project.root, env=values, capture_output=True, text=True, check=False
+        )
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1] == (
+        f"error held/warehouse.duckdb: in use by {Path(sys.executable).resolve().name} "
+        f"(process {os.getpid()}). Close it and try again."
+    )
+    assert histories.differences(folder, undisturbed) == []
+
+
+def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed: Path) -> None:
+    folder = copied(undisturbed, "replayed")
+    before = contents(folder, schema="main")
+    called, values = command(
+        project, folder, "build", "--no-tests", "--as-of", EARLIER, program="throughline"
+    )
+    run = subprocess.run(
+        called, cwd=project.root, env=values, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "schema as_of_20260620_marts" in run.stdout
+    assert contents(folder, schema="main") == before
+
+    fresh = histories.copied(undisturbed)
+    assert build(project, fresh, as_of=EARLIER).returncode == 0
+    assert histories.differences(folder, fresh, schema="as_of_20260620") == []
+
+
+def contents(folder: Path, *, schema: str) -> dict[str, str]:
+    """Every relation of the warehouse whose schema begins so, as a hash of its rows."""
+    return {
+        name: hashlib.sha256(frame.to_csv().encode()).hexdigest()
+        for name, frame in histories.relations(folder, schema=schema).items()
+    }

@@ -1,0 +1,273 @@
+"""The decision table, over every combination of its inputs and from moments to the decision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lift_cases import table_of
+from test_lift_table import METRICS, PLAN, normal, pair
+from throughline.lift.decide import (
+    DecisionRow,
+    Evidence,
+    Guard,
+    Primary,
+    decide,
+    decisions,
+    guardrail_states,
+    primary_state,
+)
+from throughline.lift.plan import Experiment, Guardrail
+from throughline.lift.table import estimate
+
+PRIMARIES: tuple[Primary | None, ...] = ("win", "small", "flat", "open", "harm", None)
+RAILS: dict[str, tuple[Guard, ...]] = {
+    "none": (),
+    "pass": ("pass", "pass"),
+    "unknown": ("pass", "unknown"),
+    "fail": ("unknown", "fail", "pass"),
+}
+# primary, guardrails, complete, horizon, planned power, extended: `*` is any, `a|b` is either.
+TABLE = """
+*      fail      * *          * *  roll_back guardrail_harm
+-      *         n *          * *  extend    not_ready
+-      *         y *          * *  hold      primary_unavailable
+harm   *         * *          * *  roll_back primary_harm
+*      *         n fixed      * *  extend    before_planned_end
+small  *         * *          * *  hold      below_minimum_effect
+flat   *         * *          * *  hold      futile
+win    none|pass * *          * *  ship      -
+win    unknown   n *          * *  extend    guardrail_unknown
+win    unknown   y *          * *  hold      guardrail_underpowered
+open   *         n sequential * *  extend    undecided
+open   *         y *          y *  hold      no_evidence_at_planned_power
+open   *         y *          n n  extend    underpowered
+open   *         y *          n y  hold      underpowered
+"""
+RULES = [line.split() for line in TABLE.strip().splitlines()]
+EVERY = list(
+    product(PRIMARIES, RAILS, (False, True), ("fixed", "sequential"), (False, True), (False, True))
+)
+
+
+def wanted(state: Sequence[str]) -> tuple[str, str | None]:
+    for *pattern, decision, reason in RULES:
+        if all(p == "*" or s in p.split("|") for p, s in zip(pattern, state, strict=True)):
+            return decision, None if reason == "-" else reason
+    raise AssertionError(state)
+
+
+def evidence(state: tuple[Any, ...], **more: Any) -> Evidence:
+    primary, rails, is_complete, horizon, has_power, is_extended = state
+    return Evidence(
+        primary=primary,
+        guardrails=RAILS[rails],
+        is_complete=is_complete,
+        is_fixed_horizon=horizon == "fixed",
+        has_planned_power=has_power,
+        is_extended=is_extended,
+        **more,
+    )
+
+
+def written(state: tuple[Any, ...]) -> list[str]:
+    words = {None: "-", True: "y", False: "n"}
+    return [words.get(value, value) for value in state]
+
+
+def test_every_combination_has_the_outcome_of_its_first_rule() -> None:
+    assert len(EVERY) == 6 * 4 * 2**4
+    found: Counter[tuple[str, str | None]] = Counter()
+    for state in EVERY:
+        verdict = decide(evidence(state))
+        outcome = (verdict.decision, verdict.reason)
+        assert outcome == wanted(written(state)), state
+        found[outcome] += 1
+    # No rule is dead.
+    assert set(found) == {(d, None if r == "-" else r) for *_, d, r in RULES}
+
+
+@pytest.mark.parametrize(
+    "fault", ["srm", "multi_exposure", "pre_period_imbalance", "masked_window"]
+)
+def test_an_invalid_experiment_stops_whatever_it_shows(fault: str) -> None:
+    for state in EVERY:
+        verdict = decide(evidence(state, fault=fault, is_identified=False))
+        assert (verdict.decision, verdict.reason) == ("stop_invalid", fault)
+
+
+def test_what_is_not_identified_holds_whatever_it_shows() -> None:
+    for state in EVERY:
+        verdict = decide(evidence(state, is_identified=False))
+        assert (verdict.decision, verdict.reason) == ("hold", "not_identified")
+
+
+def test_only_a_win_with_every_guardrail_passed_ships() -> None:
+    for state in EVERY:
+        if decide(evidence(state)).decision == "ship":
+            assert state[0] == "win"
+            assert state[1] in ("none", "pass")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "state"),
+    [
+        (0.1, 0.5, "win"),
+        (0.1, 0.3, "win"),
+        (0.1, 0.29, "small"),
+        (0.0, 0.29, "flat"),
+        (-0.1, 0.0, "flat"),
+        (0.0, 0.3, "open"),
+        (-0.1, 0.4, "open"),
+        (-0.2, -0.1, "harm"),
+        (np.nan, 0.3, None),
+    ],
+)
+def test_states_of_the_primary(low: float, high: float, state: Primary | None) -> None:
+    assert primary_state(low, high, minimum_effect=0.3) == state
+
+
+def test_states_of_guardrails() -> None:
+    nan = np.nan
+    found = guardrail_states(
+        bound=np.array([-0.01, -0.02, -0.5, -0.01, nan]),
+        upper=np.array([0.1, 0.1, -0.1, -0.001, nan]),
+        margin=np.array([0.02, 0.02, 0.02, 0.02, 0.02]),
+    )
+    # A small certain loss within the margin passes.
+    assert found.tolist() == ["pass", "unknown", "fail", "pass", "unknown"]
+
+
+GUARDED = replace(PLAN, guardrails=(Guardrail(metric="latency", margin=0.05, kind="relative"),))
+
+
+def decided(
+    *rows: dict[str, Any], plan: Experiment = PLAN, stored: str | None = None, **options: Any
+) -> list[DecisionRow]:
+    found = estimate(table_of(rows), experiments=[plan], metrics=METRICS, **options)
+    hashes = {plan.experiment_id: stored} if stored else {}
+    return decisions(found, experiments=[plan], metrics=METRICS, first_plan_hashes=hashes)
+
+
+def outcome(*rows: dict[str, Any], **options: Any) -> tuple[str, str | None]:
+    (row,) = decided(*rows, **options)
+    return row.decision, row.reason
+
+
+ABSOLUTE = replace(PLAN, minimum_effect=0.5, minimum_effect_kind="absolute")
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "wanted"),
+    [
+        (pair(0.6), {}, ("ship", None)),
+        (pair(-0.6), {}, ("roll_back", "primary_harm")),
+        (pair(0.25), {}, ("hold", "below_minimum_effect")),
+        (pair(0.0), {}, ("hold", "futile")),
+        (pair(0.3, n=100), {}, ("extend", "underpowered")),
+        (pair(0.6, as_of="2026-06-01"), {}, ("extend", "before_planned_end")),
+        (pair(-0.9, as_of="2026-06-01"), {}, ("roll_back", "primary_harm")),
+        (pair(n=5, as_of="2026-06-01"), {}, ("extend", "not_ready")),
+        (pair(n=5), {}, ("hold", "primary_unavailable")),
+        (pair(0.6), {"masked": ["trial"]}, ("stop_invalid", "masked_window")),
+        ([normal("control"), normal("treatment", n=1400)], {}, ("stop_invalid", "srm")),
+        (pair(0.6), {"plan": replace(PLAN, comparison="before_after")}, ("hold", "not_identified")),
+        (pair(0.6), {"plan": ABSOLUTE}, ("ship", None)),
+        (pair(0.6), {"stored": "another"}, ("hold", "plan_changed")),
+        (pair(0.0), {"stored": "another"}, ("hold", "futile")),
+    ],
+)
+def test_from_moments_to_decision(
+    rows: list[dict[str, Any]], options: dict[str, Any], wanted: tuple[str, str | None]
+) -> None:
+    assert outcome(*rows, **options) == wanted
+
+
+@pytest.mark.parametrize(
+    ("lift", "sd", "day", "wanted"),
+    [
+        (0.0, 2.0, "2026-07-01", ("ship", None)),
+        (0.8, 2.0, "2026-07-01", ("roll_back", "guardrail_harm")),
+        (0.3, 6.0, "2026-07-01", ("hold", "guardrail_underpowered")),
+    ],
+)
+def test_guardrails_hold_a_win_until_they_have_evidence(
+    lift: float, sd: float, day: str, wanted: tuple[str, str | None]
+) -> None:
+    rows = [*pair(0.6, as_of=day), *pair(lift, sd=sd, metric="latency", as_of=day)]
+    assert outcome(*rows, plan=GUARDED) == wanted
+
+
+def test_a_guardrail_without_moments_is_unknown() -> None:
+    (row,) = decided(*pair(0.6), plan=GUARDED)
+    assert (row.decision, row.reason) == ("hold", "guardrail_underpowered")
+    assert row.guardrail_unknown_count == 1
+
+
+def test_a_guardrail_that_still_waits_keeps_the_experiment_open() -> None:
+    slow = tuple(
+        replace(card, horizon_days=30) if card.metric == "latency" else card for card in METRICS
+    )
+    plan = replace(GUARDED, method="sequential")
+    rows = [*pair(1.0), *pair(0.3, sd=6.0, metric="latency")]
+    found = estimate(table_of(rows), experiments=[plan], metrics=slow)
+    (row,) = decisions(found, experiments=[plan], metrics=slow)
+    assert (row.decision, row.reason) == ("extend", "guardrail_unknown")
+
+
+def test_a_sequential_plan_may_ship_early() -> None:
+    plan = replace(PLAN, method="sequential")
+    assert outcome(*pair(1.0, as_of="2026-05-20"), plan=plan) == ("ship", None)
+    assert outcome(*pair(0.2, n=300, as_of="2026-05-20"), plan=plan) == ("extend", "undecided")
+
+
+def test_planned_power_ends_an_open_experiment() -> None:
+    # The standard error is 0.9 % of the control level, so 80 % power reaches down to 2.5 %.
+    plan = replace(PLAN, minimum_effect=0.0285, covariate_days=0)
+    rows = pair(0.15)
+    assert outcome(*rows, plan=plan) == ("hold", "no_evidence_at_planned_power")
+    weaker = replace(plan, minimum_effect=0.024)
+    assert outcome(*rows, plan=weaker) == ("extend", "underpowered")
+    spent = replace(weaker, extended_end_date=date(2026, 6, 5))
+    assert outcome(*rows, plan=spent) == ("hold", "underpowered")
+
+
+def test_of_several_winners_the_largest_ships() -> None:
+    split = (("control", 0.25), ("a", 0.25), ("b", 0.25), ("c", 0.25), ("stray", 0.0))
+    plan = replace(PLAN, expected_split=split)
+    lifts = {"a": 0.8, "b": 1.0, "c": 0.0, "stray": 9.0}
+    rows = [normal("control"), *(normal(name, mean=10 + lift) for name, lift in lifts.items())]
+    found = {row.variant: (row.decision, row.reason) for row in decided(*rows, plan=plan)}
+    assert found == {
+        "a": ("hold", "dominated"),
+        "b": ("ship", None),
+        "c": ("hold", "futile"),
+    }
+
+
+def test_where_less_is_better_the_largest_fall_ships() -> None:
+    split = (("control", 0.4), ("a", 0.3), ("b", 0.3))
+    plan = replace(PLAN, expected_split=split, primary_metric="latency")
+    rows = [
+        normal("control", n=1200, metric="latency"),
+        normal("a", n=900, mean=9.0, metric="latency"),
+        normal("b", n=900, mean=8.5, metric="latency"),
+    ]
+    found = {row.variant: row.decision for row in decided(*rows, plan=plan)}
+    assert found == {"a": "hold", "b": "ship"}
+    (_, best) = decided(*rows, plan=plan)
+    assert best.estimate == pytest.approx(-1.5)
+    assert best.decision_low > 0
+
+
+def test_each_day_has_its_decision() -> None:
+    rows = [*pair(0.6, as_of="2026-06-01"), *pair(0.6)]
+    found = [(str(row.as_of), row.decision) for row in decided(*rows)]
+    assert found == [("2026-06-01", "extend"), ("2026-07-01", "ship")]
