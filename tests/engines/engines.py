@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,31 +89,32 @@ def chosen(folder: Path) -> Workspace:
 def postgres(folder: Path) -> Iterator[Engine]:
     """A server of its own, on a free port, as a user who is not root."""
     binaries = _postgres_binaries()
-    data = folder / "data"
-    folder.mkdir(parents=True)
     is_root = os.getuid() == 0
+    # sockets have short names, and another user cannot reach every folder
+    place = Path(tempfile.mkdtemp(prefix="throughline-"))
+    data = place / "data"
     if is_root:
-        shutil.chown(folder, "nobody", "nogroup")
+        shutil.chown(place, "nobody", "nogroup")
     port = _free_port()
     options = (
-        f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        f"-p {port} -k {place} -c listen_addresses=127.0.0.1 -c fsync=off"
         " -c full_page_writes=off -c timezone=Europe/Zurich"
     )
 
     def run(program: str, *arguments: str) -> None:
-        with (folder / "commands.log").open("a") as log:
+        with (place / "commands.log").open("a") as log:
             subprocess.run(
                 [binaries / program, *arguments],
                 check=True,
                 stdout=log,
                 stderr=log,
-                cwd=folder,
+                cwd=place,
                 user="nobody" if is_root else None,
                 group="nogroup" if is_root else None,
                 extra_groups=[] if is_root else None,
             )
 
-    (folder / "commands.log").touch()
+    (place / "commands.log").touch()
     run(
         "initdb",
         "-D",
@@ -126,7 +128,7 @@ def postgres(folder: Path) -> Iterator[Engine]:
         "--locale=C.UTF-8",
         "-N",
     )
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "server.log"), "-o", options, "start")
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(place / "server.log"), "-o", options, "start")
     try:
         variables = {
             "PGHOST": "127.0.0.1",
@@ -137,6 +139,7 @@ def postgres(folder: Path) -> Iterator[Engine]:
         yield Engine("postgres", variables, folder / "dbt")
     finally:
         run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(place)
 
 
 def _postgres_binaries() -> Path:
