@@ -53,7 +53,7 @@ test-histories: HISTORIES ?= 10000
 test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing
 	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py tests/python/test_incremental.py
 
-$(ENGINES)/.installed: requirements.txt requirements-engines.txt requirements-next.txt pyproject.toml scripts/setup_engines
+$(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt tests/engines/next-requirements.txt pyproject.toml scripts/setup_engines
 	@scripts/setup_engines $(ENGINES)
 	@touch $@
 
@@ -92,8 +92,8 @@ COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate 
 requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
 	@$(BIN)/pip install --quiet uv
 	@$(COMPILE) requirements.in --override requirements.override.txt --output-file requirements.txt
-	@$(COMPILE) requirements-engines.in --output-file .build/engines.txt
-	@grep -vxFf requirements.txt .build/engines.txt > requirements-engines.txt
+	@$(COMPILE) tests/engines/requirements.in --output-file .build/engines.txt
+	@grep -vxFf requirements.txt .build/engines.txt > tests/engines/requirements.txt
 	@$(COMPILE) tests/oracles/requirements.in --output-file tests/oracles/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 

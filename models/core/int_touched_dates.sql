@@ -74,6 +74,16 @@ builds as (
 
 ),
 
+decisions as {{ not_materialized() }} (
+
+    select
+        predictions.*,
+        cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) as horizon_ends_at
+    from predictions
+    inner join models on predictions.model_id = models.model_id
+
+),
+
 touched_predictions as (
 
     select
@@ -125,26 +135,24 @@ named_predictions as (
 -- what an outcome labels or pays, whichever decision takes it now
 reached_predictions as (
 
-    select predictions.predicted_at
-    from predictions
-    inner join named_predictions on predictions.prediction_id = named_predictions.prediction_id
+    select decisions.predicted_at
+    from decisions
+    inner join named_predictions on decisions.prediction_id = named_predictions.prediction_id
     union all
-    select predictions.predicted_at
-    from predictions
-    inner join models on predictions.model_id = models.model_id
+    select decisions.predicted_at
+    from decisions
     inner join reached_outcomes
-        on predictions.entity_id = reached_outcomes.entity_id
-        and predictions.predicted_at <= reached_outcomes.occurred_at
-        and cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) > reached_outcomes.occurred_at
+        on decisions.entity_id = reached_outcomes.entity_id
+        and reached_outcomes.occurred_at >= decisions.predicted_at
+        and reached_outcomes.occurred_at < decisions.horizon_ends_at
     where reached_outcomes.prediction_id is null
     union all
-    select predictions.predicted_at
-    from predictions
-    inner join models on predictions.model_id = models.model_id
+    select decisions.predicted_at
+    from decisions
     inner join reached_outcomes
-        on predictions.user_id = reached_outcomes.user_id
-        and predictions.predicted_at <= reached_outcomes.occurred_at
-        and cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) > reached_outcomes.occurred_at
+        on decisions.user_id = reached_outcomes.user_id
+        and reached_outcomes.occurred_at >= decisions.predicted_at
+        and reached_outcomes.occurred_at < decisions.horizon_ends_at
     where reached_outcomes.prediction_id is null and reached_outcomes.entity_id is null
 
 ),
@@ -153,7 +161,7 @@ matured_dates as (
 
     select days.date_day
     from days
-    inner join models on models.horizon_days is not null
+    cross join models
     inner join builds
         on days.date_day
         >= cast({{ dbt.dateadd('day', '-(models.horizon_days + models.label_delay_days)', 'builds.earlier_as_of') }} as date)

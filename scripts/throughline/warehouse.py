@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +40,7 @@ class Warehouse:
 @contextlib.contextmanager
 def connect(workspace: Workspace) -> Iterator[Warehouse]:
     """Opens the active target; raises UserError where dbt cannot connect to it."""
-    with _environment(build.environment(workspace)):
+    with build.within(build.environment(workspace)):
         # dbt takes seconds to import, and most commands do without it here.
         from dbt.adapters.factory import FACTORY
         from dbt.cli.main import dbtRunner
@@ -77,14 +76,3 @@ def _fault(output: str) -> str:
     """What `dbt debug` says is wrong, on one line."""
     text = re.split(r"(?m)^.*failed:\n|^\s*>", build.plain(output))[-1]
     return build.telling(re.split("Check your database credentials|^.*following reason:", text)[0])
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

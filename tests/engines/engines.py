@@ -47,22 +47,11 @@ class Engine:
         }
 
 
-@contextmanager
-def within(variables: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> None:
     """Runs dbt in this process, so that the session of Spark lives on; asserts that it succeeds."""
     from dbt.cli.main import dbtRunner
 
-    with within(engine.environment(chosen)):
+    with build.within(engine.environment(chosen)):
         answer = dbtRunner().invoke(["--quiet", "--no-use-colors", *arguments])
     failed = [
         f"{result.node.name}: {result.message}"
@@ -74,7 +63,7 @@ def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> None:
 
 def bring(engine: Engine, chosen: Workspace) -> dict[str, int | None]:
     """Loads the raw tables: rows by table, None where the files had not changed."""
-    with within(engine.environment(chosen)):
+    with build.within(engine.environment(chosen)):
         return {loaded.table: loaded.rows for loaded in load.load(chosen)}
 
 
@@ -202,7 +191,7 @@ def spark(folder: Path) -> Iterator[Engine]:
     try:
         import pyspark  # noqa: F401
     except ImportError:
-        raise MissingEngineError("no pyspark: install requirements-engines.txt") from None
+        raise MissingEngineError("no pyspark: install tests/engines/requirements.txt") from None
     if not shutil.which("java"):
         raise MissingEngineError("no Java: Spark needs 17 or later")
     conf = folder / "conf"

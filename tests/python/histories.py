@@ -17,7 +17,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from building import Project
-from throughline import seeds
+from throughline import build, seeds
 from throughline.workspace import Workspace
 
 Row = Mapping[str, object]
@@ -158,9 +158,9 @@ class Builder:
         """Builds without tests; raises AssertionError with dbt's words when it fails."""
         project = self.root / variant
         chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
-        values = {**chosen.environment(), "THROUGHLINE_SEEDS": "seeds"}
+        values = {**build.environment(chosen), "THROUGHLINE_SEEDS": "seeds"}
         common = ["--quiet", "--no-write-json", "--no-partial-parse"]
-        with environment(values), inside(project):
+        with build.within(values), inside(project):
             if variant not in self.manifests:
                 parsed = dbtRunner().invoke([*common, "parse"])
                 assert parsed.success, parsed.exception
@@ -173,17 +173,6 @@ class Builder:
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         said = [result.message for result in getattr(done.result, "results", [])]
         assert done.success, done.exception or [words for words in said if words]
-
-
-@contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    kept = dict(os.environ)
-    os.environ.update(values, DBT_SEND_ANONYMOUS_USAGE_STATS="false")
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
 
 
 @contextmanager
