@@ -302,6 +302,8 @@
             'denominator_brick': metric.denominator,
             'excluded_brick': metric.excluded,
             'segments': shared.segments | join(', '),
+            'unit_types': unit_types(metric) | join(', '),
+            'known_after': known_after(metric),
             'is_versioned': shared.versioned,
             'is_cross_fact': is_cross_fact(metric),
             'is_additive': true,

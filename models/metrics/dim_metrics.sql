@@ -36,6 +36,8 @@ metrics as (
         so_what,
         proxy_for,
         synonyms,
+        unit_types,
+        known_after,
         definition_hash,
         minimum_meaningful_lift,
         is_versioned,
