@@ -71,6 +71,7 @@ class DecisionRow:
     reason: str | None
     primary_metric: str
     method: str
+    totals: str
     primary_state: Primary | None
     estimate: float
     decision_low: float
@@ -155,8 +156,7 @@ def decisions(
         Decisions ordered by experiment, day and variant. Of several variants that would ship, the
         one with the largest estimate does.
     """
-    horizons = {card.metric: card.horizon_days for card in metrics}
-    signs = {card.metric: -1.0 if card.direction == "down" else 1.0 for card in metrics}
+    cards = {card.metric: card for card in metrics}
     first = first_plan_hashes or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
@@ -171,7 +171,7 @@ def decisions(
                 variant=variant,
                 as_of=day,
                 places={m: deciding.get((experiment, day, variant, m)) for m in plan.watched},
-                horizons=horizons,
+                cards=cards,
             )
             for variant, share in plan.expected_split
             if share > 0 and variant != plan.control_variant
@@ -183,7 +183,7 @@ def decisions(
                 else row
                 for row in rows
             ]
-        made += _best_ships(rows, sign=signs[plan.primary_metric])
+        made += _best_ships(rows, sign=cards[plan.primary_metric].sign)
     return sorted(made, key=lambda row: (row.experiment_id, row.as_of, row.variant))
 
 
@@ -213,7 +213,7 @@ def _decided(
     variant: str,
     as_of: date,
     places: Mapping[str, int | None],
-    horizons: Mapping[str, int],
+    cards: Mapping[str, Metric],
 ) -> DecisionRow:
     row = places[plan.primary_metric]
 
@@ -231,8 +231,7 @@ def _decided(
         is_identified=row is None or estimates["status"][row] != "not_identified",
         primary=primary_state(low, high, minimum_effect=plan.minimum_effect),
         guardrails=rails,
-        is_complete=as_of
-        >= plan.complete_on(horizon_days=max(horizons[name] for name in plan.watched)),
+        is_complete=as_of >= plan.decidable_on(cards),
         is_fixed_horizon=plan.method not in ("sequential", "group_sequential"),
         has_planned_power=number("minimum_detectable_effect") <= plan.minimum_effect,
         is_extended=plan.is_extended,
@@ -246,6 +245,7 @@ def _decided(
         reason=verdict.reason,
         primary_metric=plan.primary_metric,
         method=plan.decides_by,
+        totals=plan.decided_on,
         primary_state=evidence.primary,
         estimate=number("estimate"),
         decision_low=low,
