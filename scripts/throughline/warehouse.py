@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
-from collections.abc import Iterable, Iterator
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import duckdb
 
 from throughline import build
 from throughline.workspace import UserError, Workspace, refuse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Columns: TypeAlias = "dict[str, NDArray[Any]]"
+"""Columns by name, all of one length; NULL is NaN in a column of doubles, else None."""
+
+BLOCK = 10_000
+"""Rows fetched at a time, so that a large table is not held twice."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +47,162 @@ class Warehouse:
         _, table = self.adapter.execute(sql, fetch=True)
         return [dict(row) for row in table.rows]
 
+    def relation(self, layer: str, name: str) -> str:
+        return f"{self.schema}_{layer}.{name}"
+
+    def has(self, layer: str, name: str) -> bool:
+        database = self.adapter.config.credentials.database
+        return bool(self.adapter.get_relation(database, f"{self.schema}_{layer}", name))
+
+    def columns(self, sql: str) -> Columns:
+        """The rows of a query as arrays, by the driver's own cursor: `query` is for few rows."""
+        # Most commands do without numpy.
+        import numpy as np
+
+        cursor = self.handle.cursor()
+        cursor.execute(sql)
+        if self.kind == "duckdb":
+            return {name: _plain(values) for name, values in cursor.fetchnumpy().items()}
+        names = [column[0] for column in cursor.description]
+        blocks: Iterable[list[tuple[Any, ...]]] = [cursor.fetchall()]
+        if hasattr(cursor, "fetchmany"):
+            blocks = iter(lambda: cursor.fetchmany(BLOCK), [])
+        parts = [[_array(values) for values in zip(*block, strict=True)] for block in blocks]
+        empty = [np.empty(0, dtype=object) for _ in names]
+        return {
+            name: np.concatenate(values)
+            for name, values in zip(names, zip(*(parts or [empty]), strict=True), strict=True)
+        }
+
+    def replace_days(
+        self, layer: str, tables: Mapping[str, Columns], *, days: Iterable[date], folder: Path
+    ) -> None:
+        """Replaces all rows of the given days, in all the tables or in none.
+
+        Spark has no transaction over several tables: there each table changes as a whole, in order.
+
+        Args:
+            layer: of the tables.
+            tables: rows by the name of an existing table, each with the column `as_of`; other
+                columns of the table become NULL.
+            days: values of `as_of`.
+            folder: where a cluster of Spark can read a file.
+        """
+        texts = [f"date '{day.isoformat()}'" for day in sorted(set(days))]
+        named = {self.relation(layer, name): columns for name, columns in tables.items()}
+        replacing = {"duckdb": self._replace_here, "postgres": self._replace_on_postgres}
+        if self.kind in replacing:
+            replacing[self.kind](named, texts)
+        else:
+            self._replace_on_spark(named, texts, folder)
+
+    def _replace_here(self, tables: Mapping[str, Columns], days: list[str]) -> None:
+        cursor = self.handle.cursor()
+        cursor.execute("begin transaction")
+        try:
+            for relation, columns in tables.items():
+                cursor.register("written", columns)
+                cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
+                cursor.execute(f"insert into {relation} by name select * from written")
+                cursor.unregister("written")
+            cursor.execute("commit")
+        except BaseException:
+            cursor.execute("rollback")
+            raise
+
+    def _replace_on_postgres(self, tables: Mapping[str, Columns], days: list[str]) -> None:
+        with self.handle, self.handle.cursor() as cursor, duckdb.connect() as local:
+            for relation, columns in tables.items():
+                local.register("written", columns)
+                cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
+                copy_to_postgres(local, "select * from written", cursor, relation, list(columns))
+
+    def _replace_on_spark(
+        self, tables: Mapping[str, Columns], days: list[str], folder: Path
+    ) -> None:
+        with (
+            tempfile.TemporaryDirectory(prefix=".lift-", dir=folder) as shared,
+            duckdb.connect() as local,
+        ):
+            Path(shared).chmod(0o755)
+            for relation, columns in tables.items():
+                local.register("written", columns)
+                query = "select * replace (cast(as_of as date) as as_of) from written"
+                local.execute(f"copy ({query}) to '{shared}/{relation}.parquet' (format parquet)")
+            for relation, columns in tables.items():
+                names = ", ".join(name for name in columns if name != "as_of")
+                source = f"parquet.`file://{Path(shared).resolve()}/{relation}.parquet`"
+                for day in days:
+                    self.execute(
+                        f"insert overwrite table {relation} partition (as_of = {day}) ({names}) "
+                        f"select {names} from {source} where as_of = {day}"
+                    )
+
     @property
     def handle(self) -> Any:
         """The driver's own connection."""
         return self.adapter.connections.get_thread_connection().handle
+
+
+def copy_to_postgres(
+    source: duckdb.DuckDBPyConnection,
+    query: str,
+    cursor: Any,
+    relation: str,
+    columns: Iterable[str] = (),
+) -> int:
+    """Streams a query of DuckDB into a table of Postgres through a pipe: nothing is stored between.
+
+    Args:
+        columns: of the table, in the order of the query; all of them unless given.
+
+    Returns:
+        The number of rows.
+    """
+    read_end, write_end = os.pipe()
+    faults: list[duckdb.Error] = []
+
+    def write() -> None:
+        options = "format csv, header false, nullstr '\\N', use_tmp_file false"
+        try:
+            source.execute(f"copy ({query}) to '/dev/fd/{write_end}' ({options})")
+        except duckdb.Error as error:
+            faults.append(error)
+        finally:
+            os.close(write_end)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    names = ", ".join(columns)
+    try:
+        with os.fdopen(read_end, "rb") as stream:
+            into = f"{relation} ({names})" if names else relation
+            command = f"copy {into} from stdin (format csv, null '\\N')"
+            cursor.copy_expert(command, stream, size=1 << 16)
+    finally:
+        writer.join()
+    if faults:
+        raise faults[0]
+    return int(cursor.rowcount)
+
+
+def _plain(values: Any) -> NDArray[Any]:
+    """A column of DuckDB, which masks NULL, as `Columns` has it."""
+    import numpy as np
+
+    mask = np.ma.getmaskarray(values)
+    if not mask.any():
+        return np.asarray(values)
+    if values.dtype.kind == "f":
+        return np.asarray(np.ma.filled(values, np.nan))
+    return np.where(mask, np.array(None), np.asarray(values).astype(object))
+
+
+def _array(values: tuple[Any, ...]) -> NDArray[Any]:
+    import numpy as np
+
+    found = np.array(values)
+    return found if found.dtype.kind in "fiub" else np.array(values, dtype=object)
 
 
 @contextlib.contextmanager

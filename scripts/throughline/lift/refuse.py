@@ -134,8 +134,9 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
         experiments: every experiment that the moments name.
 
     Returns:
-        Columns experiment_id, as_of, segment_name, segment_value, row_count, p_value (NaN where
-        fewer than two variants have a planned share) and multi_share, one row per the first four.
+        Columns experiment_id, as_of, segment_name, segment_value, row_count, multi_share,
+        variant_counts (`variant:count;…`, strays too), p_value (NaN where fewer than two variants
+        have a planned share) and has_mismatch, one row per the first four.
     """
     run = codes(table["experiment_id"], table["as_of"])
     is_clustered = np.bincount(run, weights=table["n_rows"] != table["n_units"])[run] > 0
@@ -158,6 +159,8 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
     counts: list[dict[str, float]] = [{} for _ in leader]
     for place, variant, count in zip(group, table["variant"][first], most["counted"], strict=True):
         counts[place][variant] = count
+    texts = [";".join(f"{name}:{int(found[name])}" for name in sorted(found)) for found in counts]
+    out["variant_counts"] = np.array(texts, dtype=object)
     out["p_value"] = np.array(
         [
             kernel.sample_ratio_p(
@@ -167,4 +170,5 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
             for experiment, found in zip(out["experiment_id"], counts, strict=True)
         ]
     )
+    out["has_mismatch"] = out["p_value"] < SRM_BELOW
     return out

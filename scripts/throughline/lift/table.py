@@ -262,6 +262,8 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
     fixed_set = kernel.fieller(contrast, critical=critical)
     sequential_set = kernel.fieller(contrast, critical=sequential)
     lift, lift_low, lift_high = kernel.relative(contrast, critical=critical)
+    # Where nobody takes it up, the effect per uptake is no number.
+    per_uptake[~np.isfinite(per_uptake)] = np.nan
     estimate = np.where(is_wald, per_uptake, contrast.delta)
     error = np.where(is_wald, per_uptake_error, contrast.std_error)
     is_bounded = sequential_set.shape == "interval"
