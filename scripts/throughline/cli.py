@@ -231,6 +231,51 @@ def build_(
     build.show_scorecard(current, console=console)
 
 
+@cli.command(name="lift")
+@click.option("--json", "as_json", is_flag=True, help="Print every row as JSON.")
+@click.option(
+    "--explain",
+    nargs=2,
+    metavar="EXPERIMENT METRIC",
+    help="Print the arithmetic of the deciding estimate instead; nothing is written.",
+)
+@click.option(
+    "--aa", metavar="METRIC", help="Check the metric on random halves instead; nothing is written."
+)
+@click.option("--experiment", metavar="ID", help="Whose units --aa takes; else those with most.")
+@click.option("--as-of", metavar="MOMENT", help="Of a replay that was built for this moment.")
+def lift_(
+    as_json: bool,
+    explain: tuple[str, str] | None,
+    aa: str | None,
+    experiment: str | None,
+    as_of: str | None,
+) -> None:
+    """Compute what each experiment changed and write it to the warehouse, with what to do.
+
+    It reads the moments of the last build. A run replaces the rows of its day; other days stay.
+    throughline build runs it too, with the marts that are made from it.
+
+    \b
+    Examples: throughline lift
+              throughline lift --explain offer_ranking_reasons conversion_rate
+              throughline lift --aa conversion_rate
+    """
+    # Most commands do without numpy and scipy.
+    from throughline.lift import command
+
+    current = chosen() if as_of is None else chosen().replaying(as_of)
+    if explain:
+        lines = command.explained(current, *explain)
+    elif aa:
+        lines = command.checked(current, metric=aa, experiment_id=experiment)
+    else:
+        command.refresh(current, console=console, as_json=as_json)
+        return
+    for line in lines:
+        click.echo(line)
+
+
 @cli.command(
     name="exec", context_settings={"ignore_unknown_options": True, "help_option_names": []}
 )

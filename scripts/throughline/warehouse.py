@@ -51,8 +51,16 @@ class Warehouse:
         return f"{self.schema}_{layer}.{name}"
 
     def has(self, layer: str, name: str) -> bool:
-        database = self.adapter.config.credentials.database
-        return bool(self.adapter.get_relation(database, f"{self.schema}_{layer}", name))
+        schema = f"{self.schema}_{layer}"
+        if self.kind == "spark":
+            is_there = bool(self.query(f"show schemas like '{schema}'"))
+            return is_there and bool(self.query(f"show tables in {schema} like '{name}'"))
+        return bool(
+            self.query(
+                "select 1 as found from information_schema.tables "
+                f"where table_schema = '{schema}' and table_name = '{name}'"
+            )
+        )
 
     def columns(self, sql: str) -> Columns:
         """The rows of a query as arrays, by the driver's own cursor: `query` is for few rows."""
@@ -203,6 +211,20 @@ def _array(values: tuple[Any, ...]) -> NDArray[Any]:
 
     found = np.array(values)
     return found if found.dtype.kind in "fiub" else np.array(values, dtype=object)
+
+
+def compiled(workspace: Workspace, name: str) -> str:
+    """The query of a model or analysis for the active target; raises UserError."""
+    with build.within(build.environment(workspace)):
+        from dbt.cli.main import dbtRunner
+
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            answer = dbtRunner().invoke(["--no-use-colors", "compile", "--select", name])
+    results: list[Any] = list(getattr(answer.result, "results", ()))
+    if not answer.success or len(results) != 1:
+        what = str(answer.exception or build.telling(said.getvalue()))
+        raise refuse(what, where=name, fix="See logs/dbt.log.")
+    return str(results[0].node.compiled_code)
 
 
 @contextlib.contextmanager

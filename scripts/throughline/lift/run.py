@@ -14,7 +14,7 @@ from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.moments import MomentsError, read
 from throughline.lift.plan import Experiment, Metric, PlanError
-from throughline.warehouse import Columns, Warehouse
+from throughline.warehouse import Columns, Warehouse, compiled, connect
 from throughline.workspace import UserError, Workspace
 from throughline.workspace import refuse as fault
 
@@ -234,3 +234,32 @@ def _columns(rows: Iterable[DecisionRow]) -> Columns:
         found[name] = found[name].astype(float)
     found["as_of"] = found["as_of"].astype("datetime64[us]")
     return found
+
+
+def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
+    """Computes lift from the moments in force and writes it; None where no experiment has units.
+
+    Raises:
+        UserError: it cannot be computed or written; the rows in force stay as they were.
+    """
+    with connect(workspace) as warehouse:
+        inputs = gather(warehouse)
+        if inputs is None:
+            return None
+        results = compute(inputs)
+        write(warehouse, results, workspace=workspace)
+        return inputs, results
+
+
+def inspect(workspace: Workspace) -> tuple[Inputs, Results] | None:
+    """The same without writing."""
+    with connect(workspace) as warehouse:
+        inputs = gather(warehouse)
+        return None if inputs is None else (inputs, compute(inputs))
+
+
+def buckets(workspace: Workspace) -> Columns:
+    """Moments of random groups of units, as the analysis aa_moments makes them; UserError."""
+    query = compiled(workspace, "aa_moments")
+    with connect(workspace) as warehouse:
+        return warehouse.columns(query)
