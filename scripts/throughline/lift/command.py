@@ -24,6 +24,8 @@ def refresh(workspace: Workspace, *, console: Console, as_json: bool = False) ->
     elif found is None:
         click.echo(NO_UNITS)
     else:
+        if not console.is_terminal:
+            console = Console(file=console.file, width=show.WIDTH, highlight=False)
         for table, decisions in show.tables(*found):
             console.print(table)
             for line in decisions:

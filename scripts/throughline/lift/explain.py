@@ -219,9 +219,9 @@ def _theta(at: Mapping[str, float], *, is_ratio: bool) -> tuple[float, str]:
     cross = sum(p * q * joint(a, b) for a, p in y.items() for b, q in x.items())
     own = sum(p * q * joint(a, b) for a, p in x.items() for b, q in x.items())
     how = (
-        "slope of y/d on x/w over both arms, linearised at the pooled means: sum u_a v_b J_ab / "
-        "sum v_a v_b J_ab, u = (1/d, -y/d^2), v = (1/w, -x/w^2), J_ab = S_ab_c + S_ab_t + n_c n_t / "
-        "(n_c + n_t) (a_t - a_c) (b_t - b_c)"
+        "slope of y/d on x/w over both arms, linearised at the pooled means: "
+        "sum u_a v_b J_ab / sum v_a v_b J_ab, u = (1/d, -y/d^2), v = (1/w, -x/w^2), "
+        "J_ab = S_ab_c + S_ab_t + n_c n_t / (n_c + n_t) (a_t - a_c) (b_t - b_c)"
     )
     return (cross / own if own > 0 else 0.0), how
 

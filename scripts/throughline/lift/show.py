@@ -28,6 +28,8 @@ DECISION_STYLES = {
     "stop_invalid": "bold red",
 }
 ANY_TIME = "*"
+WIDTH = 100
+"""Columns that the tables take where no terminal says how many there are."""
 
 
 def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]]]:
@@ -72,10 +74,10 @@ def _table(plan: Experiment, rows: list[dict[str, Any]], *, units: Mapping[str, 
         caption=f"{ANY_TIME} valid at every look" if any(map(_is_any_time, rows)) else None,
         caption_justify="left",
     )
-    table.add_column("metric", no_wrap=True)
+    table.add_column("metric", overflow="fold")
     for name in ("control", "variant", "effect", f"{1 - plan.alpha:.3g} interval"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status")
+    table.add_column("status", overflow="fold")
     has_several = len({row["variant"] for row in rows}) > 1
     previous = None
     for row in rows:
