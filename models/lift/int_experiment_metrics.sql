@@ -16,7 +16,10 @@ guardrails as (
 
 metrics as (
 
-    select * from {{ ref('dim_metrics') }}
+    select
+        *,
+        ';' || metric || ';' as list_entry
+    from {{ ref('dim_metrics') }}
 
 ),
 
@@ -40,7 +43,7 @@ read_metrics as (
         metrics.definition_hash,
         metrics.metric = experiments.primary_metric
         or guardrails.metric is not null
-        or {{ dbt.position("';' || metrics.metric || ';'", "experiments.secondary_list") }} > 0 as is_measured,
+        or {{ dbt.position('metrics.list_entry', 'experiments.secondary_list') }} > 0 as is_measured,
         coalesce(metrics.metric = experiments.uptake_metric, false) as is_uptake
     from experiments
     cross join metrics
