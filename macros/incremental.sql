@@ -12,7 +12,7 @@
 {# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. #}
 {% macro touched(date_expression) -%}
     {%- if not execute -%}
-        {%- do ref('int_touched_dates') -%}
+        {%- do ref(touched_dates_of(model)) -%}
     {%- endif -%}
     {%- if is_incremental() -%}
         {{ is_on_touched_date(date_expression, this.identifier) }}
@@ -22,8 +22,13 @@
 {%- endmacro %}
 
 {% macro is_on_touched_date(date_expression, relation_name) -%}
-    {{ date_expression }} in (select touched_date from {{ ref('int_touched_dates') }} where relation_name = '{{ relation_name }}')
+    {{ date_expression }} in (select touched_date from {{ ref(touched_dates_of(model)) }} where relation_name = '{{ relation_name }}')
 {%- endmacro %}
+
+{# The model that says which dates of a model are touched. #}
+{% macro touched_dates_of(model) %}
+    {{ return(model.config.meta.get('touched_in', 'int_touched_dates')) }}
+{% endmacro %}
 
 {% macro is_touched_row(table, row_key) -%}
     {{ row_key }} in (select row_key from {{ ref('int_touched_rows') }} where table_name = '{{ table }}')
@@ -185,7 +190,7 @@
     {% endfor %}
     {% if 'macro.' ~ project_name ~ '.bricks' in called %}
         {% for name, brick in bricks().items() %}
-            {% do parts.append(name ~ brick.expression ~ date_column(brick.semantic_model) ~ segments_of(brick.semantic_model)) %}
+            {% do parts.append(name ~ brick.expression ~ date_column(brick.semantic_model) ~ segments_of(brick.semantic_model) ~ brick.lift ~ brick.semantic_model.config.meta) %}
         {% endfor %}
         {% do parts.append(metric_bricks() | string) %}
     {% endif %}
@@ -254,7 +259,7 @@
     {%- do ref('int_deliveries') -%}
     {%- set rules = contract(table) if execute else {'columns': []} -%}
     {%- set names = rules.columns | map(attribute='name') | list -%}
-    {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id'] -%}
+    {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id', 'experiment_id', 'unit_id', 'cluster_id'] -%}
     {%- if build_ledger() is none or table not in setting('inputs') or raw_columns(table) is none %}
 select
     cast(null as {{ dbt.type_string() }}) as table_name,

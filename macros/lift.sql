@@ -26,3 +26,138 @@
     {% endfor %}
     {{ return('label' if 'label' in found else 'outcome' if 'outcome' in found else 'event') }}
 {% endmacro %}
+
+{# The bricks that unit totals hold: those of a metric that can be read for some unit, by name. #}
+{% macro unit_bricks() %}
+    {% set all_bricks = bricks() %}
+    {% set found = {} %}
+    {% for metric in liftable_metrics() %}
+        {% for name in bricks_of(metric) %}
+            {% do found.update({name: all_bricks[name]}) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# Semantic models whose rows carry a unit and sum a brick of unit totals, each with those bricks. #}
+{% macro unit_facts() %}
+    {% set facts = {} %}
+    {% for name, brick in unit_bricks() | dictsort %}
+        {% set fact = brick.semantic_model %}
+        {% if fact.name not in facts %}
+            {% do facts.update({fact.name: {'semantic_model': fact, 'bricks': {}}}) %}
+        {% endif %}
+        {% do facts[fact.name].bricks.update({name: brick}) %}
+    {% endfor %}
+    {{ return(facts) }}
+{% endmacro %}
+
+{# CTEs that total the bricks of one fact per row of `units`: its rows by unit, those that lie in the days of a unit, the sums.
+   A fact without event_at has rows by day: for them the window begins with the day of the exposure. #}
+{% macro unit_total_ctes(fact) %}
+    {%- set semantic_model = fact.semantic_model -%}
+    {%- set meta = semantic_model.config.meta -%}
+    {%- set clock = 'at' if meta.event_at else 'on' -%}
+{{ semantic_model.name }}_events as {{ not_materialized() }} (
+    {% for unit_type, column in meta.unit_columns.items() %}
+    select
+        '{{ unit_type }}' as unit_type,
+        {{ column }} as unit_id,
+        model_id,
+        {%- for name, brick in fact.bricks.items() %}
+        cast({{ brick.expression }} as {{ type_double() }}) as {{ name }},
+        {%- endfor %}
+        cast({{ meta.event_at or date_column(semantic_model) }} as timestamp) as happened_at
+    from {{ ref(semantic_model.refs[0].name) }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+{{ semantic_model.name }}_of_units as (
+
+    select
+        units.experiment_id,
+        units.unit_id,
+        units.variant,
+        {%- for name, brick in fact.bricks.items() %}
+        {{ 'case when events.' ~ name ~ ' <> 0 then 1.0 else 0.0 end as' if brick.lift.per_unit == 'any' else 'events.' }}{{ ' ' if brick.lift.per_unit == 'any' }}{{ name }},
+        {%- endfor %}
+        events.happened_at >= units.exposed_{{ clock }} as is_in_window,
+        events.happened_at < units.exposed_{{ clock }} and events.happened_at >= units.covariate_halves_{{ clock }} as is_just_before
+    from units
+    inner join {{ semantic_model.name }}_events as events
+        on units.unit_type = events.unit_type
+        and units.unit_id = events.unit_id
+        and units.model_id = coalesce(events.model_id, units.model_id)
+        and units.covariate_starts_{{ clock }} <= events.happened_at
+        and units.window_ends_{{ clock }} > events.happened_at
+
+),
+
+{{ semantic_model.name }}_totals as (
+
+    select
+        experiment_id,
+        unit_id,
+        variant,
+        {%- for name, brick in fact.bricks.items() %}
+        {%- set total = 'max' if brick.lift.per_unit == 'any' else 'sum' %}
+        {{ total }}(case when is_in_window then {{ name }} end) as {{ name }},
+        {{ total }}(case when not is_in_window then {{ name }} end) as {{ name }}_before,
+        {{ total }}(case when is_just_before then {{ name }} end) as {{ name }}_just_before{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ semantic_model.name }}_of_units
+    group by experiment_id, unit_id, variant
+
+)
+{%- endmacro %}
+
+{# The governed metrics that can be read for some unit. #}
+{% macro liftable_metrics() %}
+    {% set found = [] %}
+    {% for metric in metrics() if unit_types(metric) %}
+        {% do found.append(metric) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# Columns of what a unit adds to a metric: y and d in its window, x and w in its days before, e the later half of x. #}
+{% macro unit_values_of(metric) -%}
+    totals.{{ metric.numerator }} as y,
+        {{ 'totals.' ~ metric.denominator if metric.denominator else 'cast(null as ' ~ type_double() ~ ')' }} as d,
+        totals.{{ metric.numerator }}_before as x,
+        {{ 'totals.' ~ metric.denominator ~ '_before' if metric.denominator else 'cast(null as ' ~ type_double() ~ ')' }} as w,
+        totals.{{ metric.numerator }}_just_before as e,
+        {{ 'true' if metric.denominator else 'false' }} as has_denominator
+{%- endmacro %}
+
+{# The quantile at which totals of a metric's numerator are capped; null for none. #}
+{% macro cap_quantile(metric) %}
+    {{ return(bricks()[metric.numerator].lift.get('cap_quantile', 'null')) }}
+{% endmacro %}
+
+{# The mean rounded to a multiple of the power of two at or above the standard deviation; the mean itself where nothing varies.
+   Rounded so, it is the same however the sums behind it were added up. #}
+{% macro shift_constant(mean, deviation) -%}
+    case
+        when {{ deviation }} > 0 then {{ power_of_two_above(deviation) }} * floor({{ mean }} / {{ power_of_two_above(deviation) }} + 0.5)
+        else {{ mean }}
+    end
+{%- endmacro %}
+
+{# A logarithm of two's own power may lie a hair above its whole number. #}
+{% macro power_of_two_above(number) -%}
+    power(cast(2 as {{ type_double() }}), ceil(ln({{ number }}) / ln(cast(2 as {{ type_double() }})) - 1e-9))
+{%- endmacro %}
+
+{# Every pair of names, each with itself and those after it. #}
+{% macro pairs_of(names) %}
+    {% set pairs = [] %}
+    {% for one in names %}
+        {% for two in names[loop.index0:] %}
+            {% do pairs.append([one, two]) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(pairs) }}
+{% endmacro %}

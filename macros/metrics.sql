@@ -8,6 +8,7 @@
                 'expression': measure.expr or measure.name,
                 'description': measure.description,
                 'agg': measure.agg | string,
+                'lift': (measure.config.meta if measure.config else none) or {},
                 'is_redated': (measure.agg_time_dimension or semantic_model.defaults.agg_time_dimension) != semantic_model.defaults.agg_time_dimension,
                 'is_semi_additive': measure.non_additive_dimension is not none,
             }}) %}
@@ -197,6 +198,11 @@
     {{ return(local_md5(parts | join('; '))) }}
 {% endmacro %}
 
+{# The value that a row of `rows` has in the segment a row of `named` names; `all` for the whole. #}
+{% macro segment_value(named, rows, segments) -%}
+    case {{ named }}.segment_name {% for segment in segments %}when '{{ segment }}' then {{ rows }}.{{ segment }} {% endfor %}when 'all' then 'all' end
+{%- endmacro %}
+
 {# CTEs that sum the bricks of one fact: once over all its dimensions, then for the total and each segment, then long. #}
 {% macro brick_ctes(fact) %}
     {%- set segments = segments_of(fact) -%}
@@ -235,7 +241,7 @@
         cells.model_id,
         cells.model_version,
         segments.segment_name,
-        case segments.segment_name {% for segment in segments %}when '{{ segment }}' then cells.{{ segment }} {% endfor %}when 'all' then 'all' end as segment_value,
+        {{ segment_value('segments', 'cells', segments) }} as segment_value,
         {%- for measure in measures %}
         sum(cells.{{ measure.name }}) as {{ measure.name }},
         sum(cells.{{ measure.name }}_units) as {{ measure.name }}_units{{ ',' if not loop.last }}

@@ -1,0 +1,74 @@
+-- One row per declared experiment, unit and variant it was assigned to.
+with assignments as (
+
+    select * from {{ ref('stg_experiment_assignments') }}
+
+),
+
+experiments as (
+
+    select * from {{ ref('experiments') }}
+
+),
+
+exposures as (
+
+    select
+        assignments.experiment_id,
+        assignments.unit_id,
+        assignments.variant,
+        experiments.model_id,
+        experiments.unit_type,
+        assignments.cluster_id,
+        assignments.covariate,
+        cast(coalesce(experiments.covariate_days, 0) as bigint) as covariate_days,
+        experiments.window_days,
+        experiments.start_date,
+        coalesce(experiments.extended_end_date, experiments.planned_end_date) as end_date,
+        cast(assignments.assigned_at as date) as assigned_date,
+        assignments.assigned_at,
+        coalesce(assignments.first_exposed_at, assignments.assigned_at) as exposed_at
+    from assignments
+    inner join experiments on assignments.experiment_id = experiments.experiment_id
+
+),
+
+compared as (
+
+    select
+        *,
+        -- of several variants, the unit is counted with the one it met first
+        row_number() over (
+            partition by experiment_id, unit_id order by exposed_at nulls last, variant nulls last
+        ) as variant_number,
+        count(*) over (partition by experiment_id, unit_id) as variant_count,
+        min(variant) over (partition by experiment_id, cluster_id) as first_variant_of_cluster,
+        max(variant) over (partition by experiment_id, cluster_id) as last_variant_of_cluster
+    from exposures
+
+),
+
+judged as (
+
+    select
+        experiment_id,
+        unit_id,
+        variant,
+        model_id,
+        unit_type,
+        cluster_id,
+        covariate,
+        covariate_days,
+        window_days,
+        variant_number,
+        variant_count > 1 as is_multi_exposed,
+        cast(exposed_at as date) < start_date or cast(exposed_at as date) >= end_date as is_late,
+        cluster_id is not null and first_variant_of_cluster <> last_variant_of_cluster as is_cluster_shared,
+        assigned_date,
+        assigned_at,
+        exposed_at
+    from compared
+
+)
+
+select * from judged
