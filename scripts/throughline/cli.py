@@ -193,7 +193,10 @@ def build_(
     verbose: bool,
     dbt_arguments: tuple[str, ...],
 ) -> None:
-    """Check the workspace, run dbt build on it and print the scorecard.
+    """Check the workspace, build it with dbt, compute lift and print the scorecard.
+
+    Where experiments are declared: dbt build, throughline lift, and what is made from it. With
+    dbt's own --select, --exclude or --selector: that part alone, without lift.
 
     Only what arrived, matured or changed since the last build is computed anew. With --as-of the
     marts are built as they would have stood at that moment, with the configuration of today, in
@@ -224,10 +227,20 @@ def build_(
         *(NO_TESTS if no_tests else []),
         *dbt_arguments,
     ]
-    faults = build.run(current, arguments=arguments, console=console, is_verbose=verbose)
-    if faults:
-        show(faults)
-        sys.exit(1)
+    parts: Sequence[Sequence[str]] = [()]
+    if build.SELECTING.isdisjoint(dbt_arguments) and build.has_experiments(current):
+        parts = [("--selector", "before_lift"), ("--selector", "after_lift")]
+    for number, part in enumerate(parts):
+        if number:
+            # Most builds and commands do without numpy and scipy.
+            from throughline.lift import command
+
+            click.echo(f"lift: {command.summary(current, console=console)}")
+        given = [*part, *arguments]
+        faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
+        if faults:
+            show(faults)
+            sys.exit(1)
     build.show_scorecard(current, console=console)
 
 

@@ -34,6 +34,17 @@ def refresh(workspace: Workspace, *, console: Console, as_json: bool = False) ->
     return found is not None
 
 
+def summary(workspace: Workspace, *, console: Console) -> str:
+    """Computes and writes lift; the decisions on one line. Raises UserError."""
+    with console.status("lift"):
+        found = run.refresh(workspace)
+    if found is None:
+        return NO_UNITS
+    _, results = found
+    made = [f"{row.experiment_id} {row.variant} {row.decision}" for row in results.decisions]
+    return f"{len(results.estimates['metric']):,} estimates; {', '.join(made)}"
+
+
 def explained(workspace: Workspace, experiment_id: str, metric: str) -> Iterator[str]:
     """The arithmetic of the deciding estimates of a metric; raises UserError."""
     found = run.inspect(workspace)

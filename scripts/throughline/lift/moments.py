@@ -78,7 +78,7 @@ class Arm:
         """(n, 6, 6) covariance of the means: G / (G - 1) times the scatter over units squared."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = self.row_count / (self.row_count - 1) / self.unit_count**2
-        return self.scatter * scale[:, None, None]
+            return self.scatter * scale[:, None, None]
 
 
 def read(table: Table) -> dict[str, NDArray[Any]]:
