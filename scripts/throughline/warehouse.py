@@ -246,9 +246,14 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             )
         adapters: Iterable[Any] = FACTORY.adapters.values()
         (adapter,) = adapters
-        with adapter.connection_named("throughline"):
-            yield Warehouse(adapter.type(), adapter.config.credentials.schema, adapter)
-        adapter.cleanup_connections()
+        try:
+            with adapter.connection_named("throughline"):
+                yield Warehouse(adapter.type(), adapter.config.credentials.schema, adapter)
+        finally:
+            adapter.cleanup_connections()
+            if adapter.type() == "duckdb":
+                # The adapter keeps the file open, and so locked for other processes.
+                adapter.connections.env().close()
 
 
 def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]]:
