@@ -55,12 +55,11 @@ class Warehouse:
         if self.kind == "spark":
             is_there = bool(self.query(f"show schemas like '{schema}'"))
             return is_there and bool(self.query(f"show tables in {schema} like '{name}'"))
-        return bool(
-            self.query(
-                "select 1 as found from information_schema.tables "
-                f"where table_schema = '{schema}' and table_name = '{name}'"
-            )
+        found = self.columns(
+            "select table_name from information_schema.tables "
+            f"where table_schema = '{schema}' and table_name = '{name}'"
         )
+        return len(found["table_name"]) > 0
 
     def columns(self, sql: str) -> Columns:
         """The rows of a query as arrays, by the driver's own cursor: `query` is for few rows."""
