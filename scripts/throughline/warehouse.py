@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -74,7 +74,7 @@ class Warehouse:
         blocks: Iterable[list[tuple[Any, ...]]] = [cursor.fetchall()]
         if hasattr(cursor, "fetchmany"):
             blocks = iter(lambda: cursor.fetchmany(BLOCK), [])
-        parts = [[_array(values) for values in zip(*block, strict=True)] for block in blocks]
+        parts = [[as_column(values) for values in zip(*block, strict=True)] for block in blocks]
         empty = [np.empty(0, dtype=object) for _ in names]
         return {
             name: np.concatenate(values)
@@ -82,7 +82,13 @@ class Warehouse:
         }
 
     def replace_days(
-        self, layer: str, tables: Mapping[str, Columns], *, days: Iterable[date], folder: Path
+        self,
+        layer: str,
+        tables: Mapping[str, Columns],
+        *,
+        days: Iterable[date],
+        folder: Path,
+        whole: Collection[str] = (),
     ) -> None:
         """Replaces all rows of the given days, in all the tables or in none.
 
@@ -94,38 +100,48 @@ class Warehouse:
                 columns of the table become NULL.
             days: values of `as_of`.
             folder: where a cluster of Spark can read a file.
+            whole: columns of doubles that hold whole numbers.
         """
         texts = [f"date '{day.isoformat()}'" for day in sorted(set(days))]
         named = {self.relation(layer, name): columns for name, columns in tables.items()}
-        replacing = {"duckdb": self._replace_here, "postgres": self._replace_on_postgres}
-        if self.kind in replacing:
-            replacing[self.kind](named, texts)
+        if self.kind == "duckdb":
+            self._replace_here(named, texts, whole)
+        elif self.kind == "postgres":
+            self._replace_on_postgres(named, texts, whole)
         else:
-            self._replace_on_spark(named, texts, folder)
+            self._replace_on_spark(named, texts, whole, folder)
 
-    def _replace_here(self, tables: Mapping[str, Columns], days: list[str]) -> None:
+    def _replace_here(
+        self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
+    ) -> None:
         cursor = self.handle.cursor()
         cursor.execute("begin transaction")
         try:
             for relation, columns in tables.items():
-                cursor.register("written", columns)
+                query = _register(cursor, columns, whole)
                 cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
-                cursor.execute(f"insert into {relation} by name select * from written")
+                cursor.execute(f"insert into {relation} by name {query}")
                 cursor.unregister("written")
             cursor.execute("commit")
         except BaseException:
             cursor.execute("rollback")
             raise
 
-    def _replace_on_postgres(self, tables: Mapping[str, Columns], days: list[str]) -> None:
+    def _replace_on_postgres(
+        self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
+    ) -> None:
         with self.handle, self.handle.cursor() as cursor, duckdb.connect() as local:
             for relation, columns in tables.items():
-                local.register("written", columns)
+                query = _register(local, columns, whole)
                 cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
-                copy_to_postgres(local, "select * from written", cursor, relation, list(columns))
+                copy_to_postgres(local, query, cursor, relation, list(columns))
 
     def _replace_on_spark(
-        self, tables: Mapping[str, Columns], days: list[str], folder: Path
+        self,
+        tables: Mapping[str, Columns],
+        days: list[str],
+        whole: Collection[str],
+        folder: Path,
     ) -> None:
         with (
             tempfile.TemporaryDirectory(prefix=".lift-", dir=folder) as shared,
@@ -133,8 +149,7 @@ class Warehouse:
         ):
             Path(shared).chmod(0o755)
             for relation, columns in tables.items():
-                local.register("written", columns)
-                query = "select * replace (cast(as_of as date) as as_of) from written"
+                query = _register(local, columns, whole)
                 local.execute(f"copy ({query}) to '{shared}/{relation}.parquet' (format parquet)")
             for relation, columns in tables.items():
                 names = ", ".join(name for name in columns if name != "as_of")
@@ -193,19 +208,34 @@ def copy_to_postgres(
     return int(cursor.rowcount)
 
 
+def _register(connection: Any, columns: Columns, whole: Collection[str]) -> str:
+    """A query of columns in the types of the table they go to; NaN and None are NULL in it."""
+    # Objects are texts; DuckDB would look for their type, and stumble where all are missing.
+    connection.execute("set pandas_analyze_sample = 0")
+    connection.register("written", columns)
+    types = {"as_of": "date"} | dict.fromkeys(whole, "bigint")
+    casts = [f"cast({name} as {types[name]}) as {name}" for name in columns if name in types]
+    return f"select * replace ({', '.join(casts)}) from written"
+
+
 def _plain(values: Any) -> NDArray[Any]:
     """A column of DuckDB, which masks NULL, as `Columns` has it."""
     import numpy as np
 
     mask = np.ma.getmaskarray(values)
-    if not mask.any():
-        return np.asarray(values)
     if values.dtype.kind == "f":
-        return np.asarray(np.ma.filled(values, np.nan))
-    return np.where(mask, np.array(None), np.asarray(values).astype(object))
+        return np.asarray(np.ma.filled(values, np.nan) if mask.any() else values)
+    if mask.any():
+        values = np.where(mask, np.array(None), np.asarray(values).astype(object))
+    if values.dtype == object:
+        # The same text in many rows is one object: less to hold, quicker to compare.
+        known: dict[Any, Any] = {}
+        values = np.fromiter((known.setdefault(text, text) for text in values), object, len(values))
+    return np.asarray(values)
 
 
-def _array(values: tuple[Any, ...]) -> NDArray[Any]:
+def as_column(values: Sequence[Any]) -> NDArray[Any]:
+    """Values as `Columns` has them: numbers and truths by type, all else as objects."""
     import numpy as np
 
     found = np.array(values)

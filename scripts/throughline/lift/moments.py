@@ -46,6 +46,7 @@ PRODUCTS = tuple(
 )
 COLUMNS = (*KEY, *COUNTS, *CONSTANTS, *SUMS, *PRODUCTS, *SAME)
 
+MOST_CODES = 2**62
 # Beyond this distance from the constants, in standard deviations, squares have lost digits.
 LOST_AT = 1_000.0
 
@@ -232,6 +233,7 @@ def number(table: Table, name: str, *, null: float = 0.0) -> Array:
 def codes(*columns: NDArray[Any]) -> Codes:
     """One whole number per distinct combination of values, in the order of the values."""
     combined = np.zeros(len(columns[0]), dtype=np.int64)
+    size = 1
     for values in columns:
         if values.dtype == object:
             # Far faster than sorting a column of strings.
@@ -239,9 +241,17 @@ def codes(*columns: NDArray[Any]) -> Codes:
             code = np.fromiter(map(known.__getitem__, values.tolist()), np.int64, len(values))
         else:
             _, code = np.unique(values, return_inverse=True)
-        combined = combined * (code.max(initial=0) + 1) + code
-        _, combined = np.unique(combined, return_inverse=True)
-    return combined
+        count = int(code.max(initial=0)) + 1
+        if size * count > MOST_CODES:
+            combined, size = _dense(combined)
+        combined = combined * count + code
+        size *= count
+    return _dense(combined)[0]
+
+
+def _dense(code: Codes) -> tuple[Codes, int]:
+    known, place = np.unique(code, return_inverse=True)
+    return place, len(known)
 
 
 def _order(value: Any) -> tuple[bool, Any]:

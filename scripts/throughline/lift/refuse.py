@@ -103,16 +103,11 @@ def _is_unbalanced(table: Table, rows: Rows, diagnosis: Diagnosis) -> Flags:
 
 def _splits(table: Table, rows: Rows) -> tuple[Array, Array]:
     """P of the split of each row's experiment, and the share of its units in several variants."""
-    splits = sample_ratios(table, experiments=rows.plans)
-    is_total = np.flatnonzero(splits["segment_name"] == TOTAL)
-    runs = {
-        run: place
-        for place, run in zip(
-            is_total,
-            zip(splits["experiment_id"][is_total], splits["as_of"][is_total], strict=True),
-            strict=True,
-        )
-    }
+    is_total = table["segment_name"] == TOTAL
+    whole = {name: values[is_total] for name, values in table.items()}
+    splits = sample_ratios(whole, experiments=rows.plans)
+    keys = zip(splits["experiment_id"], splits["as_of"], strict=True)
+    runs = {run: place for place, run in enumerate(keys)}
     _, first, run = np.unique(rows.run, return_index=True, return_inverse=True)
     p, share = np.full(len(first), np.nan), np.zeros(len(first))
     for number, row in enumerate(rows.treatment[first]):

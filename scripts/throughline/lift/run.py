@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.moments import MomentsError, read
 from throughline.lift.plan import Experiment, Metric, PlanError
-from throughline.warehouse import Columns, Warehouse, compiled, connect
+from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
 from throughline.workspace import UserError, Workspace
 from throughline.workspace import refuse as fault
 
 WRITTEN = ("fct_lift_estimates", "fct_lift_splits", "fct_lift_decisions")
 """What `write` fills, in that order; dbt makes them, empty."""
 WHOLE = ("cluster_count_control", "cluster_count_treatment")
-"""Counts that may be missing."""
+"""Counts that may be missing, and so are computed as doubles."""
 EVERYWHERE = "all"
 """Scope of an annotation that concerns every model."""
 
@@ -191,14 +188,8 @@ def compute(inputs: Inputs) -> Results:
         metrics=inputs.metrics,
         first_plan_hashes=inputs.first_plan_hashes,
     )
-    for name in WHOLE:
-        estimates[name] = _whole(estimates[name])
     splits["as_of"] = splits["as_of"].astype("datetime64[us]")
     return Results(estimates=estimates, splits=splits, decisions=tuple(made))
-
-
-def _whole(values: NDArray[Any]) -> NDArray[Any]:
-    return np.array([None if x != x else int(x) for x in values.tolist()], dtype=object)
 
 
 def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> None:
@@ -213,6 +204,7 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
             "lift",
             {name: tables[name] for name in WRITTEN},
             days=results.days,
+            whole=WHOLE,
             folder=workspace.folder,
         )
     except UserError:
@@ -224,16 +216,12 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
         raise fault(what, where=where, fix=fix) from None
 
 
-def _columns(rows: Iterable[DecisionRow]) -> Columns:
-    rows = list(rows)
+def _columns(rows: Sequence[DecisionRow]) -> Columns:
     found = {
-        field.name: np.array([getattr(row, field.name) for row in rows], dtype=object)
+        field.name: as_column([getattr(row, field.name) for row in rows])
         for field in fields(DecisionRow)
     }
-    for name in ("estimate", "decision_low", "decision_high", "minimum_effect"):
-        found[name] = found[name].astype(float)
-    found["as_of"] = found["as_of"].astype("datetime64[us]")
-    return found
+    return found | {"as_of": found["as_of"].astype("datetime64[us]")}
 
 
 def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
