@@ -115,6 +115,8 @@ class Warehouse:
         self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
     ) -> None:
         cursor = self.handle.cursor()
+        # In the order they come, rows go to the file as they fill a block; else all wait in memory.
+        cursor.execute("set threads = 1")
         cursor.execute("begin transaction")
         try:
             for relation, columns in tables.items():
@@ -126,6 +128,8 @@ class Warehouse:
         except BaseException:
             cursor.execute("rollback")
             raise
+        finally:
+            cursor.execute("reset threads")
 
     def _replace_on_postgres(
         self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
