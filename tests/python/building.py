@@ -82,9 +82,11 @@ def query(workspace: Path, sql: str) -> pd.DataFrame:
     """Rows of the built warehouse; the schemas are on the search path."""
     with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute(
-            "set search_path = 'main_staging,main_config,main_core,main_metrics,main_marts'"
+        schemas = connection.sql(
+            "select distinct schema_name from duckdb_schemas() where schema_name like 'main_%'"
         )
+        names = ",".join(name for (name,) in schemas.fetchall())
+        connection.execute(f"set search_path = '{names}'")
         return connection.sql(sql).df()
 
 

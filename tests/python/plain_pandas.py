@@ -162,7 +162,7 @@ class Company:
         self.feedback = self._feedback(tables["feedback"])
         self.releases = self._releases(tables["model_releases"])
         self.costs = self._costs(tables["serving_costs"])
-        self._assignments(tables["experiment_assignments"])
+        self.assignments = self._assignments(tables["experiment_assignments"])
         self._annotations(tables["kpi_annotations"])
         self.links = self._links()
         self.decisions = self._decisions()
