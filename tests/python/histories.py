@@ -16,6 +16,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
+import plain_pandas
 from building import Project
 from throughline import build, seeds
 from throughline.workspace import Workspace
@@ -41,8 +42,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "user_id",
         "score",
         "predicted_value",
-        "sampling_fraction",
         "environment",
+        "sampling_fraction",
         "channel",
         "loaded_at",
     ],
@@ -241,6 +242,13 @@ def differences(one: Path, other: Path, *, schema: str = "main") -> list[str]:
         except AssertionError as error:
             found.append(f"{name}: {' '.join(str(error).split())}")
     return found
+
+
+def plain_metrics(folder: Path, *, seeds: Path, as_of: str) -> pd.DataFrame:
+    """The sums of every metric from the raw files alone, in pandas."""
+    raw = {table: plain_pandas.read_table(folder / "raw" / table) for table in COLUMNS}
+    company = plain_pandas.Company(raw=raw, seeds=seeds, as_of=as_of, segments=["channel"])
+    return company.metrics()
 
 
 def copied(folder: Path) -> Path:

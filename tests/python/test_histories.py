@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import histories
+from building import assert_waist_is
 from histories import Builder
 
 # one run of the machine is the history of several companies that share files and builds
@@ -283,6 +284,9 @@ class Deliveries(RuleBasedStateMachine):
         fresh = histories.copied(self.folder)
         builder().build(fresh, as_of=as_of, variant=self.variant)
         assert histories.differences(self.folder, fresh) == []
+        if self.variant != "another metric":
+            seeds = builder().root / self.variant / "seeds"
+            assert_waist_is(fresh, histories.plain_metrics(fresh, seeds=seeds, as_of=as_of))
 
 
 NUMBERS = itertools.count()
