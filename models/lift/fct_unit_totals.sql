@@ -3,6 +3,7 @@
 -- depends_on: {{ ref('fct_usage') }}
 -- depends_on: {{ ref('fct_outcomes') }}
 -- depends_on: {{ ref('fct_feedback') }}
+-- depends_on: {{ ref('int_touched_assignment_dates') }}
 {%- set facts = unit_facts() if execute else {} %}
 {%- set clocks = {'at': 'exposed_at', 'on': 'cast(cast(exposed_at as date) as timestamp)'} %}
 with assignments as (

@@ -32,6 +32,7 @@ IDS = {
     "feedback": "response_id",
     "serving_costs": "cost_id",
     "model_releases": "release_id",
+    "experiment_assignments": None,
 }
 EVENTS = {
     "prediction_logs": "predicted_at",
@@ -41,6 +42,7 @@ EVENTS = {
     "feedback": "asked_at",
     "serving_costs": "period_start",
     "model_releases": "event_at",
+    "experiment_assignments": "assigned_at",
 }
 
 
@@ -131,16 +133,26 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "event_type": one_of("approved", "deployed", "rolled_back"),
             "event_at": moments(1, 14),
         },
+        "experiment_assignments": {
+            "experiment_id": one_of("of_user", "of_user", "of_entity", "of_prediction"),
+            "unit_id": one_of("u0", "u1", "e0", "e1", "p0", "p1", "p2"),
+            "variant": one_of("a", "a", "b"),
+            "assigned_at": moments(1, 9),
+            "first_exposed_at": st.one_of(st.just(""), moments(10, 13)),
+            "cluster_id": one_of("", "", "k"),
+            "covariate": one_of("", "2.5", "4"),
+        },
     }
     return st.fixed_dictionaries({**fields[table], "loaded_at": moments(1, 20)})
 
 
 def owned(row: Mapping[str, str], *, company: int) -> dict[str, str]:
     """The row with every id and name made the company's own."""
-    names = {"entity_id", "user_id", "model_id", "prediction_id", *IDS.values()}
+    names = {"entity_id", "user_id", "prediction_id", "unit_id", *IDS.values()}
+    seeded = {"model_id", "experiment_id"}
     return {
-        column: f"{value}{'' if column == 'model_id' else '-'}{company}"
-        if column in names and value
+        column: f"{value}{'' if column in seeded else '-'}{company}"
+        if column in names | seeded and value
         else value
         for column, value in row.items()
     }
