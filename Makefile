@@ -78,9 +78,10 @@ example: export THROUGHLINE_WORKSPACE := examples/open_bandit
 example: setup  ## the same models on a real public log
 	@$(THROUGHLINE) build
 
-bench: setup  ## wall time and memory of full builds, and of a new day on a history
+bench: setup $(ENGINES)/.installed  ## wall time and memory of full builds, of a new day on a history, by engine
 	@$(BIN)/python bench/bench.py
 	@$(BIN)/python bench/increments.py
+	@PYTHONPATH=tests/engines $(ENGINES)/bin/python bench/by_engine.py
 
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) exec -- dbt docs generate --static

@@ -1,7 +1,8 @@
 """Times a new day with late rows on top of a history, against a full build of the same rows.
 
 For each length of history: simulate one day more, keep back the last day and one in a hundred of
-the rows of the 30 days before it, build, deliver them, build again, then all at once.
+the rows of the 30 days before it, build, deliver them, build again, then all at once. Beside the
+times stand the rows that such a build has to read: those of new files, and those of touched dates.
 `python bench/increments.py [DAYS ...]`.
 """
 
@@ -25,6 +26,8 @@ from throughline.workspace import Workspace
 HISTORIES = (10, 30, 100, 300)
 PREDICTIONS_A_DAY = 100_000
 LATE_DAYS = 30
+# the simulation makes no shorter one
+SHORTEST = 14
 # the key that decides which rows come late, so that copies of a row stay together
 KEYS = {
     "prediction_logs": "prediction_id",
@@ -40,10 +43,10 @@ FACTS = {
 }
 
 
-def hold_back(folder: Path) -> str:
-    """Parts each large raw table in what came before the last day and what comes on it.
+def hold_back(folder: Path, *, days: int) -> str:
+    """Parts each large raw table in what came on the last day and what in the `days` before it.
 
-    Returns the moment the last day begins.
+    Rows that came earlier are left out. Returns the last day.
     """
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'; set memory_limit = '4GB'")
@@ -59,6 +62,7 @@ def hold_back(folder: Path) -> str:
                 f"loaded_at >= {day} or (loaded_at >= {day} - interval {LATE_DAYS} day "
                 f"and hash({key}) % 100 = 0)"
             )
+            is_earlier = f"loaded_at < {day} - interval {days} day"
             kept_back = folder / "kept_back" / table
             kept_back.mkdir(parents=True)
             for path in sorted(raw.glob("*.parquet")):
@@ -67,7 +71,8 @@ def hold_back(folder: Path) -> str:
                     f"from '{path}' where {is_new}) to '{kept_back}/new_{path.name}'"
                 )
                 connection.execute(
-                    f"copy (select * from '{path}' where not coalesce({is_new}, false)) "
+                    f"copy (select * from '{path}' "
+                    f"where not coalesce({is_new} or {is_earlier}, false)) "
                     f"to '{folder}/{path.name}.part' (format parquet)"
                 )
                 (folder / f"{path.name}.part").replace(path)
@@ -77,6 +82,21 @@ def hold_back(folder: Path) -> str:
 def deliver(folder: Path) -> None:
     for path in sorted((folder / "kept_back").rglob("*.parquet")):
         path.rename(folder / "raw" / path.parent.name / path.name)
+
+
+def raw_row_counts(folder: Path) -> tuple[int, int]:
+    """Rows of the raw files that the last build had not seen, and of all."""
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        deliveries = connection.execute(
+            "select delivery from main_staging.int_deliveries where is_new"
+        ).fetchall()
+        unseen = total = 0
+        for path in (folder / "raw").rglob("*.parquet"):
+            counted = connection.execute(f"select count(*) from '{path}'").fetchone()
+            assert counted is not None
+            is_new = (path.relative_to(folder).as_posix(),) in deliveries
+            total, unseen = total + counted[0], unseen + is_new * counted[0]
+    return unseen, total
 
 
 def row_counts(warehouse: Path) -> tuple[int, int]:
@@ -97,9 +117,10 @@ def row_counts(warehouse: Path) -> tuple[int, int]:
 def bench(days: int, *, console: Console) -> None:
     folder = SCRATCH / f"history_{days}"
     shutil.rmtree(folder, ignore_errors=True)
-    simulate(out=folder, predictions=PREDICTIONS_A_DAY * (days + 1), days=days + 1, seed=7)
+    simulated = max(days + 1, SHORTEST)
+    simulate(out=folder, predictions=PREDICTIONS_A_DAY * simulated, days=simulated, seed=7)
     workspace = Workspace(project=ROOT, folder=folder, chosen_by="bench")
-    last_day = hold_back(folder)
+    last_day = hold_back(folder, days=days)
     dbt = str(Path(sys.executable).with_name("dbt"))
     dbt_environment = environment(workspace) | {
         "DBT_TARGET_PATH": str(SCRATCH / "target"),
@@ -125,6 +146,7 @@ def bench(days: int, *, console: Console) -> None:
     build("history", as_of=f"{last_day} 00:00:00")
     deliver(folder)
     new_day = build("new_day", as_of=as_of)
+    unseen, delivered = raw_row_counts(folder)
     touched, total = row_counts(folder / "warehouse.duckdb")
     full = build("full", "--full-refresh", as_of=as_of)
     share = (new_day.wall - start_up.wall) / full.wall
@@ -136,6 +158,7 @@ def bench(days: int, *, console: Console) -> None:
     console.print(table)
     console.print(
         f"new day without start-up: {share:.1%} of a full build; "
+        f"raw rows in new files {unseen:,} of {delivered:,}; "
         f"facts recomputed {touched:,} of {total:,} rows"
     )
 

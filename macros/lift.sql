@@ -161,3 +161,20 @@
     {% endfor %}
     {{ return(pairs) }}
 {% endmacro %}
+
+{# Numerator, denominator or uptake, the same before exposure, given covariate, later half of the numerator before. #}
+{% macro moment_variables() %}
+    {{ return(['y', 'd', 'x', 'w', 'c', 'e']) }}
+{% endmacro %}
+
+{# Sums and sums of products over row units, rows of m units and their variables less the constants. #}
+{% macro moment_sums() -%}
+    cast(count(case when m > 0 then 1 end) as bigint) as n_rows,
+        cast(sum(m) as bigint) as n_units
+        {%- for variable in moment_variables() %},
+        sum({{ variable }}) as s_{{ variable }}
+        {%- endfor %}
+        {%- for one, two in pairs_of(['m'] + moment_variables()) %},
+        sum({{ one }} * {{ two }}) as s_{{ one }}{{ two }}
+        {%- endfor %}
+{%- endmacro %}

@@ -1,6 +1,5 @@
 -- One row per experiment, variant, metric, segment value, pair role and kind of totals: sums that every estimate is made from.
-{%- set variables = ['y', 'd', 'x', 'w', 'c', 'e'] %}
-{%- set products = pairs_of(['m'] + variables) %}
+{%- set variables = moment_variables() %}
 {%- set counts = ['n_covariate_missing', 'n_immature', 'n_multi', 'n_late'] %}
 {%- set key = ['experiment_id', 'variant', 'metric', 'segment_name', 'segment_value', 'pair_role', 'totals'] %}
 with unit_metrics as {{ not_materialized() }} (
@@ -178,14 +177,7 @@ sums as (
         {%- for count in counts + ['n_clusters_shared'] %}
         cast(sum({{ count }}) as bigint) as {{ count }},
         {%- endfor %}
-        {%- for variable in variables %}
-        sum({{ variable }}) as s_{{ variable }},
-        {%- endfor %}
-        {%- for one, two in products %}
-        sum({{ one }} * {{ two }}) as s_{{ one }}{{ two }},
-        {%- endfor %}
-        cast(count(case when m > 0 then 1 end) as bigint) as n_rows,
-        cast(sum(m) as bigint) as n_units
+        {{ moment_sums() }}
     from row_units
     group by {{ key | join(', ') }}
 
@@ -213,7 +205,7 @@ moments as (
         {%- for variable in variables %}
         sums.s_{{ variable }},
         {%- endfor %}
-        {%- for one, two in products %}
+        {%- for one, two in pairs_of(['m'] + variables) %}
         sums.s_{{ one }}{{ two }},
         {%- endfor %}
         case when sums.totals = 'capped' then constants.cap_value end as cap_value,

@@ -10,7 +10,7 @@ spreads as (
     select
         experiment_id,
         metric,
-        {%- for variable in ['y', 'd', 'x', 'w', 'c', 'e'] %}
+        {%- for variable in moment_variables() %}
         avg({{ variable }}) as {{ variable }}_mean,
         stddev_samp({{ variable }}) as {{ variable }}_deviation,
         {%- endfor %}
@@ -50,7 +50,7 @@ constants as (
     select
         spreads.experiment_id,
         spreads.metric,
-        {%- for variable in ['y', 'd', 'x', 'w', 'c', 'e'] %}
+        {%- for variable in moment_variables() %}
         {{ shift_constant('spreads.' ~ variable ~ '_mean', 'spreads.' ~ variable ~ '_deviation') }} as k_{{ variable }},
         {%- endfor %}
         caps.cap_value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from throughline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+
+
+NOTHING: Mapping[str, str] = {}
 
 
 class MissingEngineError(Exception):
@@ -47,18 +50,23 @@ class Engine:
         }
 
 
-def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> None:
-    """Runs dbt in this process, so that the session of Spark lives on; asserts that it succeeds."""
+def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> dict[str, float]:
+    """Runs dbt in this process, so that the session of Spark lives on; asserts that it succeeds.
+
+    Returns how many seconds each node took, by its name.
+    """
     from dbt.cli.main import dbtRunner
 
     with build.within(engine.environment(chosen)):
         answer = dbtRunner().invoke(["--quiet", "--no-use-colors", *arguments])
+    results = getattr(answer.result, "results", ())
     failed = [
         f"{result.node.name}: {result.message}"
-        for result in getattr(answer.result, "results", ())
+        for result in results
         if result.status in ("error", "fail")
     ]
     assert answer.success, "\n".join(failed) or answer.exception
+    return {result.node.name: result.execution_time for result in results}
 
 
 def bring(engine: Engine, chosen: Workspace) -> dict[str, int | None]:
@@ -182,37 +190,103 @@ def read_postgres(engine: Engine, schema: str, name: str, types: Mapping[str, st
 
 
 @contextmanager
-def spark(folder: Path) -> Iterator[Engine]:
+def spark(folder: Path, *, settings: Mapping[str, str] = NOTHING) -> Iterator[Engine]:
     """A session in this process, its catalog in memory, its tables as Parquet files in `folder`.
 
-    THROUGHLINE_SPARK_MASTER names another master than that of spark-defaults.conf; SPARK_REMOTE a
-    server that keeps its tables in `folder`.
+    `settings` go before those of spark-defaults.conf. A process has one kind of session for life.
     """
-    try:
-        import pyspark  # noqa: F401
-    except ImportError:
-        raise MissingEngineError("no pyspark: install tests/engines/requirements.txt") from None
-    if not shutil.which("java"):
-        raise MissingEngineError("no Java: Spark needs 17 or later")
-    conf = folder / "conf"
-    conf.mkdir(parents=True)
-    text = (HERE / "spark-defaults.conf").read_text(encoding="utf-8")
-    master = os.environ.get("THROUGHLINE_SPARK_MASTER")
-    if master:
-        text = re.sub("(?m)^spark.master .*", f"spark.master {master}", text)
-    (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
-    variables = {
-        "SPARK_CONF_DIR": str(conf),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "THROUGHLINE_SPARK_CATALOG": "in-memory",
-        "THROUGHLINE_SPARK_WAREHOUSE": str(folder / "tables"),
-    }
+    variables = _spark_variables(folder, settings)
     yield Engine("spark", variables, folder / "dbt")
     from pyspark.sql import SparkSession
 
     session = SparkSession.getActiveSession()
     if session:
         session.stop()
+
+
+def spark_cluster(
+    folder: Path, *, settings: Mapping[str, str] = NOTHING
+) -> AbstractContextManager[Engine]:
+    """The same with two executors of one core and 1 GB, which are processes of their own."""
+    return spark(folder, settings={"spark.master": "local-cluster[2,1,1024]", **settings})
+
+
+@contextmanager
+def spark_connect(folder: Path) -> Iterator[Engine]:
+    """A server of Spark Connect, on a free port; this process is a client without Java."""
+    port = _free_port()
+    variables = _spark_variables(
+        folder,
+        {
+            "spark.sql.catalogImplementation": "in-memory",
+            "spark.sql.warehouse.dir": str(folder / "tables"),
+            "spark.sql.constraintPropagation.enabled": "false",
+            "spark.connect.grpc.binding.address": "127.0.0.1",
+            "spark.connect.grpc.binding.port": str(port),
+        },
+    )
+    submit = find_spark() / "bin/spark-submit"
+    log = folder / "server.log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [
+                *(submit, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+                "spark-internal",
+            ],
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=output,
+        ) as server,
+    ):
+        try:
+            _await(server, port, log)
+            address = f"sc://127.0.0.1:{port}"
+            yield Engine("spark", {**variables, "SPARK_REMOTE": address}, folder / "dbt")
+            from pyspark.sql import SparkSession
+
+            # else the client, at its end, asks for a server that is gone
+            SparkSession.builder.remote(address).getOrCreate().stop()
+        finally:
+            server.terminate()
+
+
+def find_spark() -> Path:
+    """The folder of Spark; raises MissingEngineError without it or without Java."""
+    try:
+        import pyspark
+    except ImportError:
+        raise MissingEngineError("no pyspark: install tests/engines/requirements.txt") from None
+    if not shutil.which("java"):
+        raise MissingEngineError("no Java: Spark needs 17 or later")
+    return Path(pyspark.__file__).parent
+
+
+def _spark_variables(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    find_spark()
+    conf = folder / "conf"
+    conf.mkdir(parents=True)
+    text = (HERE / "spark-defaults.conf").read_text(encoding="utf-8")
+    # of a setting that stands twice the last one holds
+    text += "".join(f"{name} {value}\n" for name, value in settings.items())
+    (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
+    return {
+        "SPARK_CONF_DIR": str(conf),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "THROUGHLINE_SPARK_CATALOG": "in-memory",
+        "THROUGHLINE_SPARK_WAREHOUSE": str(folder / "tables"),
+    }
+
+
+def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Returns when the server listens; raises AssertionError with its log after two minutes."""
+    end = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    raise AssertionError(f"Spark Connect did not start: {log.read_text()[-2000:]}")
 
 
 def read_spark(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:

@@ -16,7 +16,8 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
-from building import Project
+import plain_pandas
+from building import ROOT, Project
 from throughline import build, seeds
 from throughline.workspace import Workspace
 
@@ -28,6 +29,7 @@ OF_THE_MECHANISM = {
     "int_deliveries",
     "int_touched_rows",
     "int_touched_dates",
+    "int_touched_assignment_dates",
     "int_build_ledger",
     "build_starts",
 }
@@ -41,8 +43,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "user_id",
         "score",
         "predicted_value",
-        "sampling_fraction",
         "environment",
+        "sampling_fraction",
         "channel",
         "loaded_at",
     ],
@@ -96,13 +98,24 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "model_releases": (
         ["release_id", "model_id", "model_version", "event_type", "event_at", "loaded_at"]
     ),
+    "experiment_assignments": [
+        "experiment_id",
+        "unit_id",
+        "variant",
+        "assigned_at",
+        "first_exposed_at",
+        "cluster_id",
+        "covariate",
+        "loaded_at",
+    ],
 }
 SETTINGS = f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: []\n"
 
 
 def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, list[str]]:
     """Each company has a binary and a regression model of its own."""
-    registry, values = [], []
+    registry, values, experiments = [], [], []
+    names = seeds.read_specs(ROOT)["experiments"].header
     for number in range(companies):
         registry += [
             f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,revenue,0.5,"
@@ -113,12 +126,41 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
             f"lead{number},tp,10,0.1,USD,2025-01-01,,ann,why",
             f"lead{number},fp,-2,0,EUR,2025-01-01,,ann,why",
         ]
+        for unit, window in (("user", 3), ("entity", horizon_days), ("prediction", 2)):
+            row = {
+                "experiment_id": f"of_{unit}{number}",
+                "model_id": f"lead{number}",
+                "hypothesis": "why",
+                "unit_type": unit,
+                "control_variant": "a",
+                "expected_split": "a:0.5;b:0.5",
+                "start_date": "2026-01-02",
+                "planned_end_date": "2026-01-12",
+                "window_days": str(window),
+                "covariate_days": "0" if unit == "prediction" else "3",
+                "method": "fixed",
+                "primary_metric": "conversion_rate",
+                "secondary_metrics": "credited_revenue"
+                + (";adoption_rate;csat" if unit == "user" else ""),
+                "minimum_effect": "0.1",
+                "minimum_effect_kind": "relative",
+                "alpha": "0.05",
+                "power": "0.8",
+                "owner": "ann",
+                "rationale": "why",
+            }
+            experiments.append(",".join(row.get(name, "") for name in names))
     rates = [
         "USD,1,2025-01-01,,ann,why",
         "EUR,1.1,2025-01-01,2026-01-06,ann,why",
         f"EUR,{euro},2026-01-06,,ann,why",
     ]
-    return {"model_registry": registry, "unit_values": values, "exchange_rates": rates}
+    return {
+        "model_registry": registry,
+        "unit_values": values,
+        "exchange_rates": rates,
+        "experiments": experiments,
+    }
 
 
 @dataclass
@@ -241,6 +283,13 @@ def differences(one: Path, other: Path, *, schema: str = "main") -> list[str]:
         except AssertionError as error:
             found.append(f"{name}: {' '.join(str(error).split())}")
     return found
+
+
+def plain_metrics(folder: Path, *, seeds: Path, as_of: str) -> pd.DataFrame:
+    """The sums of every metric from the raw files alone, in pandas."""
+    raw = {table: plain_pandas.read_table(folder / "raw" / table) for table in COLUMNS}
+    company = plain_pandas.Company(raw=raw, seeds=seeds, as_of=as_of, segments=["channel"])
+    return company.metrics()
 
 
 def copied(folder: Path) -> Path:

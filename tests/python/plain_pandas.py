@@ -113,7 +113,8 @@ def typed(rows: pd.DataFrame, table: str) -> pd.DataFrame:
         rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
     for name in times:
         moments = pd.to_datetime(rows[name], format="ISO8601", errors="coerce")
-        rows[name] = moments.astype("datetime64[us]")
+        moments = moments.astype("datetime64[us]")
+        rows[name] = moments.where(moments.dt.year.between(1900, 2199))
     return rows
 
 
@@ -162,7 +163,7 @@ class Company:
         self.feedback = self._feedback(tables["feedback"])
         self.releases = self._releases(tables["model_releases"])
         self.costs = self._costs(tables["serving_costs"])
-        self._assignments(tables["experiment_assignments"])
+        self.assignments = self._assignments(tables["experiment_assignments"])
         self._annotations(tables["kpi_annotations"])
         self.links = self._links()
         self.decisions = self._decisions()
@@ -172,10 +173,15 @@ class Company:
         return rows.model_id.isin(self.registry.model_id)
 
     def _take(self, rows: pd.DataFrame, *, key: list[str], kept: pd.Series) -> pd.DataFrame:
-        """The last copy of each row that keeps the contract and had arrived; all are counted."""
+        """The last copy of each row that keeps the contract and had arrived; all are counted.
+
+        Of copies that arrived together the one with the larger values, column by column.
+        """
         rows = rows.assign(kept=kept & rows.loaded_at.notna())
         rows = rows[rows.loaded_at.isna() | (rows.loaded_at <= self.as_of)]
-        good = rows[rows.kept].sort_values("loaded_at").drop_duplicates(key, keep="last")
+        later = ["loaded_at", *(column for column in rows if column not in {*key, "loaded_at"})]
+        good = rows[rows.kept].sort_values(later, na_position="first")
+        good = good.drop_duplicates(key, keep="last")
         counted = pd.concat([rows[~rows.kept], good])
         model = counted.model_id if "model_id" in counted else pd.Series(None, index=counted.index)
         self.arrivals.append(
@@ -198,6 +204,8 @@ class Company:
             kept &= ~((rows[share] <= 0) | (rows[share] > 1))
         kept &= ~(rows.rank_position < 1) & ~(rows.latency_ms < 0)
         rows = self._take(rows, key=["prediction_id"], kept=kept)
+        # what somebody was asked about need not be in production
+        self.asked_about = rows
         rows = rows[rows.environment.fillna("prod") == "prod"]
         columns = ["model_id", "task", "horizon_days", "label_delay_days", "label_outcome"]
         columns += ["positive_label", "amount_outcome", "negative_on_absence"]
@@ -211,16 +219,17 @@ class Company:
         return self._take(rows, key=["event_id"], kept=kept)
 
     def _outcomes(self, rows: pd.DataFrame) -> pd.DataFrame:
-        rows = rows.assign(status=rows.status.fillna("final"))
         required = ["outcome_id", "outcome_name", "occurred_at", "observed_at"]
-        kept = rows[required].notna().all(axis=1) & rows.status.isin(STATUSES)
+        kept = rows[required].notna().all(axis=1)
+        kept &= rows.status.isna() | rows.status.isin(STATUSES)
         kept &= rows[["prediction_id", "entity_id", "user_id"]].notna().any(axis=1)
         kept &= rows[["outcome_label", "outcome_value"]].notna().any(axis=1)
         kept &= ~(rows.observed_at < rows.occurred_at)
         rate = in_usd(rows, self.rates, day="occurred_at", currency="currency")
         rows = rows.assign(amount=rows.outcome_value * rate)
         has_no_rate = rows.outcome_value.notna() & rate.isna()
-        return self._take(rows, key=["outcome_id"], kept=kept & ~has_no_rate)
+        rows = self._take(rows, key=["outcome_id"], kept=kept & ~has_no_rate)
+        return rows.assign(status=rows.status.fillna("final"))
 
     def _eligible(self, rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[["user_id", "model_id", "eligible_from"]].notna().all(axis=1)
@@ -252,11 +261,11 @@ class Company:
         made = self.predictions.groupby(["model_id", day_of]).model_version.value_counts()
         found = []
         for cost in rows.itertuples():
-            total = cost.period_end - cost.period_start
-            for day in pd.date_range(cost.period_start.normalize(), cost.period_end):
-                share = min(cost.period_end, day + pd.Timedelta(days=1)) - max(
-                    cost.period_start, day
-                )
+            # days share a cost by whole seconds
+            start, end = cost.period_start.floor("s"), cost.period_end.floor("s")
+            total = end - start
+            for day in pd.date_range(start.normalize(), end):
+                share = min(end, day + pd.Timedelta(days=1)) - max(start, day)
                 if share <= pd.Timedelta(0):
                     continue
                 versions = pd.Series({cost.model_version: 1})
@@ -479,8 +488,16 @@ class Company:
             "net_value_per_decision": (d.value, valued, ~valued),
             "net_value": (d.value, None, ~valued),
         }
+        # a row of a sample stands for several decisions
+        weight = 1 / d.sampling_fraction.fillna(1)
         parts = [
-            spread(d, metric=name, numerator=n, denominator=m, excluded=x)
+            spread(
+                d,
+                metric=name,
+                numerator=n * weight,
+                denominator=None if m is None else m * weight,
+                excluded=x * weight,
+            )
             for name, (n, m, x) in of_decisions.items()
         ]
 
@@ -501,7 +518,7 @@ class Company:
             parts.append(spread(days, metric=name, numerator=numerator, denominator=denominator))
 
         f = self.feedback.merge(
-            self.predictions[["prediction_id", "model_version", *self.segments]],
+            self.asked_about[["prediction_id", "model_version", *self.segments]],
             on="prediction_id",
             how="left",
         )
@@ -547,10 +564,14 @@ class Company:
                 (revenue, revenue.amount, unversioned),
                 (days, days.active),
             ),
-            ("revenue_per_decision", (revenue, revenue.amount, {}), (d, one)),
+            ("revenue_per_decision", (revenue, revenue.amount, {}), (d, weight)),
             ("cost_to_serve", (self.costs, self.costs.usd, unversioned), (days, days.active)),
-            ("cost_per_prediction", (self.costs, self.costs.usd, {}), (d, one)),
-            ("cost_per_accepted_prediction", (self.costs, self.costs.usd, {}), (d, accepted)),
+            ("cost_per_prediction", (self.costs, self.costs.usd, {}), (d, weight)),
+            (
+                "cost_per_accepted_prediction",
+                (self.costs, self.costs.usd, {}),
+                (d, accepted * weight),
+            ),
         ):
             rows, numbers, versions = above
             both = pd.concat(
@@ -570,7 +591,7 @@ class Company:
                     segments=self.segments if has_segments else [],
                 )
             )
-        table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+        table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
         sums = table[["numerator", "denominator", "excluded_count"]].fillna(0)
         return table[(sums != 0).any(axis=1)]
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import histories
+from building import assert_waist_is
 from histories import Builder
 
 # one run of the machine is the history of several companies that share files and builds
@@ -31,6 +32,7 @@ IDS = {
     "feedback": "response_id",
     "serving_costs": "cost_id",
     "model_releases": "release_id",
+    "experiment_assignments": None,
 }
 EVENTS = {
     "prediction_logs": "predicted_at",
@@ -40,6 +42,7 @@ EVENTS = {
     "feedback": "asked_at",
     "serving_costs": "period_start",
     "model_releases": "event_at",
+    "experiment_assignments": "assigned_at",
 }
 
 
@@ -130,16 +133,26 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "event_type": one_of("approved", "deployed", "rolled_back"),
             "event_at": moments(1, 14),
         },
+        "experiment_assignments": {
+            "experiment_id": one_of("of_user", "of_user", "of_entity", "of_prediction"),
+            "unit_id": one_of("u0", "u1", "e0", "e1", "p0", "p1", "p2"),
+            "variant": one_of("a", "a", "b"),
+            "assigned_at": moments(1, 9),
+            "first_exposed_at": st.one_of(st.just(""), moments(10, 13)),
+            "cluster_id": one_of("", "", "k"),
+            "covariate": one_of("", "2.5", "4"),
+        },
     }
     return st.fixed_dictionaries({**fields[table], "loaded_at": moments(1, 20)})
 
 
 def owned(row: Mapping[str, str], *, company: int) -> dict[str, str]:
     """The row with every id and name made the company's own."""
-    names = {"entity_id", "user_id", "model_id", "prediction_id", *IDS.values()}
+    names = {"entity_id", "user_id", "prediction_id", "unit_id", *IDS.values()}
+    seeded = {"model_id", "experiment_id"}
     return {
-        column: f"{value}{'' if column == 'model_id' else '-'}{company}"
-        if column in names and value
+        column: f"{value}{'' if column in seeded else '-'}{company}"
+        if column in names | seeded and value
         else value
         for column, value in row.items()
     }
@@ -283,6 +296,9 @@ class Deliveries(RuleBasedStateMachine):
         fresh = histories.copied(self.folder)
         builder().build(fresh, as_of=as_of, variant=self.variant)
         assert histories.differences(self.folder, fresh) == []
+        if self.variant != "another metric":
+            seeds = builder().root / self.variant / "seeds"
+            assert_waist_is(fresh, histories.plain_metrics(fresh, seeds=seeds, as_of=as_of))
 
 
 NUMBERS = itertools.count()
