@@ -136,7 +136,8 @@
 {# The models of strategy `touched`. #}
 {% macro touched_models() %}
     {% set found = [] %}
-    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'incremental' %}
+    {% for node in graph.nodes.values()
+        if node.resource_type == 'model' and node.config.materialized == 'incremental' and node.config.incremental_strategy == 'touched' %}
         {% do found.append(node) %}
     {% endfor %}
     {{ return(found | sort(attribute='name')) }}

@@ -26,6 +26,8 @@ from rich.text import Text
 from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
+SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
+"""Arguments by which dbt builds a part."""
 IN_MEMORY = {
     "throughline": {
         "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
@@ -165,6 +167,15 @@ def run(
         console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
         return []
     return shown(seen)
+
+
+def has_experiments(workspace: Workspace) -> bool:
+    """Whether experiments are declared and assignments delivered: else there is no lift."""
+    if "experiment_assignments" not in workspace.settings.get("inputs", workspace.contract):
+        return False
+    declared = workspace.project / workspace.seeds / "experiments.csv"
+    lines = declared.read_text(encoding="utf-8-sig").splitlines()
+    return any(line.strip() for line in lines[1:])
 
 
 def read_rules(workspace: Workspace) -> dict[str, Any]:

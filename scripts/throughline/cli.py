@@ -193,7 +193,10 @@ def build_(
     verbose: bool,
     dbt_arguments: tuple[str, ...],
 ) -> None:
-    """Check the workspace, run dbt build on it and print the scorecard.
+    """Check the workspace, build it with dbt, compute lift and print the scorecard.
+
+    Where experiments are declared: dbt build, throughline lift, and what is made from it. With
+    dbt's own --select, --exclude or --selector: that part alone, without lift.
 
     Only what arrived, matured or changed since the last build is computed anew. With --as-of the
     marts are built as they would have stood at that moment, with the configuration of today, in
@@ -224,11 +227,66 @@ def build_(
         *(NO_TESTS if no_tests else []),
         *dbt_arguments,
     ]
-    faults = build.run(current, arguments=arguments, console=console, is_verbose=verbose)
-    if faults:
-        show(faults)
-        sys.exit(1)
+    parts: Sequence[Sequence[str]] = [()]
+    if build.SELECTING.isdisjoint(dbt_arguments) and build.has_experiments(current):
+        parts = [("--selector", "before_lift"), ("--selector", "after_lift")]
+    for number, part in enumerate(parts):
+        if number:
+            # Most builds and commands do without numpy and scipy.
+            from throughline.lift import command
+
+            click.echo(f"lift: {command.summary(current, console=console)}")
+        given = [*part, *arguments]
+        faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
+        if faults:
+            show(faults)
+            sys.exit(1)
     build.show_scorecard(current, console=console)
+
+
+@cli.command(name="lift")
+@click.option("--json", "as_json", is_flag=True, help="Print every row as JSON.")
+@click.option(
+    "--explain",
+    nargs=2,
+    metavar="EXPERIMENT METRIC",
+    help="Print the arithmetic of the deciding estimate instead; nothing is written.",
+)
+@click.option(
+    "--aa", metavar="METRIC", help="Check the metric on random halves instead; nothing is written."
+)
+@click.option("--experiment", metavar="ID", help="Whose units --aa takes; else those with most.")
+@click.option("--as-of", metavar="MOMENT", help="Of a replay that was built for this moment.")
+def lift_(
+    as_json: bool,
+    explain: tuple[str, str] | None,
+    aa: str | None,
+    experiment: str | None,
+    as_of: str | None,
+) -> None:
+    """Compute what each experiment changed and write it to the warehouse, with what to do.
+
+    It reads the moments of the last build. A run replaces the rows of its day; other days stay.
+    throughline build runs it too, with the marts that are made from it.
+
+    \b
+    Examples: throughline lift
+              throughline lift --explain offer_ranking_reasons conversion_rate
+              throughline lift --aa conversion_rate
+    """
+    # Most commands do without numpy and scipy.
+    from throughline.lift import command
+
+    current = chosen() if as_of is None else chosen().replaying(as_of)
+    if explain:
+        lines = command.explained(current, *explain)
+    elif aa:
+        lines = command.checked(current, metric=aa, experiment_id=experiment)
+    else:
+        command.refresh(current, console=console, as_json=as_json)
+        return
+    for line in lines:
+        click.echo(line)
 
 
 @cli.command(

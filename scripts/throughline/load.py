@@ -9,14 +9,11 @@ files with the same content are not loaded again.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -156,38 +153,12 @@ class _Postgres(_Loader):
             cursor.execute(f"drop table if exists raw.{table}__new")
             cursor.execute(f"create table raw.{table}__new ({', '.join(columns)})")
             query = f"select {', '.join(selected)} from {delivered.relation}"
-            rows = self._copy(cursor, f"raw.{table}__new", query)
+            rows = warehouse.copy_to_postgres(self.connection, query, cursor, f"raw.{table}__new")
             cursor.execute(f"drop table if exists raw.{table}")
             cursor.execute(f"alter table raw.{table}__new rename to {table}")
             cursor.execute(f"comment on table raw.{table} is '{MARK} {fingerprint}'")
             cursor.execute(f"analyze raw.{table}")
         return rows
-
-    def _copy(self, cursor: Any, table: str, query: str) -> int:
-        """Streams a query of DuckDB through a pipe, so that nothing is stored in between."""
-        read_end, write_end = os.pipe()
-        faults: list[duckdb.Error] = []
-
-        def write() -> None:
-            options = "format csv, header false, nullstr '\\N', use_tmp_file false"
-            try:
-                self.connection.execute(f"copy ({query}) to '/dev/fd/{write_end}' ({options})")
-            except duckdb.Error as error:
-                faults.append(error)
-            finally:
-                os.close(write_end)
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            with os.fdopen(read_end, "rb") as stream:
-                command = f"copy {table} from stdin (format csv, null '\\N')"
-                cursor.copy_expert(command, stream, size=1 << 16)
-        finally:
-            writer.join()
-        if faults:
-            raise faults[0]
-        return int(cursor.rowcount)
 
 
 class _Spark(_Loader):

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
-from collections.abc import Iterable, Iterator
+import tempfile
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import duckdb
 
 from throughline import build
 from throughline.workspace import UserError, Workspace, refuse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Columns: TypeAlias = "dict[str, NDArray[Any]]"
+"""Columns by name, all of one length; NULL is NaN in a column of doubles, else None."""
+
+BLOCK = 10_000
+"""Rows fetched at a time, so that a large table is not held twice."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +47,217 @@ class Warehouse:
         _, table = self.adapter.execute(sql, fetch=True)
         return [dict(row) for row in table.rows]
 
+    def relation(self, layer: str, name: str) -> str:
+        return f"{self.schema}_{layer}.{name}"
+
+    def has(self, layer: str, name: str) -> bool:
+        schema = f"{self.schema}_{layer}"
+        if self.kind == "spark":
+            is_there = bool(self.query(f"show schemas like '{schema}'"))
+            return is_there and bool(self.query(f"show tables in {schema} like '{name}'"))
+        found = self.columns(
+            "select table_name from information_schema.tables "
+            f"where table_schema = '{schema}' and table_name = '{name}'"
+        )
+        return len(found["table_name"]) > 0
+
+    def columns(self, sql: str) -> Columns:
+        """The rows of a query as arrays, by the driver's own cursor: `query` is for few rows."""
+        # Most commands do without numpy.
+        import numpy as np
+
+        cursor = self.handle.cursor()
+        cursor.execute(sql)
+        if self.kind == "duckdb":
+            return {name: _plain(values) for name, values in cursor.fetchnumpy().items()}
+        names = [column[0] for column in cursor.description]
+        blocks: Iterable[list[tuple[Any, ...]]] = [cursor.fetchall()]
+        if hasattr(cursor, "fetchmany"):
+            blocks = iter(lambda: cursor.fetchmany(BLOCK), [])
+        parts = [[as_column(values) for values in zip(*block, strict=True)] for block in blocks]
+        empty = [np.empty(0, dtype=object) for _ in names]
+        return {
+            name: np.concatenate(values)
+            for name, values in zip(names, zip(*(parts or [empty]), strict=True), strict=True)
+        }
+
+    def replace_days(
+        self,
+        layer: str,
+        tables: Mapping[str, Columns],
+        *,
+        days: Iterable[date],
+        folder: Path,
+        whole: Collection[str] = (),
+    ) -> None:
+        """Replaces all rows of the given days, in all the tables or in none.
+
+        Spark has no transaction over several tables: there each table changes as a whole, in order.
+
+        Args:
+            layer: of the tables.
+            tables: rows by the name of an existing table, each with the column `as_of`; other
+                columns of the table become NULL.
+            days: values of `as_of`.
+            folder: where a cluster of Spark can read a file.
+            whole: columns of doubles that hold whole numbers.
+        """
+        texts = [f"date '{day.isoformat()}'" for day in sorted(set(days))]
+        named = {self.relation(layer, name): columns for name, columns in tables.items()}
+        if self.kind == "duckdb":
+            self._replace_here(named, texts, whole)
+        elif self.kind == "postgres":
+            self._replace_on_postgres(named, texts, whole)
+        else:
+            self._replace_on_spark(named, texts, whole, folder)
+
+    def _replace_here(
+        self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
+    ) -> None:
+        cursor = self.handle.cursor()
+        # In the order they come, rows go to the file as they fill a block; else all wait in memory.
+        cursor.execute("set threads = 1")
+        cursor.execute("begin transaction")
+        try:
+            for relation, columns in tables.items():
+                query = _register(cursor, columns, whole)
+                cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
+                cursor.execute(f"insert into {relation} by name {query}")
+                cursor.unregister("written")
+            cursor.execute("commit")
+        except BaseException:
+            cursor.execute("rollback")
+            raise
+        finally:
+            cursor.execute("reset threads")
+
+    def _replace_on_postgres(
+        self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
+    ) -> None:
+        with self.handle, self.handle.cursor() as cursor, duckdb.connect() as local:
+            for relation, columns in tables.items():
+                query = _register(local, columns, whole)
+                cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
+                copy_to_postgres(local, query, cursor, relation, list(columns))
+
+    def _replace_on_spark(
+        self,
+        tables: Mapping[str, Columns],
+        days: list[str],
+        whole: Collection[str],
+        folder: Path,
+    ) -> None:
+        with (
+            tempfile.TemporaryDirectory(prefix=".lift-", dir=folder) as shared,
+            duckdb.connect() as local,
+        ):
+            Path(shared).chmod(0o755)
+            for relation, columns in tables.items():
+                query = _register(local, columns, whole)
+                local.execute(f"copy ({query}) to '{shared}/{relation}.parquet' (format parquet)")
+            for relation, columns in tables.items():
+                names = ", ".join(name for name in columns if name != "as_of")
+                source = f"parquet.`file://{Path(shared).resolve()}/{relation}.parquet`"
+                for day in days:
+                    self.execute(
+                        f"insert overwrite table {relation} partition (as_of = {day}) ({names}) "
+                        f"select {names} from {source} where as_of = {day}"
+                    )
+
     @property
     def handle(self) -> Any:
         """The driver's own connection."""
         return self.adapter.connections.get_thread_connection().handle
+
+
+def copy_to_postgres(
+    source: duckdb.DuckDBPyConnection,
+    query: str,
+    cursor: Any,
+    relation: str,
+    columns: Iterable[str] = (),
+) -> int:
+    """Streams a query of DuckDB into a table of Postgres through a pipe: nothing is stored between.
+
+    Args:
+        columns: of the table, in the order of the query; all of them unless given.
+
+    Returns:
+        The number of rows.
+    """
+    read_end, write_end = os.pipe()
+    faults: list[duckdb.Error] = []
+
+    def write() -> None:
+        options = "format csv, header false, nullstr '\\N', use_tmp_file false"
+        try:
+            source.execute(f"copy ({query}) to '/dev/fd/{write_end}' ({options})")
+        except duckdb.Error as error:
+            faults.append(error)
+        finally:
+            os.close(write_end)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    names = ", ".join(columns)
+    try:
+        with os.fdopen(read_end, "rb") as stream:
+            into = f"{relation} ({names})" if names else relation
+            command = f"copy {into} from stdin (format csv, null '\\N')"
+            cursor.copy_expert(command, stream, size=1 << 16)
+    finally:
+        writer.join()
+    if faults:
+        raise faults[0]
+    return int(cursor.rowcount)
+
+
+def _register(connection: Any, columns: Columns, whole: Collection[str]) -> str:
+    """A query of columns in the types of the table they go to; NaN and None are NULL in it."""
+    # Objects are texts; DuckDB would look for their type, and stumble where all are missing.
+    connection.execute("set pandas_analyze_sample = 0")
+    connection.register("written", columns)
+    types = {"as_of": "date"} | dict.fromkeys(whole, "bigint")
+    casts = [f"cast({name} as {types[name]}) as {name}" for name in columns if name in types]
+    return f"select * replace ({', '.join(casts)}) from written"
+
+
+def _plain(values: Any) -> NDArray[Any]:
+    """A column of DuckDB, which masks NULL, as `Columns` has it."""
+    import numpy as np
+
+    mask = np.ma.getmaskarray(values)
+    if values.dtype.kind == "f":
+        return np.asarray(np.ma.filled(values, np.nan) if mask.any() else values)
+    if mask.any():
+        values = np.where(mask, np.array(None), np.asarray(values).astype(object))
+    if values.dtype == object:
+        # The same text in many rows is one object: less to hold, quicker to compare.
+        known: dict[Any, Any] = {}
+        values = np.fromiter((known.setdefault(text, text) for text in values), object, len(values))
+    return np.asarray(values)
+
+
+def as_column(values: Sequence[Any]) -> NDArray[Any]:
+    """Values as `Columns` has them: numbers and truths by type, all else as objects."""
+    import numpy as np
+
+    found = np.array(values)
+    return found if found.dtype.kind in "fiub" else np.array(values, dtype=object)
+
+
+def compiled(workspace: Workspace, name: str) -> str:
+    """The query of a model or analysis for the active target; raises UserError."""
+    with build.within(build.environment(workspace)):
+        from dbt.cli.main import dbtRunner
+
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            answer = dbtRunner().invoke(["--no-use-colors", "compile", "--select", name])
+    results: list[Any] = list(getattr(answer.result, "results", ()))
+    if not answer.success or len(results) != 1:
+        what = str(answer.exception or build.telling(said.getvalue()))
+        raise refuse(what, where=name, fix="See logs/dbt.log.")
+    return str(results[0].node.compiled_code)
 
 
 @contextlib.contextmanager
@@ -56,9 +279,14 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             )
         adapters: Iterable[Any] = FACTORY.adapters.values()
         (adapter,) = adapters
-        with adapter.connection_named("throughline"):
-            yield Warehouse(adapter.type(), adapter.config.credentials.schema, adapter)
-        adapter.cleanup_connections()
+        try:
+            with adapter.connection_named("throughline"):
+                yield Warehouse(adapter.type(), adapter.config.credentials.schema, adapter)
+        finally:
+            adapter.cleanup_connections()
+            if adapter.type() == "duckdb":
+                # The adapter keeps the file open, and so locked for other processes.
+                adapter.connections.env().close()
 
 
 def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]]:

@@ -87,6 +87,7 @@ def test_returns_to_schooling_by_distance_to_college() -> None:
     plan = replace(
         PLAN,
         method="instrument",
+        uptake_metric="uptake",
         expected_split=(("control", 957.0), ("treatment", 2053.0)),
     )
     found = only(by_arm(data, near, pair_role="uptake"), plan, "wald")

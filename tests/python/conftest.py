@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = (
     "dbt_project.yml",
     "profiles.yml",
+    "selectors.yml",
     "requirements.txt",
     "models",
     "macros",

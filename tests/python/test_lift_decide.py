@@ -213,9 +213,9 @@ def test_a_guardrail_without_moments_is_unknown() -> None:
 
 def test_a_guardrail_that_still_waits_keeps_the_experiment_open() -> None:
     slow = tuple(
-        replace(card, horizon_days=30) if card.metric == "latency" else card for card in METRICS
+        replace(card, known_after="label") if card.metric == "latency" else card for card in METRICS
     )
-    plan = replace(GUARDED, method="sequential")
+    plan = replace(GUARDED, method="sequential", label_days=30)
     rows = [*pair(1.0), *pair(0.3, sd=6.0, metric="latency")]
     found = estimate(table_of(rows), experiments=[plan], metrics=slow)
     (row,) = decisions(found, experiments=[plan], metrics=slow)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import numpy as np
@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from lift_cases import WORKED, moments_row, raw_row, table_of, worked_row
 from throughline.lift.moments import MomentsError, read
 from throughline.lift.multiplicity import benjamini_hochberg, holm
-from throughline.lift.plan import Comparison, Experiment, Guardrail, Metric, PlanError
+from throughline.lift.plan import (
+    Comparison,
+    Experiment,
+    Guardrail,
+    KnownAfter,
+    Metric,
+    PlanError,
+)
 from throughline.lift.refuse import sample_ratios
 from throughline.lift.sequential import always_valid, lan_demets
 from throughline.lift.table import COLUMNS, FIXED_HORIZON, estimate, heterogeneity
@@ -42,6 +49,12 @@ METRICS = (
     Metric(metric="visits"),
     Metric(metric="latency", direction="down"),
 )
+INSTRUMENT: Mapping[str, Any] = {
+    "method": "instrument",
+    "uptake_metric": "orders",
+    "minimum_effect_kind": "absolute",
+    "covariate_days": 0,
+}
 Row = Mapping[str, Any]
 
 
@@ -109,7 +122,7 @@ def test_methods_follow_the_plan() -> None:
     assert run(*given, plan=without)["method"].tolist() == ["unadjusted", "lin"]
     did = replace(PLAN, method="did")
     assert run(*pair(), plan=did)["method"].tolist() == ["unadjusted", "did"]
-    offer = replace(PLAN, method="instrument", minimum_effect_kind="absolute", covariate_days=0)
+    offer = replace(PLAN, **INSTRUMENT)
     rows = [*pair(), *pair(pair_role="uptake")]
     assert run(*rows, plan=offer)["method"].tolist() == ["unadjusted", "wald"]
 
@@ -283,7 +296,7 @@ def test_differences_in_differences_need_ten_groups_per_arm() -> None:
 
 def test_an_effect_per_uptake_has_a_set_and_no_relative_lift() -> None:
     rng = np.random.default_rng(4)
-    plan = replace(PLAN, method="instrument", minimum_effect_kind="absolute", covariate_days=0)
+    plan = replace(PLAN, **INSTRUMENT)
 
     def offered(variant: str, uptake: float) -> dict[str, Any]:
         d = (rng.random(1000) < uptake).astype(float)
@@ -318,10 +331,11 @@ def test_before_the_planned_end_only_the_sequence_speaks() -> None:
 
 
 def test_a_metric_waits_for_its_horizon() -> None:
-    slow = (replace(METRICS[0], horizon_days=5), *METRICS[1:])
+    slow = (replace(METRICS[0], known_after="label"), *METRICS[1:])
+    plan = replace(PLAN, label_days=5)
     for day, reason in (("2026-06-19", "before_planned_end"), ("2026-06-20", None)):
         table = table_of(pair(as_of=day))
-        found = one(estimate(table, experiments=[PLAN], metrics=slow))
+        found = one(estimate(table, experiments=[plan], metrics=slow))
         assert found["reason"] == reason
 
 
@@ -372,8 +386,8 @@ def test_variants_share_alpha_at_declared_looks() -> None:
 
 
 def test_a_look_speaks_of_units_that_are_mature_for_the_metric() -> None:
-    plan = replace(PLAN, method="group_sequential", look_dates=(date(2026, 5, 22),))
-    slow = (replace(METRICS[0], horizon_days=3), *METRICS[1:])
+    plan = replace(PLAN, method="group_sequential", look_dates=(date(2026, 5, 22),), outcome_days=3)
+    slow = (replace(METRICS[0], known_after="outcome"), *METRICS[1:])
     table = table_of(pair(as_of="2026-05-22"))
     found = one(estimate(table, experiments=[plan], metrics=slow))
     bound = lan_demets(information=(4 / 31,), alpha=0.05)[0]
@@ -399,7 +413,7 @@ def test_what_the_covariate_or_the_denominator_explains_wholly_has_no_variance()
 
 def test_an_effect_per_uptake_has_no_share_for_a_relative_margin() -> None:
     rng = np.random.default_rng(8)
-    plan = replace(GUARDED, method="instrument", minimum_effect_kind="absolute", covariate_days=0)
+    plan = replace(GUARDED, **INSTRUMENT)
     rows = []
     for variant, uptake in (("control", 0.1), ("treatment", 0.6)):
         d = (rng.random(2000) < uptake).astype(float)
@@ -499,9 +513,10 @@ def test_families_of_tests() -> None:
 
 
 def test_what_is_not_due_yet_takes_no_part_in_a_family() -> None:
-    slow = (*METRICS[:2], replace(METRICS[2], horizon_days=90), METRICS[3])
+    slow = (*METRICS[:2], replace(METRICS[2], known_after="label"), METRICS[3])
+    plan = replace(PLAN, label_days=90)
     table = table_of([*pair(0.2, metric="orders"), *pair(0.0, metric="visits")])
-    found = estimate(table, experiments=[PLAN], metrics=slow)
+    found = estimate(table, experiments=[plan], metrics=slow)
     due = one(found, metric="orders")
     assert due["p_value_adjusted"] == due["p_value"] < 0.05
     assert np.isnan(one(found, metric="visits")["p_value_adjusted"])
@@ -577,9 +592,18 @@ def test_a_plan_is_read_from_its_row() -> None:
         "planned_end_date": date(2026, 6, 1), "window_days": 14, "covariate_days": "14",
         "method": "fixed", "primary_metric": "revenue", "secondary_metrics": "",
         "minimum_effect": "0.05", "minimum_effect_kind": "relative", "alpha": None,
-        "guardrail_metrics": "latency:0.05:relative;visits:0.5:absolute", "owner": "Ann",
+        "owner": "Ann",
     }  # fmt: skip
-    assert Experiment.from_row(row) == GUARDED
+    rails: list[Row] = [
+        {"metric": "latency", "margin": "0.05", "margin_kind": "relative", "owner": "Ann"},
+        {"metric": "visits", "margin": 0.5, "margin_kind": "absolute"},
+    ]
+    assert Experiment.from_row(row, guardrails=rails) == GUARDED
+    waiting = Experiment.from_row(row, outcome_days=2, label_days=9)
+    assert [
+        waiting.horizon_days(Metric(metric="m", known_after=known_after))
+        for known_after in get_args(KnownAfter)
+    ] == [0, 2, 9]
 
 
 @pytest.mark.parametrize(
@@ -591,8 +615,7 @@ def test_a_plan_is_read_from_its_row() -> None:
         ({"method": "did", "covariate_days": "7"}, "covariate_days equal to window_days"),
         ({"window_days": "a week"}, "window_days 'a week' cannot be read"),
         ({"window_days": ""}, "window_days missing"),
-        ({"guardrail_metrics": "visits:1:twice"}, "guardrail_metrics 'visits:1:twice'"),
-        ({"guardrail_metrics": "revenue:1:absolute"}, "primary metric is also a guardrail"),
+        ({"method": "instrument"}, "needs an uptake_metric"),
     ],
 )
 def test_a_plan_that_contradicts_itself_is_named(change: Row, said: str) -> None:
@@ -604,6 +627,45 @@ def test_a_plan_that_contradicts_itself_is_named(change: Row, said: str) -> None
     }  # fmt: skip
     with pytest.raises(PlanError, match=f"experiment trial: .*{said}"):
         Experiment.from_row({**row, **change})
+
+
+@pytest.mark.parametrize(
+    ("rails", "said"),
+    [
+        (["visits,1,twice"], "guardrail visits: margin_kind must be one of relative, absolute"),
+        (["visits,much,relative"], "guardrail visits: margin 'much' cannot be read"),
+        (["visits,,relative"], "guardrail visits: margin missing"),
+        (["revenue,1,absolute"], "the primary metric is also a guardrail"),
+        (["visits,1,absolute", "visits,2,absolute"], "a guardrail stands twice"),
+        (["visits,-1,absolute"], "margins must not be negative"),
+    ],
+)
+def test_a_guardrail_that_cannot_be_kept_is_named(rails: list[str], said: str) -> None:
+    names = ("metric", "margin", "margin_kind")
+    rows = [dict(zip(names, rail.split(","), strict=True)) for rail in rails]
+    plan = {
+        "experiment_id": "trial", "control_variant": "control",
+        "expected_split": "control:0.5;treatment:0.5", "start_date": "2026-05-01",
+        "planned_end_date": "2026-06-01", "window_days": "14", "method": "fixed",
+        "primary_metric": "revenue", "minimum_effect": "1", "minimum_effect_kind": "absolute",
+    }  # fmt: skip
+    with pytest.raises(PlanError, match=f"experiment trial: {said}"):
+        Experiment.from_row(plan, guardrails=rows)
+
+
+def test_what_should_be_near_zero_is_estimated_and_decides_nothing() -> None:
+    cards = (*METRICS[:2], replace(METRICS[2], direction="zero"), METRICS[3])
+    table = table_of([*pair(), *pair(metric="visits")])
+    found = estimate(table, experiments=[PLAN], metrics=cards)
+    usual, neutral = one(found, metric="revenue"), one(found, metric="visits")
+    assert (neutral["direction"], neutral["role"]) == ("zero", "secondary")
+    assert neutral["estimate"] == usual["estimate"]
+    assert neutral["ci_low"] == usual["ci_low"]
+    assert np.isnan([neutral["chance_to_win"], neutral["expected_loss"]]).all()
+    assert not np.isnan([usual["chance_to_win"], usual["expected_loss"]]).any()
+    for plan in (replace(PLAN, primary_metric="visits"), GUARDED):
+        with pytest.raises(MomentsError, match="neither way is good: visits"):
+            estimate(table, experiments=[plan], metrics=cards)
 
 
 def test_the_plan_hash_follows_primary_margins_and_alpha() -> None:

@@ -103,12 +103,17 @@ def compare(table: Table, *, experiments: Iterable[Experiment], metrics: Iterabl
         Estimates to make, ordered by the key of the moments, then by `METHODS`.
 
     Raises:
-        MomentsError: a name is not declared, or two arms differ in window, definition or cap.
+        MomentsError: a name is not declared, a plan is decided by a metric that should only be
+            near zero, or two arms differ in window, definition or cap.
     """
     plans = sorted(experiments, key=lambda plan: plan.experiment_id)
     cards = sorted(metrics, key=lambda card: card.metric)
     known = {card.metric for card in cards}
+    undirected = {card.metric for card in cards if card.direction == "zero"}
     for plan in plans:
+        if neither := sorted(set(plan.watched) & undirected):
+            what = f"{plan.experiment_id} is decided by metrics for which neither way is good"
+            raise MomentsError(f"{what}: {', '.join(neither)}")
         if missing := sorted(set(plan.watched) - known):
             what = f"{plan.experiment_id} watches metrics that are not declared"
             raise MomentsError(f"{what}: {', '.join(missing)}")

@@ -6,8 +6,10 @@ significant is unknown.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Literal, TypeAlias
 
@@ -62,6 +64,8 @@ class DecisionRow:
         decision_low, decision_high: interval of the primary metric, up as good, in the kind of the
             minimum effect; NaN where unavailable.
         estimate: of the primary metric, in its units and direction.
+        first_plan_hash: plan_hash stored with the first decision about the experiment.
+        inputs_hash: of the plan, its metrics and the deciding estimates of all variants.
     """
 
     experiment_id: str
@@ -71,6 +75,7 @@ class DecisionRow:
     reason: str | None
     primary_metric: str
     method: str
+    totals: str
     primary_state: Primary | None
     estimate: float
     decision_low: float
@@ -84,6 +89,8 @@ class DecisionRow:
     has_planned_power: bool
     is_extended: bool
     plan_hash: str
+    first_plan_hash: str
+    inputs_hash: str
 
 
 def primary_state(low: float, high: float, *, minimum_effect: float) -> Primary | None:
@@ -148,15 +155,14 @@ def decisions(
     Args:
         estimates: what `table.estimate` gave.
         experiments, metrics: as given there.
-        first_plan_hashes: plan_hash stored with the first estimates of each experiment; where it
-            differs from the plan now, nothing ships.
+        first_plan_hashes: plan_hash stored with the first decision about each experiment; where
+            it differs from the plan now, nothing ships.
 
     Returns:
         Decisions ordered by experiment, day and variant. Of several variants that would ship, the
         one with the largest estimate does.
     """
-    horizons = {card.metric: card.horizon_days for card in metrics}
-    signs = {card.metric: -1.0 if card.direction == "down" else 1.0 for card in metrics}
+    cards = {card.metric: card for card in metrics}
     first = first_plan_hashes or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
@@ -164,26 +170,40 @@ def decisions(
     made: list[DecisionRow] = []
     for experiment, day in days:
         plan = plans[experiment]
+        places = {
+            variant: {m: deciding.get((experiment, day, variant, m)) for m in plan.watched}
+            for variant, share in plan.expected_split
+            if share > 0 and variant != plan.control_variant
+        }
+        first_plan_hash = first.get(experiment, plan.plan_hash)
+        inputs_hash = _inputs_hash(
+            estimates,
+            [place for of_variant in places.values() for place in of_variant.values()],
+            plan=plan,
+            cards=[cards[name] for name in plan.watched],
+            first_plan_hash=first_plan_hash,
+        )
         rows = [
             _decided(
                 estimates,
                 plan=plan,
                 variant=variant,
                 as_of=day,
-                places={m: deciding.get((experiment, day, variant, m)) for m in plan.watched},
-                horizons=horizons,
+                places=of_variant,
+                cards=cards,
+                first_plan_hash=first_plan_hash,
+                inputs_hash=inputs_hash,
             )
-            for variant, share in plan.expected_split
-            if share > 0 and variant != plan.control_variant
+            for variant, of_variant in places.items()
         ]
-        if first.get(experiment, plan.plan_hash) != plan.plan_hash:
+        if first_plan_hash != plan.plan_hash:
             rows = [
                 replace(row, decision="hold", reason="plan_changed")
                 if row.decision == "ship"
                 else row
                 for row in rows
             ]
-        made += _best_ships(rows, sign=signs[plan.primary_metric])
+        made += _best_ships(rows, sign=cards[plan.primary_metric].sign)
     return sorted(made, key=lambda row: (row.experiment_id, row.as_of, row.variant))
 
 
@@ -213,7 +233,9 @@ def _decided(
     variant: str,
     as_of: date,
     places: Mapping[str, int | None],
-    horizons: Mapping[str, int],
+    cards: Mapping[str, Metric],
+    first_plan_hash: str,
+    inputs_hash: str,
 ) -> DecisionRow:
     row = places[plan.primary_metric]
 
@@ -231,8 +253,7 @@ def _decided(
         is_identified=row is None or estimates["status"][row] != "not_identified",
         primary=primary_state(low, high, minimum_effect=plan.minimum_effect),
         guardrails=rails,
-        is_complete=as_of
-        >= plan.complete_on(horizon_days=max(horizons[name] for name in plan.watched)),
+        is_complete=as_of >= plan.decidable_on(cards),
         is_fixed_horizon=plan.method not in ("sequential", "group_sequential"),
         has_planned_power=number("minimum_detectable_effect") <= plan.minimum_effect,
         is_extended=plan.is_extended,
@@ -246,6 +267,7 @@ def _decided(
         reason=verdict.reason,
         primary_metric=plan.primary_metric,
         method=plan.decides_by,
+        totals=plan.decided_on,
         primary_state=evidence.primary,
         estimate=number("estimate"),
         decision_low=low,
@@ -259,7 +281,43 @@ def _decided(
         has_planned_power=evidence.has_planned_power,
         is_extended=plan.is_extended,
         plan_hash=plan.plan_hash,
+        first_plan_hash=first_plan_hash,
+        inputs_hash=inputs_hash,
     )
+
+
+def _inputs_hash(
+    estimates: Mapping[str, NDArray[Any]],
+    places: Sequence[int | None],
+    *,
+    plan: Experiment,
+    cards: Sequence[Metric],
+    first_plan_hash: str,
+) -> str:
+    """The same for estimates as computed and as any warehouse gives them back."""
+    content = {
+        "plan": asdict(plan),
+        "metrics": [asdict(card) for card in cards],
+        "first_plan_hash": first_plan_hash,
+        "estimates": [
+            None
+            if place is None
+            else {name: _cell(estimates[name][place]) for name in sorted(estimates)}
+            for place in places
+        ],
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _cell(value: Any) -> str | float | None:
+    if value is None or value != value:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, np.datetime64):
+        return str(value.astype("datetime64[D]"))
+    return value.isoformat() if isinstance(value, date) else float(value)
 
 
 def _best_ships(rows: Sequence[DecisionRow], *, sign: float) -> list[DecisionRow]:

@@ -46,6 +46,7 @@ PRODUCTS = tuple(
 )
 COLUMNS = (*KEY, *COUNTS, *CONSTANTS, *SUMS, *PRODUCTS, *SAME)
 
+MOST_CODES = 2**62
 # Beyond this distance from the constants, in standard deviations, squares have lost digits.
 LOST_AT = 1_000.0
 
@@ -78,7 +79,7 @@ class Arm:
         """(n, 6, 6) covariance of the means: G / (G - 1) times the scatter over units squared."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = self.row_count / (self.row_count - 1) / self.unit_count**2
-        return self.scatter * scale[:, None, None]
+            return self.scatter * scale[:, None, None]
 
 
 def read(table: Table) -> dict[str, NDArray[Any]]:
@@ -232,6 +233,7 @@ def number(table: Table, name: str, *, null: float = 0.0) -> Array:
 def codes(*columns: NDArray[Any]) -> Codes:
     """One whole number per distinct combination of values, in the order of the values."""
     combined = np.zeros(len(columns[0]), dtype=np.int64)
+    size = 1
     for values in columns:
         if values.dtype == object:
             # Far faster than sorting a column of strings.
@@ -239,9 +241,17 @@ def codes(*columns: NDArray[Any]) -> Codes:
             code = np.fromiter(map(known.__getitem__, values.tolist()), np.int64, len(values))
         else:
             _, code = np.unique(values, return_inverse=True)
-        combined = combined * (code.max(initial=0) + 1) + code
-        _, combined = np.unique(combined, return_inverse=True)
-    return combined
+        count = int(code.max(initial=0)) + 1
+        if size * count > MOST_CODES:
+            combined, size = _dense(combined)
+        combined = combined * count + code
+        size *= count
+    return _dense(combined)[0]
+
+
+def _dense(code: Codes) -> tuple[Codes, int]:
+    known, place = np.unique(code, return_inverse=True)
+    return place, len(known)
 
 
 def _order(value: Any) -> tuple[bool, Any]:

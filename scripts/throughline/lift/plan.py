@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 Method: TypeAlias = Literal["fixed", "sequential", "group_sequential", "did", "instrument"]
 Comparison: TypeAlias = Literal["randomised", "before_after", "unmatched"]
 Kind: TypeAlias = Literal["relative", "absolute"]
-Direction: TypeAlias = Literal["up", "down"]
+Direction: TypeAlias = Literal["up", "down", "zero"]
+KnownAfter: TypeAlias = Literal["event", "outcome", "label"]
 Totals: TypeAlias = Literal["raw", "capped"]
 Role: TypeAlias = Literal["primary", "guardrail", "secondary"]
 
-DEFAULT_PLANNED_ROWS = 5_000
+DEFAULT_EXPECTED_UNITS = 5_000
 
 
 class PlanError(ValueError):
@@ -28,13 +29,18 @@ class Metric:
     """What the kernel needs of a metric's card.
 
     Attributes:
-        direction: which way is good.
-        horizon_days: days that its bricks need after the window until their values are known.
+        direction: which way is good; what should be near zero is estimated and decides nothing.
+        known_after: what its bricks wait for: the event itself, reported outcomes, or labels.
     """
 
     metric: str
     direction: Direction = "up"
-    horizon_days: int = 0
+    known_after: KnownAfter = "event"
+
+    @property
+    def sign(self) -> float:
+        """What turns an effect so that up is good."""
+        return -1.0 if self.direction == "down" else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,7 @@ class Guardrail:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One experiment as declared: a row of the seed `experiments`.
+    """One experiment as declared: a row of the seed `experiments` with its guardrails.
 
     Attributes:
         expected_split: planned share of each variant; a variant of share 0 is a stray.
@@ -60,10 +66,13 @@ class Experiment:
         minimum_effect: smallest effect worth shipping, > 0; a share of the control level or in
             units of the metric.
         alpha: two-sided error rate.
-        planned_rows: units (clusters, where clustered) over both arms at which the confidence
+        expected_units: units (clusters, where clustered) over both arms at which the confidence
             sequence is tightest.
         look_dates: days of the looks of a group-sequential plan, before the final one.
         decided_on: totals by which it is decided.
+        uptake_metric: what an instrument moves; its effect is read per unit of it.
+        outcome_days, label_days: days after an event until its outcomes are reported, and until
+            its label has matured, of the experiment's model.
     """
 
     experiment_id: str
@@ -82,17 +91,20 @@ class Experiment:
     alpha: float = 0.05
     power: float = 0.8
     comparison: Comparison = "randomised"
-    planned_rows: int = DEFAULT_PLANNED_ROWS
+    expected_units: int = DEFAULT_EXPECTED_UNITS
     look_dates: tuple[date, ...] = ()
     extended_end_date: date | None = None
     decided_on: Totals = "raw"
+    uptake_metric: str | None = None
+    outcome_days: int = 0
+    label_days: int = 0
 
     def __post_init__(self) -> None:
         checks = {
             "minimum_effect must be above 0": self.minimum_effect > 0,
             "alpha must lie between 0 and 1": 0 < self.alpha < 1,
             "power must lie between 0 and 1": 0 < self.power < 1,
-            "planned_rows must be above 0": self.planned_rows > 0,
+            "expected_units must be above 0": self.expected_units > 0,
             "planned_end_date must be after start_date": self.planned_end_date > self.start_date,
             "extended_end_date must be after planned_end_date": self.extended_end_date is None
             or self.extended_end_date > self.planned_end_date,
@@ -107,6 +119,8 @@ class Experiment:
             or self.covariate_days == self.window_days,
             "instrument needs an absolute minimum_effect": self.method != "instrument"
             or self.minimum_effect_kind == "absolute",
+            "instrument needs an uptake_metric": self.method != "instrument"
+            or self.uptake_metric is not None,
         }
         for name, allowed in (
             ("method", Method),
@@ -121,30 +135,48 @@ class Experiment:
                 raise PlanError(f"experiment {self.experiment_id}: {what}")
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Experiment:
-        """An experiment from a row of the seed, its cells as text or typed; NULL is empty.
+    def from_row(
+        cls,
+        row: Mapping[str, Any],
+        *,
+        guardrails: Iterable[Mapping[str, Any]] = (),
+        outcome_days: int = 0,
+        label_days: int = 0,
+    ) -> Experiment:
+        """An experiment from its row of the seed, the cells as text or typed; NULL is empty.
 
-        `guardrail_metrics` reads `metric:margin:kind;…`, `expected_split` reads
-        `variant:share;…`, `secondary_metrics` and `look_dates` are separated by `;`. Columns that
-        are absent have the defaults of the class.
+        `expected_split` reads `variant:share;…`, `secondary_metrics` and `look_dates` are
+        separated by `;`. Cells that are empty or absent have the defaults of the class.
+
+        Args:
+            row: of the seed `experiments`.
+            guardrails: rows of the seed `experiment_guardrails` that name the experiment.
+            outcome_days, label_days: as in the class, from the registry of models.
 
         Raises:
             PlanError: a cell that does not read so, or a plan that contradicts itself.
         """
-        cells = {
-            name: "" if value is None or value != value else str(value).strip()
-            for name, value in row.items()
-        }
+        cells = _cells(row)
         who = f"experiment {cells.get('experiment_id', '')}"
-        given: dict[str, Any] = {}
+        given = _given(cells, _READERS, who=who)
+        rails = []
+        for rail in map(_cells, guardrails):
+            whose = f"{who}: guardrail {rail.get('metric', '')}"
+            read = _given(rail, _GUARDRAIL_READERS, who=whose)
+            if missing := [name for name in _GUARDRAIL_READERS if name not in read]:
+                raise PlanError(f"{whose}: {', '.join(missing)} missing")
+            if read["margin_kind"] not in get_args(Kind):
+                raise PlanError(f"{whose}: margin_kind must be one of {', '.join(get_args(Kind))}")
+            rails.append(
+                Guardrail(metric=read["metric"], margin=read["margin"], kind=read["margin_kind"])
+            )
         try:
-            for name, read in _READERS.items():
-                if cells.get(name):
-                    given[_ATTRIBUTES.get(name, name)] = read(cells[name])
-        except ValueError as error:
-            raise PlanError(f"{who}: {name} '{cells[name]}' cannot be read: {error}") from None
-        try:
-            return cls(**given)
+            return cls(
+                **given,
+                guardrails=tuple(rails),
+                outcome_days=outcome_days,
+                label_days=label_days,
+            )
         except TypeError:
             missing = [name for name in _REQUIRED if name not in given]
             raise PlanError(f"{who}: {', '.join(missing)} missing") from None
@@ -183,10 +215,21 @@ class Experiment:
     def guardrail(self, metric: str) -> Guardrail | None:
         return next((rail for rail in self.guardrails if rail.metric == metric), None)
 
+    def horizon_days(self, metric: Metric) -> int:
+        """Days after the window until the values of a metric are known."""
+        return {"event": 0, "outcome": self.outcome_days, "label": self.label_days}[
+            metric.known_after
+        ]
+
     def complete_on(self, *, horizon_days: int) -> date:
         """The first day on which every planned unit is mature."""
         end = self.extended_end_date or self.planned_end_date
         return end + timedelta(days=self.window_days + horizon_days)
+
+    def decidable_on(self, cards: Mapping[str, Metric]) -> date:
+        """The first day on which every planned unit is mature for all that a decision reads."""
+        horizons = [self.horizon_days(cards[name]) for name in self.watched]
+        return self.complete_on(horizon_days=max(horizons))
 
     def information(self, *, as_of: date, horizon_days: int) -> tuple[float, ...]:
         """Planned shares of information at the looks up to `as_of`; empty between looks.
@@ -205,19 +248,28 @@ class Experiment:
         return tuple((look - lag - self.start_date).days / length for look in done)
 
 
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: "" if value is None or value != value else str(value).strip()
+        for name, value in row.items()
+    }
+
+
+def _given(cells: Mapping[str, str], readers: Mapping[str, Any], *, who: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, read in readers.items():
+        if cells.get(name):
+            try:
+                given[name] = read(cells[name])
+            except ValueError as error:
+                what = f"{name} '{cells[name]}' cannot be read: {error}"
+                raise PlanError(f"{who}: {what}") from None
+    return given
+
+
 def _pairs(cell: str) -> tuple[tuple[str, float], ...]:
     parts = [part.rsplit(":", 1) for part in cell.split(";")]
     return tuple((variant.strip(), float(share)) for variant, share in parts)
-
-
-def _guardrails(cell: str) -> tuple[Guardrail, ...]:
-    parts = [part.strip().split(":") for part in cell.split(";")]
-    rails = []
-    for metric, margin, kind in parts:
-        if kind not in get_args(Kind):
-            raise ValueError(f"{kind} is neither relative nor absolute")
-        rails.append(Guardrail(metric=metric, margin=float(margin), kind=cast(Kind, kind)))
-    return tuple(rails)
 
 
 def _date(cell: str) -> date:
@@ -235,7 +287,6 @@ def _whole(cell: str) -> int:
     return int(number)
 
 
-_ATTRIBUTES = {"guardrail_metrics": "guardrails"}
 _READERS: Mapping[str, Any] = {
     "experiment_id": str,
     "control_variant": str,
@@ -249,13 +300,14 @@ _READERS: Mapping[str, Any] = {
     "minimum_effect_kind": str,
     "covariate_days": _whole,
     "secondary_metrics": _list,
-    "guardrail_metrics": _guardrails,
     "alpha": float,
     "power": float,
     "comparison": str,
-    "planned_rows": _whole,
+    "expected_units": _whole,
     "look_dates": lambda cell: tuple(map(_date, _list(cell))),
     "extended_end_date": _date,
     "decided_on": str,
+    "uptake_metric": str,
 }
+_GUARDRAIL_READERS: Mapping[str, Any] = {"metric": str, "margin": float, "margin_kind": str}
 _REQUIRED = tuple(_READERS)[:10]

@@ -103,16 +103,11 @@ def _is_unbalanced(table: Table, rows: Rows, diagnosis: Diagnosis) -> Flags:
 
 def _splits(table: Table, rows: Rows) -> tuple[Array, Array]:
     """P of the split of each row's experiment, and the share of its units in several variants."""
-    splits = sample_ratios(table, experiments=rows.plans)
-    is_total = np.flatnonzero(splits["segment_name"] == TOTAL)
-    runs = {
-        run: place
-        for place, run in zip(
-            is_total,
-            zip(splits["experiment_id"][is_total], splits["as_of"][is_total], strict=True),
-            strict=True,
-        )
-    }
+    is_total = table["segment_name"] == TOTAL
+    whole = {name: values[is_total] for name, values in table.items()}
+    splits = sample_ratios(whole, experiments=rows.plans)
+    keys = zip(splits["experiment_id"], splits["as_of"], strict=True)
+    runs = {run: place for place, run in enumerate(keys)}
     _, first, run = np.unique(rows.run, return_index=True, return_inverse=True)
     p, share = np.full(len(first), np.nan), np.zeros(len(first))
     for number, row in enumerate(rows.treatment[first]):
@@ -134,8 +129,9 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
         experiments: every experiment that the moments name.
 
     Returns:
-        Columns experiment_id, as_of, segment_name, segment_value, row_count, p_value (NaN where
-        fewer than two variants have a planned share) and multi_share, one row per the first four.
+        Columns experiment_id, as_of, segment_name, segment_value, row_count, multi_share,
+        variant_counts (`variant:count;…`, strays too), p_value (NaN where fewer than two variants
+        have a planned share) and has_mismatch, one row per the first four.
     """
     run = codes(table["experiment_id"], table["as_of"])
     is_clustered = np.bincount(run, weights=table["n_rows"] != table["n_units"])[run] > 0
@@ -158,6 +154,8 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
     counts: list[dict[str, float]] = [{} for _ in leader]
     for place, variant, count in zip(group, table["variant"][first], most["counted"], strict=True):
         counts[place][variant] = count
+    texts = [";".join(f"{name}:{int(found[name])}" for name in sorted(found)) for found in counts]
+    out["variant_counts"] = np.array(texts, dtype=object)
     out["p_value"] = np.array(
         [
             kernel.sample_ratio_p(
@@ -167,4 +165,5 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
             for experiment, found in zip(out["experiment_id"], counts, strict=True)
         ]
     )
+    out["has_mismatch"] = out["p_value"] < SRM_BELOW
     return out

@@ -202,18 +202,17 @@ class _Timing:
 
 
 def _time(table: Table, rows: Rows, diagnosis: Diagnosis) -> _Timing:
-    horizon = {card.metric: card.horizon_days for card in rows.metrics}
+    cards = {card.metric: card for card in rows.metrics}
     as_of = table["as_of"][rows.treatment]
-    own = rows.of_both(lambda p, m: p.complete_on(horizon_days=m.horizon_days), "datetime64[D]")
-    every = rows.of_plan(
-        lambda plan: plan.complete_on(horizon_days=max(horizon[name] for name in plan.watched)),
-        "datetime64[D]",
+    own = rows.of_both(
+        lambda plan, card: plan.complete_on(horizon_days=plan.horizon_days(card)), "datetime64[D]"
     )
+    every = rows.of_plan(lambda plan: plan.decidable_on(cards), "datetime64[D]")
     is_extended = rows.of_plan(lambda plan: plan.is_extended, bool)
     looks = rows.of_plan(lambda plan: plan.method in ("sequential", "group_sequential"), bool)
     return _Timing(
         as_of=as_of,
-        horizon_days=rows.of_metric(lambda card: card.horizon_days, int),
+        horizon_days=rows.of_both(lambda plan, card: plan.horizon_days(card), int),
         row_count=diagnosis.rows_control + diagnosis.rows_treatment,
         is_complete=as_of >= own,
         shows_fixed=(as_of >= own) & ~is_extended,
@@ -225,7 +224,7 @@ def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
     """Standard errors of a sequential interval of two-sided `level`; NaN between declared looks."""
     critical = always_valid(
         rows=timing.row_count,
-        planned=rows.of_plan(lambda plan: plan.planned_rows),
+        planned=rows.of_plan(lambda plan: plan.expected_units),
         alpha=rows.of_plan(lambda plan: plan.alpha),
         level=level,
     )
@@ -250,7 +249,7 @@ def _has_looks(plan: Experiment) -> bool:
 
 
 def _sign(rows: Rows) -> Array:
-    return rows.of_metric(lambda card: -1.0 if card.direction == "down" else 1.0)
+    return rows.of_metric(lambda card: card.sign)
 
 
 def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timing) -> Estimates:
@@ -263,6 +262,8 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
     fixed_set = kernel.fieller(contrast, critical=critical)
     sequential_set = kernel.fieller(contrast, critical=sequential)
     lift, lift_low, lift_high = kernel.relative(contrast, critical=critical)
+    # Where nobody takes it up, the effect per uptake is no number.
+    per_uptake[~np.isfinite(per_uptake)] = np.nan
     estimate = np.where(is_wald, per_uptake, contrast.delta)
     error = np.where(is_wald, per_uptake_error, contrast.std_error)
     is_bounded = sequential_set.shape == "interval"
@@ -277,6 +278,8 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
     is_adjusted = np.isin(rows.method, (METHODS.index("cuped"), METHODS.index("lin")))
     is_relative = rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool)
     factor = kernel.power_factor(alpha=alpha, power=rows.of_plan(lambda plan: plan.power))
+    turned = _sign(rows) * estimate
+    wins = rows.of_metric(lambda card: card.direction != "zero", bool)
     known = ~np.isnan(contrast.delta)
     reason = np.full(known.shape, None, dtype=object)
     reason[known & np.isnan(lift)] = "control_level_near_zero"
@@ -302,8 +305,8 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
             np.where(is_bounded, sequential_set.high, np.nan),
             contrast.delta + sequential * contrast.std_error,
         ),
-        "chance_to_win": kernel.chance_to_win(_sign(rows) * estimate, error),
-        "expected_loss": kernel.expected_loss(_sign(rows) * estimate, error),
+        "chance_to_win": np.where(wins, kernel.chance_to_win(turned, error), np.nan),
+        "expected_loss": np.where(wins, kernel.expected_loss(turned, error), np.nan),
         "minimum_detectable_effect": factor * np.where(is_relative, share, error),
         "first_stage_f": np.where(is_wald, first_stage, np.nan),
         "pre_trend_p_value": np.where(
@@ -409,7 +412,7 @@ def _multiplicity(
     anytime = always_valid_p(
         statistic=statistic,
         rows=timing.row_count,
-        planned=rows.of_plan(lambda plan: plan.planned_rows),
+        planned=rows.of_plan(lambda plan: plan.expected_units),
         alpha=alpha,
     )
     deciding = np.where(timing.decides_sequentially, anytime, out["p_value"])

@@ -1,0 +1,9 @@
+-- One row per experiment, variant and day: the decision and what it rests on, written by `throughline lift`.
+-- depends_on: {{ ref('fct_lift_estimates') }}, {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+with written as (
+
+    {{ no_rows() }}
+
+)
+
+select * from written

@@ -1,0 +1,9 @@
+-- One row per experiment, variant, metric, segment, method, totals and day: the lift and how sure it is, written by `throughline lift`.
+-- depends_on: {{ ref('fct_moments') }}, {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}, {{ ref('dim_metrics') }}, {{ ref('dim_models') }}, {{ ref('dim_annotations') }}
+with written as (
+
+    {{ no_rows() }}
+
+)
+
+select * from written

@@ -1,0 +1,9 @@
+-- One row per experiment, day and segment value: how units divide over variants, written by `throughline lift`.
+-- depends_on: {{ ref('fct_moments') }}, {{ ref('experiments') }}
+with written as (
+
+    {{ no_rows() }}
+
+)
+
+select * from written

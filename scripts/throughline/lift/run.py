@@ -1,0 +1,253 @@
+"""Reads moments and plans from the warehouse, computes, and writes back: `throughline lift`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+from throughline.lift import refuse, table
+from throughline.lift.decide import DecisionRow, decisions
+from throughline.lift.moments import MomentsError, read
+from throughline.lift.plan import Experiment, Metric, PlanError
+from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
+from throughline.workspace import UserError, Workspace
+from throughline.workspace import refuse as fault
+
+WRITTEN = ("fct_lift_estimates", "fct_lift_splits", "fct_lift_decisions")
+"""What `write` fills, in that order; dbt makes them, empty."""
+WHOLE = ("cluster_count_control", "cluster_count_treatment")
+"""Counts that may be missing, and so are computed as doubles."""
+EVERYWHERE = "all"
+"""Scope of an annotation that concerns every model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """All that estimates and decisions are made from.
+
+    Attributes:
+        moments: the table `fct_moments`.
+        experiments: those that the moments name.
+        metrics: cards of all metrics.
+        masked: experiments whose time overlaps an annotation that excludes from causal reading.
+        first_plan_hashes: plan_hash of each experiment at its first decision.
+        units: unit of each metric's value, such as share or USD.
+    """
+
+    moments: Columns
+    experiments: tuple[Experiment, ...]
+    metrics: tuple[Metric, ...]
+    masked: frozenset[str]
+    first_plan_hashes: Mapping[str, str]
+    units: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What is written: rows as columns, and the same decisions as rows."""
+
+    estimates: Columns
+    splits: Columns
+    decisions: tuple[DecisionRow, ...]
+
+    @property
+    def days(self) -> list[date]:
+        return sorted({day.astype("datetime64[D]").item() for day in self.estimates["as_of"]})
+
+
+def gather(warehouse: Warehouse) -> Inputs | None:
+    """Reads what the active target holds; None where no experiment has units.
+
+    Raises:
+        UserError: a plan cannot be read, or what it needs is not built.
+    """
+    if not warehouse.has("lift", "fct_moments"):
+        return None
+    moments = warehouse.columns(f"select * from {warehouse.relation('lift', 'fct_moments')}")
+    if not len(moments["experiment_id"]):
+        return None
+    for name in WRITTEN:
+        if not warehouse.has("lift", name):
+            where = warehouse.relation("lift", name)
+            raise fault("does not exist yet", where=where, fix="Build it: throughline build")
+    named = set(moments["experiment_id"].tolist())
+    cards = _rows(warehouse, "metrics", "dim_metrics", "metric", "direction", "known_after", "unit")
+    metrics = tuple(
+        Metric(metric=card["metric"], direction=card["direction"], known_after=card["known_after"])
+        for card in cards
+    )
+    seed = [
+        row for row in _rows(warehouse, "config", "experiments") if row["experiment_id"] in named
+    ]
+    models = {row["experiment_id"]: row["model_id"] for row in seed}
+    try:
+        plans = _plans(warehouse, seed)
+    except PlanError as error:
+        where, fix = "seeds/experiments.csv", "Correct the row and build again."
+        raise fault(str(error), where=where, fix=fix) from None
+    return Inputs(
+        moments=moments,
+        experiments=plans,
+        metrics=metrics,
+        masked=masked(plans, models=models, annotations=_annotations(warehouse)),
+        first_plan_hashes=_first_plan_hashes(warehouse),
+        units={card["metric"]: card["unit"] for card in cards},
+    )
+
+
+def _rows(warehouse: Warehouse, layer: str, name: str, *columns: str) -> list[dict[str, Any]]:
+    selected = ", ".join(columns) or "*"
+    found = warehouse.columns(f"select {selected} from {warehouse.relation(layer, name)}")
+    lists = [values.tolist() for values in found.values()]
+    return [dict(zip(found, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+def _plans(warehouse: Warehouse, seed: Iterable[Mapping[str, Any]]) -> tuple[Experiment, ...]:
+    delays = {
+        row["model_id"]: (int(row["label_delay_days"] or 0), int(row["horizon_days"] or 0))
+        for row in _rows(
+            warehouse, "core", "dim_models", "model_id", "label_delay_days", "horizon_days"
+        )
+    }
+    rails = _rows(warehouse, "config", "experiment_guardrails")
+    plans = []
+    for row in seed:
+        delay, horizon = delays.get(row["model_id"], (0, 0))
+        own = [rail for rail in rails if rail["experiment_id"] == row["experiment_id"]]
+        plans.append(
+            Experiment.from_row(row, guardrails=own, outcome_days=delay, label_days=horizon + delay)
+        )
+    return tuple(plans)
+
+
+def _annotations(warehouse: Warehouse) -> list[tuple[str, date, date]]:
+    found = warehouse.columns(
+        "select scope, min(annotation_date) as first_day, max(annotation_date) as last_day "
+        f"from {warehouse.relation('core', 'dim_annotations')} "
+        "where excludes_from_causal group by annotation_id, scope"
+    )
+    scopes = found["scope"].tolist()
+    days = [found[name].astype("datetime64[D]").tolist() for name in ("first_day", "last_day")]
+    return list(zip(scopes, *days, strict=True))
+
+
+def masked(
+    plans: Iterable[Experiment],
+    *,
+    models: Mapping[str, str],
+    annotations: Collection[tuple[str, date, date]],
+) -> frozenset[str]:
+    """Experiments that an annotation touches while their units are counted.
+
+    Args:
+        plans: experiments.
+        models: model of each experiment.
+        annotations: scope, first and last day of each that excludes from causal reading. A scope
+            is `all`, a model or a metric; of metrics, those count that the decision reads.
+    """
+    found = set()
+    for plan in plans:
+        scopes = {EVERYWHERE, models[plan.experiment_id], *plan.watched}
+        end = plan.complete_on(horizon_days=0)
+        if any(
+            scope in scopes and first < end and last >= plan.start_date
+            for scope, first, last in annotations
+        ):
+            found.add(plan.experiment_id)
+    return frozenset(found)
+
+
+def _first_plan_hashes(warehouse: Warehouse) -> dict[str, str]:
+    """Every later decision carries the first hash, so any one of an experiment tells it."""
+    found = warehouse.columns(
+        "select experiment_id, min(first_plan_hash) as first_plan_hash "
+        f"from {warehouse.relation('lift', 'fct_lift_decisions')} group by experiment_id"
+    )
+    pairs = (found[name].tolist() for name in ("experiment_id", "first_plan_hash"))
+    return dict(zip(*pairs, strict=True))
+
+
+def compute(inputs: Inputs) -> Results:
+    """Estimates, sample ratios and decisions; raises UserError where the moments do not fit."""
+    try:
+        estimates = table.estimate(
+            inputs.moments,
+            experiments=inputs.experiments,
+            metrics=inputs.metrics,
+            masked=inputs.masked,
+        )
+        splits = refuse.sample_ratios(read(inputs.moments), experiments=inputs.experiments)
+    except MomentsError as error:
+        fix = "If a seed or a metric changed since the last build: throughline build"
+        raise fault(str(error), where="fct_moments", fix=fix) from None
+    made = decisions(
+        estimates,
+        experiments=inputs.experiments,
+        metrics=inputs.metrics,
+        first_plan_hashes=inputs.first_plan_hashes,
+    )
+    splits["as_of"] = splits["as_of"].astype("datetime64[us]")
+    return Results(estimates=estimates, splits=splits, decisions=tuple(made))
+
+
+def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> None:
+    """Replaces the rows of the days of `results`, all or none; raises UserError."""
+    tables = {
+        "fct_lift_estimates": results.estimates,
+        "fct_lift_splits": results.splits,
+        "fct_lift_decisions": _columns(results.decisions),
+    }
+    try:
+        warehouse.replace_days(
+            "lift",
+            {name: tables[name] for name in WRITTEN},
+            days=results.days,
+            whole=WHOLE,
+            folder=workspace.folder,
+        )
+    except UserError:
+        raise
+    except Exception as error:  # every driver has errors of its own
+        what = f"cannot be written: {next(iter(str(error).splitlines()), repr(error))}"
+        fix = "The rows in force stay as they were. Correct it and run throughline lift again."
+        where = warehouse.relation("lift", "fct_lift_*")
+        raise fault(what, where=where, fix=fix) from None
+
+
+def _columns(rows: Sequence[DecisionRow]) -> Columns:
+    found = {
+        field.name: as_column([getattr(row, field.name) for row in rows])
+        for field in fields(DecisionRow)
+    }
+    return found | {"as_of": found["as_of"].astype("datetime64[us]")}
+
+
+def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
+    """Computes lift from the moments in force and writes it; None where no experiment has units.
+
+    Raises:
+        UserError: it cannot be computed or written; the rows in force stay as they were.
+    """
+    with connect(workspace) as warehouse:
+        inputs = gather(warehouse)
+        if inputs is None:
+            return None
+        results = compute(inputs)
+        write(warehouse, results, workspace=workspace)
+        return inputs, results
+
+
+def inspect(workspace: Workspace) -> tuple[Inputs, Results] | None:
+    """The same without writing."""
+    with connect(workspace) as warehouse:
+        inputs = gather(warehouse)
+        return None if inputs is None else (inputs, compute(inputs))
+
+
+def buckets(workspace: Workspace) -> Columns:
+    """Moments of random groups of units, as the analysis aa_moments makes them; UserError."""
+    query = compiled(workspace, "aa_moments")
+    with connect(workspace) as warehouse:
+        return warehouse.columns(query)

@@ -1,0 +1,164 @@
+"""What `throughline lift` prints: a table per experiment, or everything as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from throughline.build import figure
+from throughline.lift.plan import Experiment
+from throughline.lift.refuse import TOTAL
+from throughline.lift.run import Inputs, Results
+from throughline.warehouse import Columns
+
+ROLES = ("primary", "guardrail", "secondary")
+STATE_STYLES = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
+DECISION_STYLES = {
+    "ship": "bold green",
+    "hold": "yellow",
+    "extend": "yellow",
+    "roll_back": "bold red",
+    "stop_invalid": "bold red",
+}
+ANY_TIME = "*"
+WIDTH = 100
+"""Columns that the tables take where no terminal says how many there are."""
+
+
+def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]]]:
+    """Of each experiment the deciding estimates over all units, and the decisions."""
+    rows = list(_records(results.estimates))
+    for plan in inputs.experiments:
+        shown = [row for row in rows if _is_shown(row, plan)]
+        shown.sort(key=lambda row: (ROLES.index(row["role"]), row["metric"], row["variant"]))
+        made = [row for row in results.decisions if row.experiment_id == plan.experiment_id]
+        lines = []
+        for decision in made:
+            style = DECISION_STYLES[decision.decision]
+            line = Text(f"{decision.variant}: ").append(decision.decision, style=style)
+            lines.append(line.append(f" ({decision.reason})" if decision.reason else ""))
+        yield _table(plan, shown, units=inputs.units), lines
+
+
+def _records(columns: Columns) -> Iterator[dict[str, Any]]:
+    lists = [values.tolist() for values in columns.values()]
+    for values in zip(*lists, strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _is_shown(row: Mapping[str, Any], plan: Experiment) -> bool:
+    return (row["experiment_id"], row["segment_name"], row["method"], row["totals"]) == (
+        plan.experiment_id,
+        TOTAL,
+        plan.decides_by,
+        plan.decided_on,
+    )
+
+
+def _table(plan: Experiment, rows: list[dict[str, Any]], *, units: Mapping[str, str]) -> Table:
+    days = {row["as_of"].date().isoformat() for row in rows}
+    table = Table(
+        title=f"{plan.experiment_id}, as of {', '.join(sorted(days))}: against "
+        f"{plan.control_variant}, {plan.decides_by} on {plan.decided_on} totals",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption=f"{ANY_TIME} valid at every look" if any(map(_is_any_time, rows)) else None,
+        caption_justify="left",
+    )
+    table.add_column("metric", overflow="fold")
+    for name in ("control", "variant", "effect", f"{1 - plan.alpha:.3g} interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", overflow="fold")
+    has_several = len({row["variant"] for row in rows}) > 1
+    previous = None
+    for row in rows:
+        if row["role"] != previous:
+            table.add_row(Text(row["role"], style="bold"))
+        previous = row["role"]
+        unit = units[row["metric"]]
+        table.add_row(
+            f"  {row['metric']}" + (f", {row['variant']}" if has_several else ""),
+            *(
+                figure(_or_none(row[name]), unit=unit)
+                for name in ("mean_control", "mean_treatment")
+            ),
+            *_effect(row, unit),
+            _status(row),
+        )
+    return table
+
+
+def _effect(row: Mapping[str, Any], unit: str) -> tuple[str, str]:
+    """An effect with its interval: relative where that is known, else in points or as it is."""
+    if np.isnan(row["estimate"]):
+        return "", ""
+    names = ["relative_lift", "relative_ci_low", "relative_ci_high"]
+    is_relative = not any(np.isnan(row[name]) for name in names)
+    if not is_relative:
+        ends = ["sequential_ci_low", "sequential_ci_high"]
+        names = ["estimate", *(ends if np.isnan(row["ci_low"]) else ["ci_low", "ci_high"])]
+    is_share = is_relative or unit == "share"
+    effect, low, high = (
+        f"{100 * row[name]:+.2f}" if is_share else f"{row[name]:+,.4g}" for name in names
+    )
+    interval = "" if np.isnan(row[names[1]]) else f"{low} to {high}"
+    mark = ANY_TIME if interval and _is_any_time(row) else ""
+    return effect + ("%" if is_relative else " pp" if is_share else ""), interval + mark
+
+
+def _is_any_time(row: Mapping[str, Any]) -> bool:
+    return bool(np.isnan(row["ci_low"]) and not np.isnan(row["sequential_ci_low"]))
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _status(row: Mapping[str, Any]) -> Text:
+    if row["status"] == "ok":
+        found = Text()
+        if row["guardrail_state"]:
+            state = row["guardrail_state"]
+            found.append(f"{state} ", style=STATE_STYLES[state])
+        return found.append(row["reason"] or ("" if row["guardrail_state"] else "ok"))
+    return Text(f"{row['status']}: {row['reason']}", style="yellow")
+
+
+def as_json(inputs: Inputs, results: Results) -> str:
+    """Every row of the run: {"experiments": [{experiment_id, decisions, estimates, splits}]}."""
+    decisions = [asdict(row) for row in results.decisions]
+    tables = {
+        "decisions": decisions,
+        "estimates": list(_records(results.estimates)),
+        "splits": list(_records(results.splits)),
+    }
+    content = [
+        {
+            "experiment_id": plan.experiment_id,
+            **{
+                name: [
+                    {column: _plain(value) for column, value in row.items()}
+                    for row in rows
+                    if row["experiment_id"] == plan.experiment_id
+                ]
+                for name, rows in tables.items()
+            },
+        }
+        for plan in inputs.experiments
+    ]
+    return json.dumps({"experiments": content}, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value.isoformat()[:10] if hasattr(value, "isoformat") else value

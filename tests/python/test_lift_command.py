@@ -1,0 +1,803 @@
+"""`throughline lift`: what it reads and writes, what it prints, and when a build runs it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+import yaml
+from scipy import special
+
+from building import ROOT
+from conftest import Company, Outcome
+from lift_cases import moments_row, raw_row, table_of
+from throughline import build
+from throughline.lift import aa, command, kernel, run
+from throughline.lift.decide import DecisionRow, decisions
+from throughline.lift.explain import explain
+from throughline.lift.moments import COLUMNS as MOMENTS
+from throughline.lift.moments import KEY, OPTIONAL_COUNTS, SAME, MomentsError
+from throughline.lift.plan import Experiment, Metric
+from throughline.lift.table import COLUMNS, estimate
+from throughline.warehouse import Columns, Warehouse
+from throughline.workspace import UserError, Workspace, refuse
+
+Call = Callable[..., Outcome]
+Row = Mapping[str, Any]
+
+DUCKDB_TYPES = dict.fromkeys((*MOMENTS, *OPTIONAL_COUNTS), "double") | {
+    **dict.fromkeys((*KEY, *SAME), "varchar"),
+    "cap_value": "double",
+    "as_of": "date",
+}
+EXPERIMENT = {
+    "experiment_id": "trial",
+    "model_id": "lead",
+    "control_variant": "control",
+    "expected_split": "control:0.5;treatment:0.5",
+    "start_date": "2026-05-01",
+    "planned_end_date": "2026-06-01",
+    "window_days": "14",
+    "covariate_days": "14",
+    "method": "fixed",
+    "primary_metric": "revenue",
+    "secondary_metrics": "",
+    "minimum_effect": "0.01",
+    "minimum_effect_kind": "relative",
+    "alpha": "0.05",
+    "power": "0.8",
+}
+GUARDRAIL = {
+    "experiment_id": "trial",
+    "metric": "visits",
+    "margin": 0.05,
+    "margin_kind": "relative",
+}
+
+
+@dataclass(frozen=True)
+class Here(Warehouse):
+    """A warehouse on a DuckDB connection, without dbt."""
+
+    connection: Any = None
+
+    @property
+    def handle(self) -> Any:
+        return SimpleNamespace(cursor=lambda: self.connection)
+
+
+def written_columns(name: str) -> dict[str, str]:
+    (model,) = yaml.safe_load((ROOT / f"models/lift/{name}.yml").read_text())["models"]
+    return {column["name"]: column["data_type"] for column in model["columns"]}
+
+
+def arms(lift: float = 0.5, *, seed: int = 1, n: int = 400, **key: Any) -> list[dict[str, Any]]:
+    """Moments of two arms of a ratio, about a constant, with its twin before exposure."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for variant, effect in (("control", 0.0), ("treatment", lift)):
+        d = 1.0 + rng.poisson(2, n)
+        x = rng.normal(10, 2, n) * d
+        data = {"y": (10 + effect) * d + 0.5 * (x - 10 * d) + rng.normal(0, 1, n), "d": d}
+        data |= {"x": x, "w": d + rng.poisson(0.1, n)}
+        constants = {"y": 32.0, "d": 3.0, "x": 32.0, "w": 3.0}
+        row = raw_row(data, variant=variant, constants=constants)
+        rows.append({**row, "pair_role": "denominator", **key})
+    return rows
+
+
+def trial(day: str = "2026-07-01", lift: float = 0.5) -> list[dict[str, Any]]:
+    """A primary with a segment, and its guardrail."""
+    return [
+        *arms(lift, as_of=day),
+        *arms(lift, seed=2, as_of=day, segment_name="region", segment_value="north"),
+        *arms(0.0, seed=3, as_of=day, metric="visits"),
+    ]
+
+
+def put(connection: Any, schema: str, name: str, rows: Sequence[Row], **types: str) -> None:
+    connection.execute(f"create schema if not exists {schema}")
+    columns = ", ".join(f'"{column}" {types.get(column, "varchar")}' for column in rows[0])
+    connection.execute(f"create or replace table {schema}.{name} ({columns})")
+    marks = ", ".join("?" for _ in rows[0])
+    for row in rows:
+        connection.execute(f"insert into {schema}.{name} values ({marks})", list(row.values()))
+
+
+def put_moments(connection: Any, rows: Sequence[Row]) -> None:
+    columns = table_of([{**row, "n_clusters_shared": 0.0} for row in rows])
+    put(connection, "main_lift", "fct_moments", [dict.fromkeys(columns)], **DUCKDB_TYPES)
+    connection.register("given", columns)
+    connection.execute("delete from main_lift.fct_moments")
+    connection.execute("insert into main_lift.fct_moments by name select * from given")
+    connection.unregister("given")
+
+
+def fill(connection: Any, rows: Sequence[Row] | None = None) -> None:
+    """The relations that lift reads and writes, as a build leaves them."""
+    put_moments(connection, trial() if rows is None else rows)
+    put(connection, "main_config", "experiments", [EXPERIMENT], start_date="date")
+    put(connection, "main_config", "experiment_guardrails", [GUARDRAIL], margin="double")
+    cards = [
+        {"metric": metric, "direction": "up", "known_after": "event", "unit": unit}
+        for metric, unit in (("revenue", "USD"), ("visits", "share"))
+    ]
+    put(connection, "main_metrics", "dim_metrics", cards)
+    model = {"model_id": "lead", "horizon_days": 14, "label_delay_days": 2}
+    put(connection, "main_core", "dim_models", [model], horizon_days="int", label_delay_days="int")
+    annotation: dict[str, Any] = {
+        "annotation_id": "a",
+        "scope": "all",
+        "annotation_date": "2026-05-03",
+        "excludes_from_causal": False,
+    }
+    put(
+        connection,
+        "main_core",
+        "dim_annotations",
+        [annotation],
+        annotation_date="date",
+        excludes_from_causal="boolean",
+    )
+    for name in run.WRITTEN:
+        put(connection, "main_lift", name, [dict.fromkeys(written_columns(name))])
+        columns = ", ".join(f"{column} {type_}" for column, type_ in written_columns(name).items())
+        connection.execute(f"create or replace table main_lift.{name} ({columns})")
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    with duckdb.connect() as connection:
+        fill(connection)
+        yield Here("duckdb", "main", None, connection)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Workspace:
+    return Workspace(project=tmp_path, folder=tmp_path, chosen_by="the test")
+
+
+def lift(here: Here, folder: Workspace) -> run.Results:
+    inputs = run.gather(here)
+    assert inputs is not None
+    results = run.compute(inputs)
+    run.write(here, results, workspace=folder)
+    return results
+
+
+def stored(here: Here, name: str = "fct_lift_estimates") -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = here.connection.execute(
+        f"select * from main_lift.{name} order by all"
+    ).fetchall()
+    return found
+
+
+def declared() -> dict[str, Any]:
+    plan = Experiment.from_row(EXPERIMENT, guardrails=[GUARDRAIL], outcome_days=2, label_days=16)
+    return {"experiments": [plan], "metrics": [Metric(metric="revenue"), Metric(metric="visits")]}
+
+
+# What is written
+
+
+def test_contracts_are_what_is_computed() -> None:
+    names = [list(written_columns(name)) for name in run.WRITTEN]
+    assert names[0] == list(COLUMNS)
+    assert names[2] == [field.name for field in fields(DecisionRow)]
+
+
+def test_written_rows_are_the_estimates(here: Here, folder: Workspace) -> None:
+    lift(here, folder)
+    wanted = estimate(table_of(trial()), **declared())
+    assert set(wanted["status"]) == {"ok"}
+    for name, values in wanted.items():
+        found = here.columns(f"select {name} from main_lift.fct_lift_estimates")[name]
+        if name == "as_of":
+            assert found.astype("datetime64[D]").tolist() == [date(2026, 7, 1)] * len(values)
+        elif values.dtype == object:
+            assert found.tolist() == values.tolist(), name
+        else:
+            numbers = np.array(found.tolist(), dtype=float)
+            assert np.array_equal(numbers, values, equal_nan=True), name
+    ratio = {
+        name: values.tolist()[0]
+        for name, values in here.columns(
+            "select * from main_lift.fct_lift_splits where segment_name = 'all'"
+        ).items()
+    }
+    assert ratio["variant_counts"] == "control:400;treatment:400"
+    assert (ratio["row_count"], ratio["has_mismatch"]) == (800, False)
+    assert ratio["p_value"] == pytest.approx(1.0)
+
+
+def test_a_rerun_gives_the_same_bytes(here: Here, folder: Workspace) -> None:
+    lift(here, folder)
+    before = {name: stored(here, name) for name in run.WRITTEN}
+    assert all(before.values())
+    put_moments(here.connection, list(reversed(trial())))
+    lift(here, folder)
+    assert repr({name: stored(here, name) for name in run.WRITTEN}) == repr(before)
+
+
+def test_every_day_stays_and_a_rerun_replaces_its_own(here: Here, folder: Workspace) -> None:
+    lift(here, folder)
+    first = stored(here)
+    put_moments(here.connection, trial("2026-07-02", lift=0.7))
+    lift(here, folder)
+    assert len(stored(here)) == 2 * len(first)
+    assert [row for row in stored(here) if date(2026, 7, 1) in row] == first
+    put_moments(here.connection, trial("2026-07-02", lift=0.9)[:2])
+    lift(here, folder)
+    days = [date(2026, 7, 1)] * len(first) + [date(2026, 7, 2)] * 3
+    assert [row[COLUMNS.index("as_of")] for row in stored(here)].count(days[0]) == len(first)
+    assert len(stored(here)) == len(days)
+    assert len(stored(here, "fct_lift_decisions")) == 2
+
+
+@pytest.mark.parametrize("name", run.WRITTEN)
+def test_a_write_that_fails_leaves_the_last_good_rows(
+    here: Here, folder: Workspace, name: str
+) -> None:
+    lift(here, folder)
+    put_moments(here.connection, trial(lift=0.9))
+    *_, last = written_columns(name)
+    here.connection.execute(f"alter table main_lift.{name} drop column {last}")
+    before = {each: stored(here, each) for each in run.WRITTEN}
+    with pytest.raises(UserError, match=r"main_lift.fct_lift_\*: cannot be written: .*in force"):
+        lift(here, folder)
+    assert {each: stored(here, each) for each in run.WRITTEN} == before
+    assert before["fct_lift_estimates"]
+
+
+def test_a_decision_follows_from_the_mart_and_the_plan(here: Here, folder: Workspace) -> None:
+    lift(here, folder)
+    put_moments(here.connection, trial("2026-06-10"))
+    lift(here, folder)
+    query = (ROOT / "models/marts/mart_experiments.sql").read_text()
+    query = query.replace("{{ ref('fct_lift_estimates') }}", "main_lift.fct_lift_estimates")
+    mart = here.columns(query)
+    assert list(mart) == list(COLUMNS)
+    again = decisions(mart, **declared())
+    names = list(written_columns("fct_lift_decisions"))
+    kept = [dict(zip(names, row, strict=True)) for row in stored(here, "fct_lift_decisions")]
+    assert len(again) == len(kept) == 2
+    assert [row.decision for row in again] == ["extend", "ship"]
+    for row, was in zip(again, kept, strict=True):
+        assert {name: getattr(row, name) for name in names} == was
+    here.connection.execute("update main_lift.fct_lift_estimates set estimate = estimate + 1e-9")
+    changed = decisions(here.columns(query), **declared())
+    assert {row.inputs_hash for row in changed}.isdisjoint(row.inputs_hash for row in again)
+
+
+@pytest.mark.parametrize("day", ["2026-07-01", "2026-07-02"])
+def test_a_plan_that_changed_after_the_first_decision_ships_nothing(
+    here: Here, folder: Workspace, day: str
+) -> None:
+    (first,) = lift(here, folder).decisions
+    assert first.decision == "ship"
+    here.connection.execute("update main_config.experiment_guardrails set margin = 0.2")
+    put_moments(here.connection, trial(day))
+    for _ in range(2):
+        (row,) = lift(here, folder).decisions
+        assert (row.decision, row.reason) == ("hold", "plan_changed")
+        assert row.first_plan_hash == first.plan_hash != row.plan_hash
+
+
+@pytest.mark.parametrize(
+    ("scope", "day", "is_masked"),
+    [
+        ("all", "2026-05-01", True),
+        ("lead", "2026-06-14", True),
+        ("revenue", "2026-05-20", True),
+        ("visits", "2026-05-20", True),
+        ("conversion_rate", "2026-05-20", False),
+        ("offer", "2026-05-20", False),
+        ("all", "2026-04-30", False),
+        ("all", "2026-06-15", False),
+    ],
+)
+def test_an_annotation_masks_what_it_touches(
+    here: Here, folder: Workspace, scope: str, day: str, is_masked: bool
+) -> None:
+    here.connection.execute(
+        "update main_core.dim_annotations set excludes_from_causal = true, scope = ?, "
+        "annotation_date = ?",
+        [scope, day],
+    )
+    (row,) = lift(here, folder).decisions
+    assert row.decision == ("stop_invalid" if is_masked else "ship")
+    assert row.reason == ("masked_window" if is_masked else None)
+
+
+def test_a_metric_waits_for_the_delays_of_its_model(here: Here) -> None:
+    here.connection.execute("update main_metrics.dim_metrics set known_after = 'label'")
+    inputs = run.gather(here)
+    assert inputs is not None
+    (plan,) = inputs.experiments
+    assert [plan.horizon_days(card) for card in inputs.metrics] == [16, 16]
+    assert (plan.outcome_days, plan.guardrails[0].margin) == (2, 0.05)
+
+
+def test_without_units_there_is_nothing_to_compute(here: Here) -> None:
+    here.connection.execute("delete from main_lift.fct_moments")
+    assert run.gather(here) is None
+    here.connection.execute("drop table main_lift.fct_moments")
+    assert run.gather(here) is None
+
+
+def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspace) -> None:
+    here.connection.execute("update main_config.experiments set minimum_effect = '0'")
+    with pytest.raises(UserError, match=r"experiment trial: minimum_effect must be above 0\. Corr"):
+        run.gather(here)
+    here.connection.execute("delete from main_config.experiments")
+    with pytest.raises(UserError, match=r"not declared: trial. If a seed .* throughline build"):
+        lift(here, folder)
+    here.connection.execute("drop table main_lift.fct_lift_splits")
+    with pytest.raises(
+        UserError, match=r"main_lift.fct_lift_splits: does not exist yet\. Build it"
+    ):
+        run.gather(here)
+
+
+# What is printed
+
+
+@pytest.fixture
+def lifted(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace whose warehouse holds moments."""
+    folder = project / "lifted"
+    (folder / "raw").mkdir(parents=True)
+    monkeypatch.setenv("THROUGHLINE_WORKSPACE", "lifted")
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        fill(connection)
+    return folder
+
+
+def test_lift_on_a_workspace(lifted: Path, throughline: Call) -> None:
+    shown = throughline("lift")
+    assert (shown.status, shown.err) == (0, "")
+    assert "trial, as of 2026-07-01: against control, cuped on raw totals" in shown.out
+    assert "treatment: ship" in shown.out
+    with duckdb.connect(str(lifted / "warehouse.duckdb")) as connection:
+        (count,) = connection.execute(
+            "select count(*) from main_lift.fct_lift_estimates"
+        ).fetchall()
+        assert count == (9,)
+
+    report = throughline("lift", "--json").report
+    found = json.loads(json.dumps(report["experiments"]))[0]
+    assert found["experiment_id"] == "trial"
+    assert [row["decision"] for row in found["decisions"]] == ["ship"]
+    assert (len(found["estimates"]), len(found["splits"])) == (9, 2)
+    assert set(found["estimates"][0]) == set(COLUMNS)
+    assert found["estimates"][0]["as_of"] == "2026-07-01"
+
+    explained = throughline("lift", "--explain", "trial", "revenue")
+    assert explained.out.startswith("trial / revenue: treatment (t) against control (c), primary")
+    for arguments, said in (
+        (("trail", "revenue"), "no experiment with units is named trail. Did you mean 'trial'?"),
+        (("trial", "revenu"), "trial has no metric revenu. Did you mean 'revenue'?"),
+    ):
+        ended = throughline("lift", "--explain", *arguments)
+        assert (ended.status, ended.lines) == (1, [f"error --explain: {said}"])
+
+    with duckdb.connect(str(lifted / "warehouse.duckdb")) as connection:
+        connection.execute("delete from main_lift.fct_moments")
+    for option, said in (((), command.NO_UNITS), (("--json",), '{"experiments": []}')):
+        ended = throughline("lift", *option)
+        assert (ended.status, ended.out) == (0, f"{said}\n")
+
+
+NUMBER = re.compile(r"^(\w+) += (\S+) ", re.MULTILINE)
+
+
+def explained(rows: Sequence[Row], **plan: str) -> tuple[dict[str, float], dict[str, Any]]:
+    """The numbers of the one block that is printed, and the estimate it explains."""
+    declared = Experiment.from_row({**EXPERIMENT, **plan})
+    metrics = [Metric(metric="revenue")]
+    found = estimate(table_of(rows), experiments=[declared], metrics=metrics)
+    (lines,) = explain(
+        table_of(rows),
+        found,
+        plan=declared,
+        metric="revenue",
+        experiments=[declared],
+        metrics=metrics,
+    )
+    text = "\n".join(f"{line} " for line in lines)
+    values = {name: float(value) for name, value in NUMBER.findall(text)}
+    (place,) = np.flatnonzero(found["method"] == declared.decides_by)
+    return values, {name: column[place] for name, column in found.items()}
+
+
+def means_of(at: Mapping[str, float], names: str) -> dict[str, float]:
+    """Means from what is summed: k + s / n."""
+    return {
+        f"{name}_{side}": at[f"k_{name}_{side}"] + at[f"s_{name}_{side}"] / at[f"n_{side}"]
+        for name in names
+        for side in "ct"
+    }
+
+
+def scatter(at: Mapping[str, float], one: str, two: str, side: str) -> float:
+    sums = at[f"s_{one}_{side}"] * at[f"s_{two}_{side}"] / at[f"n_{side}"]
+    return at[f"s_{one}{two}_{side}"] - sums
+
+
+def finish(at: Mapping[str, float], *, estimate_: float, variances: Sequence[float]) -> None:
+    """What follows from an effect and the variances of its arms, as printed."""
+    error = math.sqrt(sum(variances))
+    n_c, n_t = at["g_c"], at["g_t"]
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / (n_c - 1) + variances[1] ** 2 / (n_t - 1))
+    critical = float(special.stdtrit(freedom, 0.975))
+    rho2 = (-2 * math.log(0.05) + math.log(1 - 2 * math.log(0.05))) / 5000
+    q = (n_c + n_t) * rho2
+    wide = math.sqrt((q + 1) / q * math.log((q + 1) / 0.05**2))
+    for name, value in {
+        "estimate": estimate_,
+        "std_error": error,
+        "df": freedom,
+        "critical": critical,
+        "ci_low": estimate_ - critical * error,
+        "ci_high": estimate_ + critical * error,
+        "any_time": wide,
+        "sequential_low": estimate_ - wide * error,
+        "sequential_high": estimate_ + wide * error,
+        "p_value": 2 * special.stdtr(freedom, -abs(estimate_ / error)),
+    }.items():
+        assert at[name] == pytest.approx(value, rel=1e-7), name
+
+
+@pytest.mark.parametrize("is_adjusted", [False, True])
+def test_a_reader_computes_a_mean_again(is_adjusted: bool) -> None:
+    rows = [{**row, "pair_role": "none"} for row in arms()]
+    at, row = explained(rows, covariate_days="14" if is_adjusted else "0")
+    mean = means_of(at, "yx" if is_adjusted else "y")
+    theta = 0.0
+    if is_adjusted:
+        theta = sum(scatter(at, "y", "x", side) for side in "ct")
+        theta /= sum(scatter(at, "x", "x", side) for side in "ct")
+    effect = mean["y_t"] - mean["y_c"]
+    variances = []
+    for side in "ct":
+        spread = scatter(at, "y", "y", side)
+        if is_adjusted:
+            spread -= 2 * theta * scatter(at, "y", "x", side)
+            spread += theta**2 * scatter(at, "x", "x", side)
+        variances.append(spread / (at[f"n_{side}"] - 1) / at[f"n_{side}"])
+    if is_adjusted:
+        effect -= theta * (mean["x_t"] - mean["x_c"])
+    finish(at, estimate_=effect, variances=variances)
+    for name, column in (("sequential_low", "sequential_ci_low"), ("estimate", "estimate")):
+        assert at[name] == pytest.approx(row[column], rel=1e-9)
+
+
+def test_a_reader_computes_an_adjusted_ratio_again() -> None:
+    at, row = explained(arms())
+    mean = means_of(at, "ydxw")
+    ratio = {side: mean[f"y_{side}"] / mean[f"d_{side}"] for side in "ct"}
+    twin = {side: mean[f"x_{side}"] / mean[f"w_{side}"] for side in "ct"}
+    theta = at["theta"]
+    variances = []
+    for side in "ct":
+        weights = {
+            "y": 1 / mean[f"d_{side}"],
+            "d": -ratio[side] / mean[f"d_{side}"],
+            "x": -theta / mean[f"w_{side}"],
+            "w": theta * twin[side] / mean[f"w_{side}"],
+        }
+        total = 0.0
+        for one, p in weights.items():
+            for two, q in weights.items():
+                pair = one + two if f"s_{one}{two}_c" in at else two + one
+                total += p * q * scatter(at, pair[0], pair[1], side)
+        variances.append(total / (at[f"n_{side}"] - 1) / at[f"n_{side}"])
+    effect = ratio["t"] - ratio["c"] - theta * (twin["t"] - twin["c"])
+    finish(at, estimate_=effect, variances=variances)
+    for name in ("estimate", "std_error", "ci_low", "ci_high", "relative_lift", "decision_low"):
+        assert at[name] == pytest.approx(row[name], rel=1e-9), name
+    assert row["variance_reduction"] > 0.1
+    assert abs(theta) > 0.1
+
+
+def test_a_reader_computes_clusters_again() -> None:
+    rng = np.random.default_rng(4)
+    rows = [
+        raw_row(
+            {"y": rng.normal(10 + up, 1, 300) + np.repeat(rng.normal(0, 1, 60), 5)},
+            cluster=np.repeat(np.arange(60), 5),
+            constants={"y": 8.0},
+            variant=variant,
+        )
+        for variant, up in (("control", 0.0), ("treatment", 1.0))
+    ]
+    at, row = explained(rows, covariate_days="0")
+    assert (at["g_c"], at["n_c"]) == (60, 300)
+    variances = []
+    for side in "ct":
+        away = at[f"s_y_{side}"] / 300
+        spread = at[f"s_yy_{side}"] - 2 * away * at[f"s_my_{side}"] + away**2 * at[f"s_mm_{side}"]
+        variances.append(60 / 59 * spread / 300**2)
+    finish(at, estimate_=at["y_t"] - at["y_c"], variances=variances)
+    assert at["std_error"] == pytest.approx(row["std_error"], rel=1e-9)
+
+
+def test_a_reader_computes_differences_in_differences_and_uptake_again() -> None:
+    rows = [{**row, "pair_role": "none"} for row in arms()]
+    at, row = explained(rows, method="did")
+    mean = means_of(at, "yx")
+    effect = (mean["y_t"] - mean["x_t"]) - (mean["y_c"] - mean["x_c"])
+    assert at["estimate"] == pytest.approx(effect, rel=1e-9)
+    assert at["std_error"] == pytest.approx(row["std_error"], rel=1e-9)
+
+    rows = [{**row, "pair_role": "uptake"} for row in arms()]
+    rng = np.random.default_rng(5)
+    rows = []
+    for variant, share in (("control", 0.2), ("treatment", 0.7)):
+        d = (rng.random(500) < share).astype(float)
+        data = {"y": 2 * d + rng.normal(0, 1, 500), "d": d}
+        rows.append(raw_row(data, variant=variant, pair_role="uptake"))
+    plan = {"method": "instrument", "uptake_metric": "visits", "minimum_effect_kind": "absolute"}
+    at, row = explained(rows, covariate_days="0", **plan)
+    mean = means_of(at, "yd")
+    per_uptake = (mean["y_t"] - mean["y_c"]) / (mean["d_t"] - mean["d_c"])
+    assert at["estimate"] == pytest.approx(per_uptake, rel=1e-9)
+    v = {
+        pair: sum(scatter(at, pair[0], pair[1], side) / 499 / 500 for side in "ct")
+        for pair in ("yy", "yd", "dd")
+    }
+    error = math.sqrt(v["yy"] - 2 * per_uptake * v["yd"] + per_uptake**2 * v["dd"]) / at["base"]
+    assert at["std_error"] == pytest.approx(error, rel=1e-9)
+    assert row["std_error"] == pytest.approx(error, rel=1e-9)
+    for end in (at["ci_low"], at["ci_high"]):
+        # on its edge, delta - r base lies exactly critical standard errors from zero
+        spread = v["yy"] - 2 * end * v["yd"] + end**2 * v["dd"]
+        distance = abs(at["delta"] - end * at["base"]) / math.sqrt(spread)
+        assert distance == pytest.approx(at["critical"], rel=1e-6)
+
+
+def test_a_refused_row_is_explained_without_an_estimate() -> None:
+    rows = [{**row, "n_multi": 100.0} for row in arms()]
+    at, row = explained(rows)
+    assert row["reason"] == "multi_exposure"
+    assert at["n_c"] == 400
+    assert "estimate" not in at
+
+
+# The A/A check
+
+
+def buckets(*, count: int = 256, units: int = 5000, shares_luck: bool = False) -> Columns:
+    """Moments of random groups of units; `shares_luck`: ten units at a time have the same value."""
+    rng = np.random.default_rng(8)
+    y = rng.gamma(2.0, 3.0, units)
+    x = y + rng.normal(0, 2, units)
+    group = rng.integers(0, count, units)
+    if shares_luck:
+        y = np.repeat(y[::10], 10)
+        group = np.repeat(group[::10], 10)
+    constants = {"y": 6.0, "x": 6.0}
+    rows = [
+        {
+            **raw_row({"y": y[own], "x": x[own]}, constants=constants, variant=str(number)),
+            "metric": "revenue",
+        }
+        for number in range(count)
+        if (own := group == number).any()
+    ]
+    return table_of(rows)
+
+
+def test_halves_of_like_units_differ_as_often_as_they_should() -> None:
+    plain, adjusted = aa.check(buckets(), metric="revenue", seed=3)
+    assert (plain.method, adjusted.method) == ("unadjusted", "cuped")
+    for found in (plain, adjusted):
+        assert len(found.p_values) == 2000
+        assert found.band == pytest.approx((0.0404, 0.0596), abs=1e-4)
+        assert found.is_kept, found.rate
+        assert found.evenness > aa.UNEVEN_BELOW
+        assert found.histogram.sum() == 2000
+        text = "\n".join(aa.report(found))
+        assert "as it should be" in text
+        assert "not as" not in text
+        assert text.count("█") > 300
+    again, _ = aa.check(buckets(), metric="revenue", seed=3)
+    assert (again.p_values == plain.p_values).all()
+
+
+def test_units_that_depend_on_one_another_are_found() -> None:
+    found, _ = aa.check(buckets(shares_luck=True), metric="revenue", draws=500)
+    assert found.rate > 0.3
+    assert not found.is_kept
+    assert found.evenness < 1e-6
+    assert "cluster_id" in aa.report(found)[-1]
+
+
+def test_a_wrong_variance_is_found() -> None:
+    table = buckets()
+    table["s_yy"] = table["s_yy"] * 3
+    found, _ = aa.check(table, metric="revenue", draws=500)
+    assert found.rate < found.band[0]
+    assert "too large" in aa.report(found)[-1]
+
+
+def test_half_of_the_units_is_estimated_as_the_kernel_would() -> None:
+    """One draw, by hand: the same halves, the same p."""
+    table = buckets(count=40)
+    (found, _) = aa.check(table, metric="revenue", draws=1, seed=5)
+    places = np.random.default_rng(5).random((1, 40)).argpartition(20, axis=1)[0, :20]
+    is_treated = np.isin(np.arange(40), places)
+    sums = {
+        name: (values[~is_treated].sum(), values[is_treated].sum())
+        for name, values in table.items()
+        if name.startswith(("s_", "n_"))
+    }
+    means = [total / n for total, n in zip(sums["s_y"], sums["n_units"], strict=True)]
+    spread = [
+        (yy - y**2 / n) / (n - 1) / n
+        for yy, y, n in zip(sums["s_yy"], sums["s_y"], sums["n_units"], strict=True)
+    ]
+    freedom = sum(spread) ** 2 / sum(
+        v**2 / (n - 1) for v, n in zip(spread, sums["n_units"], strict=True)
+    )
+    statistic = np.array([(means[1] - means[0]) / math.sqrt(sum(spread))])
+    wanted = kernel.two_sided_p(statistic, np.array([freedom]))
+    assert found.p_values == pytest.approx(wanted, rel=1e-9)
+
+
+def test_what_cannot_be_halved_is_said() -> None:
+    table = buckets(count=30)
+    with pytest.raises(MomentsError, match="orders has 0 groups of units, at least 20"):
+        aa.check(table, metric="orders")
+    with pytest.raises(MomentsError, match="revenue has 0 groups"):
+        aa.check(table, metric="revenue", experiment_id="other")
+    still = table_of(
+        [{**moments_row(n_rows=9, n_units=9, s_mm=9), "variant": str(i)} for i in range(30)]
+    )
+    with pytest.raises(MomentsError, match="revenue does not vary over the units of trial"):
+        aa.check(still, metric="revenue")
+    table["k_y"][0] = 1.0
+    with pytest.raises(MomentsError, match="differ in k_y"):
+        aa.check(table, metric="revenue")
+
+
+def test_the_check_reads_the_groups_of_the_analysis(
+    lifted: Path, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "buckets", lambda _: buckets())
+    ended = throughline("lift", "--aa", "revenue")
+    assert ended.status == 0
+    assert "revenue, unadjusted: 2,000 random halves of 5,000 units of trial" in ended.out
+    ended = throughline("lift", "--aa", "orders")
+    assert (ended.status, len(ended.lines)) == (1, 1)
+    assert ended.lines[0].startswith("error --aa: orders has 0 groups of units")
+
+
+# When a build runs it
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a build does, in order, without doing it."""
+    done: list[str] = []
+
+    def built(*_: object, arguments: Sequence[str], **__: object) -> list[Any]:
+        done.append(" ".join(["dbt build", *arguments]))
+        return []
+
+    def computed(*_: object, **__: object) -> str:
+        done.append("lift")
+        return "made"
+
+    monkeypatch.setattr(build, "run", built)
+    monkeypatch.setattr(command, "summary", computed)
+    return done
+
+
+def declare(company: Company) -> None:
+    text = (company.folder / "vars.yml").read_text()
+    company.settings(text.replace("serving_costs", "serving_costs, experiment_assignments"))
+    row = EXPERIMENT | {"hypothesis": "Better", "unit_type": "user", "owner": "ann"}
+    row |= {"primary_metric": "conversion_rate", "rationale": "why"}
+    row |= {"start_date": "2025-03-01", "planned_end_date": "2025-04-01"}
+    header = (company.folder / "seeds/experiments.csv").read_text().strip()
+    company.seed("experiments", ",".join(row.get(name, "") for name in header.split(",")))
+    company.raw(
+        "experiment_assignments",
+        "experiment_id,unit_id,variant,assigned_at,loaded_at",
+        "trial,ann,control,2025-03-01 09:00:00,2025-03-01 09:00:00",
+    )
+
+
+def test_a_build_runs_lift_between_its_two_parts(
+    company: Company, throughline: Call, steps: list[str]
+) -> None:
+    throughline("use", "company")
+    declare(company)
+    ended = throughline("build", "--full-refresh")
+    assert ended.status == 0
+    assert "lift: made" in ended.out
+    assert steps == [
+        "dbt build --selector before_lift --full-refresh",
+        "lift",
+        "dbt build --selector after_lift --full-refresh",
+    ]
+    steps.clear()
+    throughline("build", "--", "--select", "fct_metrics+")
+    assert steps == ["dbt build --select fct_metrics+"]
+
+
+def test_a_build_without_experiments_starts_dbt_once(
+    company: Company, throughline: Call, steps: list[str]
+) -> None:
+    throughline("use", "company")
+    throughline("build")
+    declare(company)
+    company.seed("experiments")
+    throughline("build")
+    assert steps == ["dbt build", "dbt build"]
+
+
+def test_a_lift_that_fails_ends_the_build(
+    company: Company, throughline: Call, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> str:
+        raise refuse("does not fit", where="fct_moments", fix="Build it.")
+
+    throughline("use", "company")
+    declare(company)
+    monkeypatch.setattr(command, "summary", fails)
+    ended = throughline("build")
+    assert (ended.status, ended.lines[-1]) == (1, "error fct_moments: does not fit. Build it.")
+    assert steps == ["dbt build --selector before_lift"]
+
+
+def test_dbt_makes_the_written_tables_and_never_empties_them(
+    company: Company, throughline: Call
+) -> None:
+    throughline("use", "company")
+    chosen = ("build", "--no-tests", "--", "--select", *run.WRITTEN)
+    assert throughline(*chosen).status == 0
+    path = str(company.folder / "warehouse.duckdb")
+    with duckdb.connect(path) as connection:
+        for name in run.WRITTEN:
+            found = connection.execute(f"describe main_lift.{name}").fetchall()
+            types = {row[0]: row[1].lower() for row in found}
+            assert types == written_columns(name)
+            connection.execute(f"insert into main_lift.{name} (experiment_id) values ('kept')")
+    assert throughline("build", "--full-refresh", *chosen[1:]).status == 0
+    with duckdb.connect(path) as connection:
+        for name in run.WRITTEN:
+            kept = connection.execute(f"select experiment_id from main_lift.{name}").fetchall()
+            assert kept == [("kept",)]
+
+
+def test_two_selectors_divide_the_project(company: Company, throughline: Call) -> None:
+    throughline("use", "company")
+    parts = []
+    for selector in ("before_lift", "after_lift"):
+        form = ("--output", "json", "--output-keys", "unique_id")
+        ended = throughline("exec", "--", "dbt", "--quiet", "ls", "--selector", selector, *form)
+        parts.append({json.loads(line)["unique_id"] for line in ended.out.splitlines()})
+    before, after = parts
+    written = {f"model.throughline.{name}" for name in run.WRITTEN}
+    assert before & after == written
+    assert {"model.throughline.fct_moments", "model.throughline.int_build_ledger"} <= before
+    assert {
+        "model.throughline.mart_experiments",
+        "model.throughline.mart_lift_timeline",
+        "model.throughline.mart_experiment_splits",
+    } <= after
+    everything = throughline("exec", "--", "dbt", "--quiet", "ls", *form).out.splitlines()
+    known = {json.loads(line)["unique_id"] for line in everything}
+    assert before | after == {name for name in known if not name.startswith("source.")}
