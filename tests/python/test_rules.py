@@ -355,7 +355,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "from_field",
         {"offer_ranking"},
     ),
-    "margins_are_not_negative": ("experiment_guardrails", "margin", {-0.1}),
+    "margins_are_not_negative": ("experiment_guardrails", "metric", {"view_rate"}),
     "guardrails_can_be_lifted": (
         "experiment_guardrails",
         "metric",
