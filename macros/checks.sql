@@ -210,7 +210,7 @@
 {% endmacro %}
 
 {# What an experiment must know of a metric, a row per governed metric; none before dbt has read them all. #}
-{% macro liftable_metrics() %}
+{% macro metric_unit_types() %}
     {% set rows = [] %}
     {% for metric in (metrics() if execute else []) if is_brick_formula(metric) %}
         {% do rows.append({

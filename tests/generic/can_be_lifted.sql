@@ -1,6 +1,6 @@
 {% test can_be_lifted(model, column_name, role, experiments=none) %}
 {# Metrics named in a role of an experiment that they cannot play. Of guardrails, `experiments` says which they guard. #}
-{%- set metrics = liftable_metrics() %}
+{%- set metrics = metric_unit_types() %}
 with metrics as (
 
     {{ literal_rows(metrics, ['metric', 'unit_types', 'direction', 'is_ratio']) if metrics else "select '' as metric, '' as unit_types, '' as direction, false as is_ratio" }}
