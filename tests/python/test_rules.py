@@ -196,6 +196,10 @@ BROKEN: list[tuple[str, str]] = [
         plain("expected_units", "0", "expected_units > 0"),
     ),
     (
+        experiment("worthless", value_per_unit="0", currency="USD"),
+        plain("value_per_unit", "0", "value_per_unit > 0"),
+    ),
+    (
         experiment("priceless", value_per_unit="2"),
         plain("currency", "", "value_per_unit is null or currency is not null"),
     ),
@@ -399,6 +403,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
             "alpha_is_a_rate": {"sure"},
             "power_is_a_rate": {"blind"},
             "expected_units_are_positive": {"nobody"},
+            "value_per_unit_is_positive": {"worthless"},
             "value_has_a_currency": {"priceless"},
             "experiments_have_an_exchange_rate": {"foreign"},
         }.items()
