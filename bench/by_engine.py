@@ -37,6 +37,7 @@ SPARK_SETTINGS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
+    "spark.ui.showConsoleProgress": "false",
 }
 
 
@@ -57,6 +58,7 @@ STARTERS: Mapping[str, Callable[[Path], AbstractContextManager[Engine]]] = {
 
 
 def bench(engine: Engine, workspace: Workspace, *, console: Console) -> None:
+    """Prints the seconds of loading and building, and those of the slowest models."""
     start = time.perf_counter()
     if engine.name != "duckdb":
         engines.bring(engine, workspace)
@@ -75,8 +77,8 @@ def bench(engine: Engine, workspace: Workspace, *, console: Console) -> None:
         table.add_row(name, f"{seconds[name]:.1f}", f"{share:.0%}")
     console.print(table)
     console.print(
-        f"load {loaded - start:.0f} s, build {built - loaded:.0f} s, "
-        f"of which {sum(seconds.values()):.0f} s in {len(seconds)} seeds and models"
+        f"load {loaded - start:.0f} s, build {built - loaded:.0f} s; "
+        f"{len(seconds)} seeds, models and hooks took {sum(seconds.values()):.0f} s together"
     )
 
 

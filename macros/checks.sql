@@ -199,11 +199,49 @@
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
         {% set seed = graph.nodes[test.attached_node].name %}
-        {% set arguments = dict(test.test_metadata.kwargs, model=seed) %}
-        {% do rules.append({'seed': seed, 'query': context['test_' ~ test.test_metadata.name](**arguments)}) %}
+        {% set arguments = {} %}
+        {% for name, value in test.test_metadata.kwargs.items() %}
+            {% do arguments.update({name: modules.re.sub("^ref\\('(\\w+)'\\)$", '\\1', value) if value is string else value}) %}
+        {% endfor %}
+        {% do arguments.update({'model': seed}) %}
+        {% do rules.append({'seed': seed, 'column': test.column_name, 'query': context['test_' ~ test.test_metadata.name](**arguments)}) %}
     {% endfor %}
     {{ print('RULES ' ~ tojson({'problems': metric_problems(), 'rules': rules})) }}
 {% endmacro %}
+
+{# What an experiment must know of a metric, a row per governed metric; none before dbt has read them all. #}
+{% macro metric_unit_types() %}
+    {% set rows = [] %}
+    {% for metric in (metrics() if execute else []) if is_brick_formula(metric) %}
+        {% do rows.append({
+            'metric': metric.name,
+            'unit_types': unit_types(metric) | join(', '),
+            'direction': metric.card.get('direction'),
+            'is_ratio': metric.denominator is not none,
+        }) %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+{# CTE `parts`: each part of a text that is separated by `;`, with its place. No list of the seeds has more than 64. #}
+{% macro part_ctes(relation, column) -%}
+places as (
+
+    {{ dbt.generate_series(64) }}
+
+),
+
+parts as (
+
+    select
+        listed.experiment_id,
+        cast(places.generated_number as int) as place,
+        trim(split_part(listed.{{ column }}, ';', cast(places.generated_number as int))) as part
+    from {{ relation }} as listed
+    inner join places on places.generated_number <= length(listed.{{ column }}) - length(replace(listed.{{ column }}, ';', '')) + 1
+
+)
+{%- endmacro %}
 
 {% macro card_values() %}
     {{ return({

@@ -27,11 +27,11 @@
     {{ return('label' if 'label' in found else 'outcome' if 'outcome' in found else 'event') }}
 {% endmacro %}
 
-{# The bricks that unit totals hold: those of a metric that can be read for some unit, by name. #}
+{# The bricks that unit totals hold: those of a metric that an experiment reads, by name. #}
 {% macro unit_bricks() %}
     {% set all_bricks = bricks() %}
     {% set found = {} %}
-    {% for metric in liftable_metrics() %}
+    {% for metric in lifted_metrics() %}
         {% for name in bricks_of(metric) %}
             {% do found.update({name: all_bricks[name]}) %}
         {% endfor %}
@@ -113,13 +113,33 @@
 )
 {%- endmacro %}
 
-{# The governed metrics that can be read for some unit. #}
-{% macro liftable_metrics() %}
+{# The governed metrics that experiments read; all that can be read for some unit, where none is declared or none can be asked. #}
+{% macro lifted_metrics() %}
+    {% set named = declared_metrics() %}
     {% set found = [] %}
-    {% for metric in metrics() if unit_types(metric) %}
+    {% for metric in metrics() if unit_types(metric) and (not named or metric.name in named) %}
         {% do found.append(metric) %}
     {% endfor %}
     {{ return(found) }}
+{% endmacro %}
+
+{# Names of the metrics in the seeds of experiments, as they stand in the warehouse. #}
+{% macro declared_metrics() %}
+    {% set names = [] %}
+    {% set experiments, guardrails = ref('experiments'), ref('experiment_guardrails') %}
+    {% if may_look() and model.resource_type == 'model' and load_relation(experiments) and load_relation(guardrails) %}
+        {% set lists = rows_of("
+            select primary_metric, secondary_metrics, uptake_metric from " ~ experiments ~ "
+            union all
+            select metric, null, null from " ~ guardrails
+        ) %}
+        {% for row in lists %}
+            {% for name in (row[0] ~ ';' ~ (row[1] or '') ~ ';' ~ (row[2] or '')).split(';') %}
+                {% do names.append(name | trim) %}
+            {% endfor %}
+        {% endfor %}
+    {% endif %}
+    {{ return(names) }}
 {% endmacro %}
 
 {# Columns of what a unit adds to a metric: y and d in its window, x and w in its days before, e the later half of x. #}
@@ -177,4 +197,75 @@
         {%- for one, two in pairs_of(['m'] + moment_variables()) %},
         sum({{ one }} * {{ two }}) as s_{{ one }}{{ two }}
         {%- endfor %}
+{%- endmacro %}
+
+{# CTEs that end in `unit_segments`: the segments of the latest of `decisions` about a unit at or before its exposure. #}
+{% macro unit_segment_ctes() -%}
+    {%- if not setting('segments') -%}
+unit_segments as (
+
+    select experiment_id, unit_id, variant from units where 1 = 0
+
+)
+    {%- else -%}
+unit_decisions as {{ not_materialized() }} (
+    {% for unit_type, column in {'user': 'user_id', 'entity': 'entity_id', 'prediction': 'prediction_id'}.items() %}
+    select
+        '{{ unit_type }}' as unit_type,
+        {{ column }} as unit_id,
+        {%- for segment in setting('segments') %}
+        {{ segment }},
+        {%- endfor %}
+        prediction_id,
+        predicted_at
+    from decisions
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+latest_moments as (
+
+    select
+        assignments.experiment_id,
+        assignments.unit_id,
+        assignments.variant,
+        assignments.unit_type,
+        max(unit_decisions.predicted_at) as predicted_at
+    from assignments
+    inner join unit_decisions
+        on assignments.unit_type = unit_decisions.unit_type
+        and assignments.unit_id = unit_decisions.unit_id
+        and (assignments.unit_type = 'prediction' or assignments.exposed_at >= unit_decisions.predicted_at)
+    group by assignments.experiment_id, assignments.unit_id, assignments.variant, assignments.unit_type
+
+),
+
+latest_decisions as (
+
+    select
+        latest_moments.experiment_id,
+        latest_moments.unit_id,
+        latest_moments.variant,
+        {%- for segment in setting('segments') %}
+        unit_decisions.{{ segment }},
+        {%- endfor %}
+        row_number() over (
+            partition by latest_moments.experiment_id, latest_moments.unit_id, latest_moments.variant
+            order by unit_decisions.prediction_id desc nulls last
+        ) as decision_rank
+    from latest_moments
+    inner join unit_decisions
+        on latest_moments.unit_type = unit_decisions.unit_type
+        and latest_moments.unit_id = unit_decisions.unit_id
+        and latest_moments.predicted_at = unit_decisions.predicted_at
+
+),
+
+unit_segments as (
+
+    select * from latest_decisions where decision_rank = 1
+
+)
+    {%- endif -%}
 {%- endmacro %}

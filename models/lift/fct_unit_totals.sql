@@ -4,6 +4,7 @@
 -- depends_on: {{ ref('fct_outcomes') }}
 -- depends_on: {{ ref('fct_feedback') }}
 -- depends_on: {{ ref('int_touched_assignment_dates') }}
+-- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 {%- set facts = unit_facts() if execute else {} %}
 {%- set clocks = {'at': 'exposed_at', 'on': 'cast(cast(exposed_at as date) as timestamp)'} %}
 with assignments as (
@@ -46,62 +47,10 @@ units as (
 
 ),
 
-unit_decisions as {{ not_materialized() }} (
-    {% for unit_type, column in {'user': 'user_id', 'entity': 'entity_id', 'prediction': 'prediction_id'}.items() %}
-    select
-        '{{ unit_type }}' as unit_type,
-        {{ column }} as unit_id,
-        {%- for segment in setting('segments') %}
-        {{ segment }},
-        {%- endfor %}
-        prediction_id,
-        predicted_at
-    from decisions
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-
-),
-
 {% for fact in facts.values() %}
 {{ unit_total_ctes(fact) }},
 {% endfor %}
-latest_moments as (
-
-    select
-        assignments.experiment_id,
-        assignments.unit_id,
-        assignments.variant,
-        assignments.unit_type,
-        max(unit_decisions.predicted_at) as predicted_at
-    from assignments
-    inner join unit_decisions
-        on assignments.unit_type = unit_decisions.unit_type
-        and assignments.unit_id = unit_decisions.unit_id
-        and (assignments.unit_type = 'prediction' or assignments.exposed_at >= unit_decisions.predicted_at)
-    group by assignments.experiment_id, assignments.unit_id, assignments.variant, assignments.unit_type
-
-),
-
-latest_decisions as (
-
-    select
-        latest_moments.experiment_id,
-        latest_moments.unit_id,
-        latest_moments.variant,
-        {%- for segment in setting('segments') %}
-        unit_decisions.{{ segment }},
-        {%- endfor %}
-        row_number() over (
-            partition by latest_moments.experiment_id, latest_moments.unit_id, latest_moments.variant
-            order by unit_decisions.prediction_id desc nulls last
-        ) as decision_rank
-    from latest_moments
-    inner join unit_decisions
-        on latest_moments.unit_type = unit_decisions.unit_type
-        and latest_moments.unit_id = unit_decisions.unit_id
-        and latest_moments.predicted_at = unit_decisions.predicted_at
-
-),
+{{ unit_segment_ctes() }},
 
 unit_totals as (
 
@@ -111,7 +60,7 @@ unit_totals as (
         units.variant,
         units.cluster_id,
         {%- for segment in setting('segments') %}
-        coalesce(latest_decisions.{{ segment }}, '(unknown)') as {{ segment }},
+        coalesce(unit_segments.{{ segment }}, '(unknown)') as {{ segment }},
         {%- endfor %}
         {%- for fact in facts.values() %}
         {%- for name, brick in fact.bricks.items() %}
@@ -129,17 +78,15 @@ unit_totals as (
         units.assigned_date,
         units.exposed_at
     from units
-    left join latest_decisions
-        on units.experiment_id = latest_decisions.experiment_id
-        and units.unit_id = latest_decisions.unit_id
-        and units.variant = latest_decisions.variant
-        and latest_decisions.decision_rank = 1
-    {%- for fact in facts.values() %}
-    {%- set totals = fact.semantic_model.name ~ '_totals' %}
-    left join {{ totals }}
-        on units.experiment_id = {{ totals }}.experiment_id
-        and units.unit_id = {{ totals }}.unit_id
-        and units.variant = {{ totals }}.variant
+    left join unit_segments
+        on units.experiment_id = unit_segments.experiment_id
+        and units.unit_id = unit_segments.unit_id
+        and units.variant = unit_segments.variant
+    {%- for fact in facts %}
+    left join {{ fact }}_totals
+        on units.experiment_id = {{ fact }}_totals.experiment_id
+        and units.unit_id = {{ fact }}_totals.unit_id
+        and units.variant = {{ fact }}_totals.variant
     {%- endfor %}
 
 )

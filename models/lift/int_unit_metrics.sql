@@ -1,5 +1,6 @@
 -- One row per assignment to an experiment and metric that the experiment reads.
-{%- set governed = liftable_metrics() if execute else [] %}
+-- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+{%- set governed = lifted_metrics() if execute else [] %}
 with totals as {{ not_materialized() }} (
 
     select * from {{ ref('fct_unit_totals') }}

@@ -1,6 +1,7 @@
 -- One row per metric: its card, its formula and the hash of its definition.
 -- It waits for the tests of the seeds that name metrics, so that a broken rule stops the marts:
--- depends_on: {{ ref('alert_rules') }}, {{ ref('experiments') }}, {{ ref('kpi_links') }}, {{ ref('metric_targets') }}
+-- depends_on: {{ ref('alert_rules') }}, {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+-- depends_on: {{ ref('kpi_links') }}, {{ ref('metric_targets') }}
 {%- set cards = metric_cards() if execute else [{'metric': ''}] %}
 with cards as (
 

@@ -45,6 +45,10 @@ def check_inputs(
         findings += check_labels(
             connection, inputs.get("business_outcomes"), registry=files["model_registry"]
         )
+        if "experiment_assignments" in inputs:
+            findings += check_experiments(
+                connection, inputs["experiment_assignments"], declared=files["experiments"]
+            )
         rates = files["exchange_rates"]
         known = seeds.values_of(rates, "currency") | {workspace.setting("reporting_currency")}
         for name in ("business_outcomes", "serving_costs") if rates.is_whole else ():
@@ -216,6 +220,20 @@ def check_currencies(
     what = f"no exchange rate for {_some(refused)}: {sum(refused.values()):,} amounts are refused"
     place = f"{delivered.where}, column currency"
     return [Finding("warning", what, place, "Add the currency to exchange_rates.csv.")]
+
+
+def check_experiments(
+    connection: duckdb.DuckDBPyConnection, delivered: Input, *, declared: SeedFile
+) -> list[Finding]:
+    """Assignments to an experiment that nobody declared harm nothing, and are not read."""
+    counts = _values(connection, delivered, "experiment_id")
+    known = seeds.values_of(declared, "experiment_id")
+    ignored = {experiment: count for experiment, count in counts.items() if experiment not in known}
+    if not ignored or not declared.is_whole:
+        return []
+    what = f"{sum(ignored.values()):,} assignments of undeclared experiments: {_some(ignored)}"
+    place = f"{delivered.where}, column experiment_id"
+    return [Finding("warning", what, place, f"Declare them in {declared.where} to have them read.")]
 
 
 def _values(connection: duckdb.DuckDBPyConnection, delivered: Input, column: str) -> dict[str, int]:

@@ -39,6 +39,15 @@ REFERENCES = {"known_metrics": "metric", "known_segments": "segment"}
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The seed and its column that declare what a column names, or one of `also`."""
+
+    seed: str
+    column: str
+    also: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Seed:
     """What the rows of a seed must be, as models/config/<seed>.yml declares and dbt tests it.
 
@@ -55,7 +64,7 @@ class Seed:
     allowed: Mapping[str, tuple[str, ...]]
     rules: Mapping[str, tuple[str, ...]]
     references: Mapping[str, Reference]
-    any_model: bool
+    parents: Mapping[str, Parent]
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -75,7 +84,6 @@ def _spec(entry: Mapping[str, Any]) -> Seed:
     tests = {column["name"]: list(_tests(column)) for column in entry["columns"]}
     table_tests = dict(_tests(entry))
     key = tuple(table_tests["grain"]["arguments"]["columns"])
-    relationship = dict(tests.get("model_id", ())).get("relationships", {})
     return Seed(
         name=entry["name"],
         types=entry["config"]["column_types"],
@@ -105,7 +113,20 @@ def _spec(entry: Mapping[str, Any]) -> Seed:
             for test, body in found
             if test in REFERENCES
         },
-        any_model="'*'" in relationship.get("config", {}).get("where", ""),
+        parents={
+            column: _parent(body)
+            for column, found in tests.items()
+            for test, body in found
+            if test == "relationships"
+        },
+    )
+
+
+def _parent(relationship: Mapping[str, Any]) -> Parent:
+    return Parent(
+        seed=re.sub(r"ref\('(\w+)'\)", r"\1", relationship["arguments"]["to"]),
+        column=relationship["arguments"]["field"],
+        also=("*",) if "'*'" in relationship.get("config", {}).get("where", "") else (),
     )
 
 
@@ -306,23 +327,28 @@ def check_references(
     reporting_currency: str,
     known: Mapping[str, Collection[str]],
 ) -> list[Finding]:
-    """Model ids, currencies, metrics and segments that nothing declares.
+    """Names of other seeds' rows, currencies, metrics and segments that nothing declares.
 
     `known` holds the declared names of each kind of reference.
     """
     findings = []
-    registry, rates = files["model_registry"], files["exchange_rates"]
-    models = values_of(registry, "model_id")
+    rates = files["exchange_rates"]
     currencies = values_of(rates, "currency") | {reporting_currency}
     for name, seed in files.items():
-        allowed = models | ({"*"} if specs[name].any_model else set())
+        declared = {
+            column: values_of(files[parent.seed], parent.column) | {*parent.also}
+            for column, parent in specs[name].parents.items()
+            if files[parent.seed].is_whole
+        }
         for row in seed.rows:
             place = f"{seed.where}, row {row.number}, column"
-            model, currency = row.values.get("model_id"), row.values.get("currency")
-            if registry.is_whole and model and model not in allowed:
-                what = f"unknown model '{model}'"
-                fix = f"Declare it in model_registry. {did_you_mean(model, sorted(allowed))}"
-                findings.append(Finding("error", what, f"{place} model_id", fix))
+            currency = row.values.get("currency")
+            for column, allowed in declared.items():
+                value, parent = row.values[column], specs[name].parents[column]
+                if value and value not in allowed:
+                    what = f"unknown {parent.column.removesuffix('_id')} '{value}'"
+                    fix = f"Declare it in {parent.seed}. {did_you_mean(value, sorted(allowed))}"
+                    findings.append(Finding("error", what, f"{place} {column}", fix))
             if rates.is_whole and currency and currency not in currencies:
                 what = f"no exchange rate for '{currency}' to {reporting_currency}"
                 fix = "Add it to exchange_rates.csv."
@@ -343,23 +369,30 @@ def check_references(
 
 
 def failing(
-    files: Mapping[str, SeedFile], specs: Mapping[str, Seed], *, seed: str, query: str
+    files: Mapping[str, SeedFile],
+    specs: Mapping[str, Seed],
+    *,
+    seed: str,
+    column: str | None,
+    query: str,
 ) -> list[Finding]:
     """The rows of a rule: a query of seeds by name that gives `what` and `fix` of each fault.
 
-    A row that carries `file_row` is named by it.
+    A row that carries `file_row` is named by it, and by the `column` that the rule stands on.
     """
     with duckdb.connect() as connection:
-        _load(connection, files[seed], specs[seed])
+        for name, file in files.items():
+            _load(connection, file, specs[name])
         cursor = connection.execute(query)
-        columns = [column[0] for column in cursor.description or ()]
-        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        names = [described[0] for described in cursor.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     where = files[seed].where
+    in_column = f", column {column}" if column else ""
     return [
         Finding(
             "error",
             row["what"],
-            f"{where}, row {row['file_row']}" if "file_row" in row else where,
+            f"{where}, row {row['file_row']}{in_column}" if "file_row" in row else where,
             row["fix"],
         )
         for row in sorted(rows, key=lambda row: (row.get("file_row", 0), row["what"]))

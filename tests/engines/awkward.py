@@ -51,9 +51,11 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "rule_id,tier,metric,model_id,condition,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
     ),
     "experiments": (
-        "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,planned_end_date,window_days,"
-        "covariate_days,method,primary_metric,secondary_metrics,minimum_effect,minimum_effect_kind,alpha,power,owner,rationale",
+        "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,planned_end_date,extended_end_date,"
+        "window_days,covariate_days,method,comparison,look_dates,primary_metric,secondary_metrics,uptake_metric,minimum_effect,"
+        "minimum_effect_kind,alpha,power,expected_units,decided_on,value_per_unit,currency,owner,rationale",
     ),
+    "experiment_guardrails": ("experiment_id,metric,margin,margin_kind,owner,rationale",),
 }
 
 PREDICTIONS = (

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -35,9 +36,15 @@ STARTERS = {"postgres": engines.postgres, "spark": engines.spark}
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     folder = SCRATCH / request.param
     shutil.rmtree(folder, ignore_errors=True)
+    with required(), STARTERS[request.param](folder) as started:
+        yield started
+
+
+@contextmanager
+def required() -> Iterator[None]:
+    """Where an engine is missing: a skip that says so, in CI a failure."""
     try:
-        with STARTERS[request.param](folder) as started:
-            yield started
+        yield
     except engines.MissingEngineError as error:
         if os.environ.get("CI") or os.environ.get("THROUGHLINE_REQUIRE_ENGINES"):
             pytest.fail(str(error))
@@ -108,6 +115,25 @@ def test_builds_on_top_of_others_equal_those_of_duckdb(engine: Engine) -> None:
 
 
 MOMENTS = ("2026-06-10 12:00:00", "2026-06-25 00:00:00", "2026-06-24 06:00:00")
+
+
+@pytest.mark.parametrize("place", ["cluster", "connect"])
+def test_every_relation_equals_that_of_duckdb_where_spark_is_elsewhere(place: str) -> None:
+    with required():
+        engines.find_spark()
+    workspace = built("awkward")
+    folder = SCRATCH / place
+    shutil.rmtree(folder, ignore_errors=True)
+    program = Path(__file__).with_name("elsewhere.py")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", program, place, folder, workspace.folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)

@@ -18,6 +18,13 @@ from throughline import doctor, workspace
 Call = Callable[..., Outcome]
 
 
+TOLD = (
+    "told,lead,It helps,entity,control,control:0.5;treatment:0.5,2025-03-01,2025-04-01,,14,,"
+    "fixed,,,"
+    "precision,,,0.05,relative,0.05,0.8,,,,,ann,why"
+)
+
+
 def findings(company: Company) -> list[str]:
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
     return [f"{finding.severity} {finding}" for finding in doctor.check(found)]
@@ -790,6 +797,19 @@ def test_currency_without_rate(company: Company) -> None:
     assert only(company) == (
         "warning company/raw/business_outcomes, column currency: no exchange rate for 'GBP': "
         "1 amounts are refused. Add the currency to exchange_rates.csv."
+    )
+
+
+def test_assignments_of_undeclared_experiments(company: Company) -> None:
+    company.settings(INPUTS.replace("]", ", experiment_assignments]"))
+    header = "experiment_id,unit_id,variant,assigned_at,loaded_at"
+    rows = [f"{name},e1,control,2025-03-01,2025-03-02" for name in ("told", "old", "old", "odd")]
+    company.raw("experiment_assignments", header, *rows)
+    company.seed("experiments", TOLD)
+    assert only(company) == (
+        "warning company/raw/experiment_assignments, column experiment_id: "
+        "3 assignments of undeclared experiments: 'old', 'odd'. "
+        "Declare them in company/seeds/experiments.csv to have them read."
     )
 
 

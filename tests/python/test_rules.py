@@ -20,6 +20,227 @@ LONG = "2025-01-01,,Ann,why"
 REFERENCE = "2026-03-09,2026-04-05,Head of Online Shop"
 REVERSED = "2026-04-05,2026-03-09,Head of Online Shop"
 
+SOUND = {
+    "model_id": "next_best_offer",
+    "hypothesis": "It helps",
+    "unit_type": "user",
+    "control_variant": "control",
+    "expected_split": "control:0.5;treatment:0.5",
+    "start_date": "2026-04-06",
+    "planned_end_date": "2026-05-04",
+    "window_days": "14",
+    "covariate_days": "14",
+    "method": "fixed",
+    "primary_metric": "conversion_rate",
+    "minimum_effect": "0.05",
+    "minimum_effect_kind": "relative",
+    "alpha": "0.05",
+    "power": "0.8",
+    "owner": "Ann",
+    "rationale": "why",
+}
+HEADER = (ROOT / "seeds/experiments.csv").read_text().splitlines()[0].split(",")
+
+
+def experiment(name: str, **cells: str) -> str:
+    """A row of the seed that is sound but for `cells`."""
+    row = SOUND | {"experiment_id": name} | cells
+    return ",".join(row.get(column, "") for column in HEADER)
+
+
+def plain(column: str, value: str, rule: str) -> str:
+    """What the doctor says of a cell that breaks a rule on its own row."""
+    return f"column {column}: '{value}' breaks the rule {rule}."
+
+
+def unlike(column: str, value: str) -> str:
+    return f"column {column}: '{value}' is not allowed."
+
+
+def split(name: str, cell: str, fault: str) -> tuple[str, str]:
+    return (
+        experiment(name, expected_split=cell),
+        f"column expected_split: split {cell} of {name} {fault}. "
+        "Write it like control:0.5;treatment:0.5.",
+    )
+
+
+def looks(name: str, cell: str, fault: str) -> tuple[str, str]:
+    return (
+        experiment(name, method="group_sequential", look_dates=cell),
+        f"column look_dates: look_dates of {name}: {fault}. "
+        "Write days as YYYY-MM-DD in rising order, separated by ;.",
+    )
+
+
+WALD = {"method": "instrument", "minimum_effect_kind": "absolute"}
+NO_UNIT = "cannot be read per"
+OTHER = "Name another metric."
+
+# a row of experiments, and what the doctor says of it after its file and row
+BROKEN: list[tuple[str, str]] = [
+    (
+        experiment("trial", primary_metric="take_rate"),
+        "column primary_metric: no metric 'take_rate'. Did you mean 'view_rate'?",
+    ),
+    (
+        experiment("second", model_id="churn"),
+        "column model_id: unknown model 'churn'. Declare it in model_registry.",
+    ),
+    (
+        experiment("third", secondary_metrics="acceptance_rate;delight"),
+        "column secondary_metrics: no metric 'delight'.",
+    ),
+    (
+        experiment("uptaken", uptake_metric="uptaking"),
+        "column uptake_metric: no metric 'uptaking'.",
+    ),
+    split("no_control", "old:0.5;treatment:0.5", "lacks the control control"),
+    split("empty_control", "control:0;b:0.5;c:0.5", "lacks the control control"),
+    split("short", "control:0.5;treatment:0.49999", "does not sum to 1"),
+    split("negative", "control:1.5;treatment:-0.5", "has a negative share"),
+    split("alone", "control:1", "has fewer than two variants"),
+    split("twice", "control:0.5;control:0.5", "names a variant twice"),
+    split("words", "control:half;treatment:half", "is not written as variant:share;variant:share"),
+    split("open", "control:0.5;treatment:0.5;", "is not written as variant:share;variant:share"),
+    split("much", "control:0.5;a:b:0.5", "is not written as variant:share;variant:share"),
+    (
+        experiment("reversed", planned_end_date="2026-04-06"),
+        plain("planned_end_date", "2026-04-06", "planned_end_date > start_date"),
+    ),
+    (
+        experiment("shrunk", extended_end_date="2026-05-01"),
+        plain("extended_end_date", "2026-05-01", "extended_end_date > planned_end_date"),
+    ),
+    (experiment("no_window", window_days="0"), plain("window_days", "0", "window_days > 0")),
+    (
+        experiment("ahead", covariate_days="-1"),
+        plain("covariate_days", "-1", "covariate_days >= 0"),
+    ),
+    (
+        experiment("unequal", method="did", covariate_days=""),
+        plain("covariate_days", "", "method <> 'did' or coalesce(covariate_days, 0) = window_days"),
+    ),
+    (experiment("odd_unit", unit_type="household"), unlike("unit_type", "household")),
+    (experiment("odd_method", method="peeking"), unlike("method", "peeking")),
+    (experiment("odd_arms", comparison="random"), unlike("comparison", "random")),
+    (experiment("odd_kind", minimum_effect_kind="share"), unlike("minimum_effect_kind", "share")),
+    (experiment("odd_totals", decided_on="winsorised"), unlike("decided_on", "winsorised")),
+    (
+        experiment("unseen", method="group_sequential"),
+        plain("look_dates", "", "method <> 'group_sequential' or look_dates is not null"),
+    ),
+    looks("unordered", "2026-05-20;2026-05-10", "2026-05-10 is not after 2026-05-20"),
+    looks("repeated", "2026-05-10;2026-05-10", "2026-05-10 is not after 2026-05-10"),
+    looks("no_day", "2026-05-10;2026-06-31", "'2026-06-31' is not a date"),
+    looks("short_day", "2026-5-10", "'2026-5-10' is not a date"),
+    (
+        experiment("aimless", model_id="demand_forecast", primary_metric="prediction_bias"),
+        "column primary_metric: primary metric prediction_bias of aimless has no better side: "
+        f"its direction is zero. {OTHER}",
+    ),
+    (
+        experiment("no_entity", unit_type="entity", primary_metric="adoption_rate"),
+        f"column primary_metric: primary metric adoption_rate of no_entity {NO_UNIT} entity: "
+        f"its facts carry user. {OTHER}",
+    ),
+    (
+        experiment(
+            "no_prediction",
+            unit_type="prediction",
+            secondary_metrics="recall;churn_rate;csat;adoption_rate",
+        ),
+        f"column secondary_metrics: secondary metric adoption_rate of no_prediction {NO_UNIT} "
+        f"prediction: its facts carry user. {OTHER}",
+    ),
+    (
+        experiment("unitless", secondary_metrics="cost_per_prediction"),
+        f"column secondary_metrics: secondary metric cost_per_prediction of unitless {NO_UNIT} "
+        f"user: its facts carry no unit. {OTHER}",
+    ),
+    (
+        experiment("no_uptake", primary_metric="credited_revenue", **WALD),
+        plain("uptake_metric", "", "method <> 'instrument' or uptake_metric is not null"),
+    ),
+    (
+        experiment("divided", uptake_metric="net_value", **WALD),
+        "column primary_metric: primary metric conversion_rate of divided is a ratio, "
+        f"which an instrument does not take. {OTHER}",
+    ),
+    (
+        experiment("divided_uptake", primary_metric="net_value", uptake_metric="view_rate", **WALD),
+        "column uptake_metric: uptake metric view_rate of divided_uptake is a ratio, "
+        f"which an instrument does not take. {OTHER}",
+    ),
+    (
+        experiment(
+            "baseless",
+            method="instrument",
+            primary_metric="net_value",
+            uptake_metric="credited_revenue",
+        ),
+        plain(
+            "minimum_effect_kind",
+            "relative",
+            "method <> 'instrument' or minimum_effect_kind = 'absolute'",
+        ),
+    ),
+    (
+        experiment("effortless", minimum_effect="0"),
+        plain("minimum_effect", "0", "minimum_effect > 0"),
+    ),
+    (experiment("sure", alpha="1"), plain("alpha", "1", "alpha > 0 and alpha < 1")),
+    (experiment("blind", power="0"), plain("power", "0", "power > 0 and power < 1")),
+    (
+        experiment("nobody", expected_units="0"),
+        plain("expected_units", "0", "expected_units > 0"),
+    ),
+    (
+        experiment("worthless", value_per_unit="0", currency="USD"),
+        plain("value_per_unit", "0", "value_per_unit > 0"),
+    ),
+    (
+        experiment("priceless", value_per_unit="2"),
+        plain("currency", "", "value_per_unit is null or currency is not null"),
+    ),
+    (
+        experiment("foreign", value_per_unit="2", currency="JPY"),
+        "column currency: no exchange rate for 'JPY' to USD. Add it to exchange_rates.csv.",
+    ),
+]
+# the same of experiment_guardrails
+UNGUARDED: list[tuple[str, str]] = [
+    (
+        "offer_ranking_aa,calm,0.1,relative,Ann,why",
+        "column metric: no metric 'calm'.",
+    ),
+    (
+        "offer_ranking,view_rate,0.1,relative,Ann,why",
+        "column experiment_id: unknown experiment 'offer_ranking'. Declare it in experiments. "
+        "Did you mean 'offer_ranking_aa'?",
+    ),
+    (
+        "offer_ranking_aa,conversion_rate,0.1,relative,Ann,why",
+        "column metric: guardrail metric conversion_rate of offer_ranking_aa is the primary "
+        "metric of the experiment. Name another metric.",
+    ),
+    (
+        "offer_ranking_aa,prediction_bias,0.1,absolute,Ann,why",
+        "column metric: guardrail metric prediction_bias of offer_ranking_aa has no better side: "
+        "its direction is zero. Name another metric.",
+    ),
+    (
+        "lead_first_hour_call,adoption_rate,0.1,relative,Ann,why",
+        "column metric: guardrail metric adoption_rate of lead_first_hour_call cannot be read per "
+        "entity: its facts carry user. Name another metric.",
+    ),
+    (
+        "offer_ranking_aa,view_rate,-0.1,relative,Ann,why",
+        plain("margin", "-0.1", "margin >= 0"),
+    ),
+    ("offer_ranking_aa,csat,0.1,percent,Ann,why", unlike("margin_kind", "percent")),
+]
+
 FAULTS = {
     "metric_targets": [
         f"precison,lead_scoring,all,all,0.4,,,,,,{LONG}",
@@ -57,12 +278,8 @@ FAULTS = {
         "one,technical,f1,lead_scoring,value < floor,1,1,retrain,Read it,1,Ann,why",
         "two,technical,recall,churn,value < floor,1,1,retrain,Read it,1,Ann,why",
     ],
-    "experiments": [
-        "trial,next_best_offer,It helps,user,control,control:0.5;treatment:0.5,2026-04-06,"
-        "2026-05-04,14,28,fixed,take_rate,acceptance_rate;delight,0.05,relative,0.05,0.8,Ann,why",
-        "second,churn,It helps,user,control,control:0.5;treatment:0.5,2026-04-06,"
-        "2026-05-04,14,28,fixed,precision,,0.05,relative,0.05,0.8,Ann,why",
-    ],
+    "experiments": [row for row, _ in BROKEN],
+    "experiment_guardrails": [row for row, _ in UNGUARDED],
     "unit_values": [
         "lead_scoring,tp,1,0,USD,2026-01-01,,Ann,why",
         "churn,tp,1,0,USD,2026-01-01,,Ann,why",
@@ -135,6 +352,62 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "secondary_metrics",
         {"acceptance_rate;delight"},
     ),
+    "known_metrics_experiments_uptake_metric": ("experiments", "uptake_metric", {"uptaking"}),
+    "known_metrics_experiment_guardrails_metric": ("experiment_guardrails", "metric", {"calm"}),
+    "relationships_experiment_guardrails_experiment_id__experiment_id__ref_experiments_": (
+        "experiment_guardrails",
+        "from_field",
+        {"offer_ranking"},
+    ),
+    "margins_are_not_negative": ("experiment_guardrails", "metric", {"view_rate"}),
+    "guardrails_can_be_lifted": (
+        "experiment_guardrails",
+        "metric",
+        {"conversion_rate", "prediction_bias", "adoption_rate"},
+    ),
+    "accepted_values_experiment_guardrails_margin_kind__relative__absolute": (
+        "experiment_guardrails",
+        "value_field",
+        {"percent"},
+    ),
+    **{
+        f"accepted_values_experiments_{test}": ("experiments", "value_field", {value})
+        for test, value in {
+            "unit_type__user__entity__prediction": "household",
+            "method__fixed__sequential__group_sequential__did__instrument": "peeking",
+            "comparison__randomised__before_after__unmatched": "random",
+            "minimum_effect_kind__relative__absolute": "share",
+            "decided_on__raw__capped": "winsorised",
+        }.items()
+    },
+    **{
+        test: ("experiments", "experiment_id", offenders)
+        for test, offenders in {
+            "splits_add_up_and_hold_the_control": {
+                *("no_control", "empty_control", "short", "negative", "alone"),
+                *("twice", "words", "open", "much"),
+            },
+            "planned_end_is_after_start": {"reversed"},
+            "extended_end_is_after_planned_end": {"shrunk"},
+            "window_days_are_positive": {"no_window"},
+            "covariate_days_are_not_negative": {"ahead"},
+            "did_compares_equal_windows": {"unequal"},
+            "group_sequential_has_looks": {"unseen"},
+            "look_dates_are_in_order": {"unordered", "repeated", "no_day", "short_day"},
+            "primary_metrics_can_be_lifted": {"aimless", "odd_unit", "divided", "no_entity"},
+            "secondary_metrics_can_be_lifted": {"unitless", "no_prediction"},
+            "uptake_metrics_can_be_lifted": {"divided_uptake"},
+            "instrument_has_an_uptake": {"no_uptake"},
+            "instrument_has_an_absolute_effect": {"baseless"},
+            "minimum_effect_is_positive": {"effortless"},
+            "alpha_is_a_rate": {"sure"},
+            "power_is_a_rate": {"blind"},
+            "expected_units_are_positive": {"nobody"},
+            "value_per_unit_is_positive": {"worthless"},
+            "value_has_a_currency": {"priceless"},
+            "experiments_have_an_exchange_rate": {"foreign"},
+        }.items()
+    },
     "relationships_metric_targets_model_id__model_id__ref_model_registry_": (
         "metric_targets",
         "from_field",
@@ -275,7 +548,11 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         text = card(text, metric, old, new)
     path.write_text(text)
     settings.write_text(default + "review_grace_days: 89\n")
-    lines = [f"{finding.severity} {finding}" for finding in listed(project)]
+    lines = [
+        f"{finding.severity} {finding}"
+        for finding in listed(project)
+        if "seeds/experiment" not in finding.where
+    ]
     settings.write_text(default)
     path.write_text(before)
     seeds = "error workspace/seeds"
@@ -310,12 +587,6 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         f"{seeds}/alert_rules.csv, row 12, column metric: no metric 'f1'. Known: {known}.",
         f"{seeds}/alert_rules.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: *, {models}",
-        f"{seeds}/experiments.csv, row 5, column primary_metric: no metric 'take_rate'. "
-        "Did you mean 'view_rate'?",
-        f"{seeds}/experiments.csv, row 5, column secondary_metrics: no metric 'delight'. "
-        f"Known: {known}.",
-        f"{seeds}/experiments.csv, row 6, column model_id: unknown model 'churn'. "
-        f"Declare it in model_registry. Known: {models}",
         f"{seeds}/kpi_links.csv, row 12, column from_metric: no metric 'clicks'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 13, column to_metric: no metric 'happiness'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 14, column model_id: unknown model 'churn'. "
@@ -354,6 +625,19 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         "warning models/metrics/_metrics.yml: metric csat was due for review by 2026-06-30. "
         "Have Product review the card, then set the next review_by.",
     ]
+
+
+def test_doctor_lists_the_faults_of_experiments(project: Project) -> None:
+    lines = [str(finding) for finding in listed(project) if "seeds/experiment" in finding.where]
+    for seed, cases in (("experiments", BROKEN), ("experiment_guardrails", UNGUARDED)):
+        sound = len((ROOT / f"seeds/{seed}.csv").read_text().splitlines())
+        for number, (_, said) in enumerate(cases, sound + 1):
+            place = f"workspace/seeds/{seed}.csv, row {number}, "
+            told = [line.removeprefix(place) for line in lines if line.startswith(place)]
+            assert any(line.startswith(said) for line in told), (number, said, told)
+            # no metric can be read per household
+            assert len(told) == 1 + ("household" in said), told
+    assert len(lines) == len(BROKEN) + len(UNGUARDED) + 1
 
 
 def test_doctor_says_nothing_of_the_demo_company(project: Project) -> None:

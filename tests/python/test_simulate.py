@@ -510,6 +510,34 @@ def test_experiments_hold_their_planted_lift(tmp_path: Path) -> None:
         assert 0 < experiment["units_in_both_variants"] < 0.01 * sum(units)
 
 
+def test_the_trial_of_the_bad_release_harms_beyond_doubt(tmp_path: Path) -> None:
+    truth: Any = simulate(out=tmp_path, predictions=60_000, days=120, seed=7)
+    arms = truth["experiments"]["offer_taste_features"]["variants"]
+    counts = {name: arm["matured_decisions"] for name, arm in arms.items()}
+    rates = {name: arm["positive_decisions"] / counts[name] for name, arm in arms.items()}
+    variance = sum(rate * (1 - rate) / counts[name] for name, rate in rates.items())
+    # far enough for the demo to roll it back
+    assert rates["treatment"] - rates["control"] < -4 * variance**0.5
+
+
+def test_users_in_trials_were_seen_before(company: Company) -> None:
+    shares = company.rows(
+        """
+        select experiment_id, avg(seen_before::int)
+        from (
+            select experiment_id, unit_id,
+                bool_or(predicted_at < first_exposed_at - to_minutes(1)) as seen_before
+            from good_experiment_assignments
+            join good_prediction_logs on unit_id = user_id
+            group by all
+        )
+        group by experiment_id
+        """
+    )
+    assert len(shares) == 3
+    assert all(share > 0.25 for _, share in shares), shares
+
+
 def test_models_and_experiments_are_those_of_the_seeds(company: Company) -> None:
     declared = {row["experiment_id"]: row for row in seed_rows("experiments")}
     assert declared.keys() == company.truth["experiments"].keys()

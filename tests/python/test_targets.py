@@ -38,7 +38,8 @@ def test_the_models_are_sql_of_the_dialect(
         }
     )
     linter = Linter(config=config)
-    compiled = sorted((project.root / "target/compiled/throughline/models").glob("*/*.sql"))
+    folder = project.root / "target/compiled/throughline"
+    compiled = sorted([*folder.glob("models/*/*.sql"), *folder.glob("analyses/*.sql")])
     assert len(compiled) > 30
     for path in compiled:
         if path.stem not in LONG:

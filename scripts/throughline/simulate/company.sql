@@ -72,7 +72,10 @@ select * from (values
     ('lead_first_hour_call', 'lead_scoring', 'entity', timestamp '2026-03-16 00:00:00',
         timestamp '2026-04-20 00:00:00', 30, 0.20, 'conversion_rate'),
     ('offer_ranking_aa', 'next_best_offer', 'user', timestamp '2026-05-26 00:00:00',
-        timestamp '2026-06-14 00:00:00', 7, 0.0, 'conversion_rate')
+        timestamp '2026-06-14 00:00:00', 7, 0.0, 'conversion_rate'),
+    -- Release 8.0 in its trial: it should not have gone further. Over before the next trial begins.
+    ('offer_taste_features', 'next_best_offer', 'user', timestamp '2026-03-16 00:00:00',
+        timestamp '2026-03-30 00:00:00', 7, -0.55, 'conversion_rate')
 ) as planted(experiment_id, model_id, unit_type, starts_at, ends_at, window_days, lift, metric);
 create macro variant(experiment_id, unit) as
     case when u(experiment_id, unit) < 0.5 then 'control' else 'treatment' end;

@@ -637,7 +637,9 @@ from (values
     (timestamp '2026-06-16 09:00:00', null, 'next_best_offer', 'release', 'Release 8.1',
         'Online Shop', false),
     (biased_release_from(), null, 'demand_forecast', 'release',
-        'Release 3.1, trained with the weeks of the sale', 'Supply Chain', false)
+        'Release 3.1, trained with the weeks of the sale', 'Supply Chain', false),
+    (timestamp '2026-03-16', timestamp '2026-04-06', 'next_best_offer', 'experiment',
+        'New taste features are tried on half of the customers', 'Online Shop', false)
 ) as notes(
     effective_from, effective_to, scope, kind, title, author, excludes_from_causal
 );

@@ -31,15 +31,16 @@ with treatments as (
     select customer, exposed_at, exposed_at + to_days(window_days) as treated_to, 1 + lift as effect
     from offer_units
     join experiments using (experiment_id)
-    where experiment_id = 'offer_ranking_reasons' and variant = 'treatment'
+    where lift <> 0 and variant = 'treatment'
 ),
 
 treated as (
-    select lists.*,
-        case when lists.happened_at >= exposed_at and lists.happened_at < treated_to
-            then effect else 1 end as effect
+    -- No two trials treat a customer at one time.
+    select lists.*, coalesce(treatments.effect, 1) as effect
     from lists
-    left join treatments using (customer)
+    left join treatments
+        on lists.customer = treatments.customer
+        and lists.happened_at >= treatments.exposed_at and lists.happened_at < treatments.treated_to
 ),
 
 ranked as (
