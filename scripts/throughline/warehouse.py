@@ -76,7 +76,9 @@ class Warehouse:
             blocks = iter(lambda: cursor.fetchmany(BLOCK), [])
         else:
             blocks = [cursor.fetchall()]
-        parts = [[as_column(values) for values in zip(*block, strict=True)] for block in blocks]
+        parts = [
+            [as_column(values) for values in zip(*block, strict=True)] for block in blocks if block
+        ]
         empty = [np.empty(0, dtype=object) for _ in names]
         return {
             name: _typed(np.concatenate(values))
