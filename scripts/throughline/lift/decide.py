@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import date
 from typing import Any, Literal, TypeAlias
 
@@ -296,8 +296,8 @@ def _inputs_hash(
 ) -> str:
     """The same for estimates as computed and as any warehouse gives them back."""
     content = {
-        "plan": asdict(plan),
-        "metrics": [asdict(card) for card in cards],
+        "plan": plan,
+        "metrics": cards,
         "first_plan_hash": first_plan_hash,
         "estimates": [
             None
@@ -306,8 +306,12 @@ def _inputs_hash(
             for place in places
         ],
     }
-    text = json.dumps(content, sort_keys=True, default=str)
+    text = json.dumps(content, sort_keys=True, default=_told)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    return vars(value) if is_dataclass(value) else str(value)
 
 
 def _cell(value: Any) -> str | float | None:
