@@ -19,8 +19,9 @@ Call = Callable[..., Outcome]
 
 
 TOLD = (
-    "told,lead,It helps,entity,control,control:0.5;treatment:0.5,2025-03-01,2025-04-01,,14,,fixed"
-    ",,,precision,,,0.05,relative,0.05,0.8,,,,,ann,why"
+    "told,lead,It helps,entity,control,control:0.5;treatment:0.5,2025-03-01,2025-04-01,,14,,"
+    "fixed,,,"
+    "precision,,,0.05,relative,0.05,0.8,,,,,ann,why"
 )
 
 
