@@ -83,8 +83,8 @@
         {%- for name, brick in fact.bricks.items() %}
         {{ 'case when events.' ~ name ~ ' <> 0 then 1.0 else 0.0 end as' if brick.lift.per_unit == 'any' else 'events.' }}{{ ' ' if brick.lift.per_unit == 'any' }}{{ name }},
         {%- endfor %}
-        events.happened_at >= units.exposed_{{ clock }} as is_in_window,
-        events.happened_at < units.exposed_{{ clock }} and events.happened_at >= units.covariate_halves_{{ clock }} as is_just_before
+        events.happened_at >= units.counted_from_{{ clock }} as is_in_window,
+        events.happened_at < units.counted_from_{{ clock }} and events.happened_at >= units.covariate_halves_{{ clock }} as is_just_before
     from units
     inner join {{ semantic_model.name }}_events as events
         on units.unit_type = events.unit_type

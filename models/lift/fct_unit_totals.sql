@@ -32,7 +32,7 @@ units as (
         {%- set begins = "case when unit_type = 'prediction' then cast('1900-01-01' as timestamp) else " ~ exposed ~ " end" %}
         cast({{ dbt.dateadd('day', '-covariate_days', begins) }} as timestamp) as covariate_starts_{{ clock }},
         cast({{ dbt.dateadd('hour', '-12 * covariate_days', begins) }} as timestamp) as covariate_halves_{{ clock }},
-        {{ begins }} as exposed_{{ clock }},
+        {{ begins }} as counted_from_{{ clock }},
         cast({{ dbt.dateadd('day', 'window_days', exposed) }} as timestamp) as window_ends_{{ clock }},
         {%- endfor %}
         cluster_id,

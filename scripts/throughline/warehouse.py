@@ -71,13 +71,17 @@ class Warehouse:
         if self.kind == "duckdb":
             return {name: _plain(values) for name, values in cursor.fetchnumpy().items()}
         names = [column[0] for column in cursor.description]
-        blocks: Iterable[list[tuple[Any, ...]]] = [cursor.fetchall()]
+        blocks: Iterable[list[tuple[Any, ...]]]
         if hasattr(cursor, "fetchmany"):
             blocks = iter(lambda: cursor.fetchmany(BLOCK), [])
-        parts = [[as_column(values) for values in zip(*block, strict=True)] for block in blocks]
+        else:
+            blocks = [cursor.fetchall()]
+        parts = [
+            [as_column(values) for values in zip(*block, strict=True)] for block in blocks if block
+        ]
         empty = [np.empty(0, dtype=object) for _ in names]
         return {
-            name: np.concatenate(values)
+            name: _typed(np.concatenate(values))
             for name, values in zip(names, zip(*(parts or [empty]), strict=True), strict=True)
         }
 
@@ -236,6 +240,12 @@ def _plain(values: Any) -> NDArray[Any]:
         known: dict[Any, Any] = {}
         values = np.fromiter((known.setdefault(text, text) for text in values), object, len(values))
     return np.asarray(values)
+
+
+def _typed(values: NDArray[Any]) -> NDArray[Any]:
+    """Objects that are doubles and None as doubles."""
+    kinds = {type(value) for value in values} if values.dtype == object else set()
+    return values.astype(float) if float in kinds and kinds <= {float, type(None)} else values
 
 
 def as_column(values: Sequence[Any]) -> NDArray[Any]:

@@ -798,6 +798,47 @@ def test_two_selectors_divide_the_project(company: Company, throughline: Call) -
         "model.throughline.mart_lift_timeline",
         "model.throughline.mart_experiment_splits",
     } <= after
-    everything = throughline("exec", "--", "dbt", "--quiet", "ls", *form).out.splitlines()
-    known = {json.loads(line)["unique_id"] for line in everything}
-    assert before | after == {name for name in known if not name.startswith("source.")}
+    manifest = json.loads((company.project / "target/manifest.json").read_text())
+    kinds = ("nodes", "exposures", "metrics", "saved_queries", "semantic_models", "unit_tests")
+    known = {name for kind in kinds for name in manifest[kind]}
+    assert before | after == {
+        name for name in known if not name.startswith(("operation.", "analysis."))
+    }
+
+
+class Cursor:
+    """A cursor as Postgres and Spark have it: rows as tuples, the latter all at once."""
+
+    description = (("name",), ("value",), ("day",), ("count",))
+
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self.rows = rows
+
+    def execute(self, _: str) -> None:
+        self.left = list(self.rows)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        found, self.left = self.left, []
+        return found
+
+
+class BlockCursor(Cursor):
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        found, self.left = self.left[:size], self.left[size:]
+        return found
+
+
+@pytest.mark.parametrize("kind", [Cursor, BlockCursor])
+def test_rows_of_any_driver_become_columns(
+    kind: type[Cursor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("throughline.warehouse.BLOCK", 2)
+    day = date(2026, 7, 1)
+    rows = [("a", None, day, 1), (None, None, day, 2), ("b", 0.1, day, 3), ("b", 1e300, None, 4)]
+    found = Here("postgres", "main", None, kind(rows)).columns("select")
+    assert found["name"].tolist() == ["a", None, "b", "b"]
+    assert found["value"].dtype == float
+    assert np.array_equal(found["value"], [np.nan, np.nan, 0.1, 1e300], equal_nan=True)
+    assert found["day"].tolist() == [day, day, day, None]
+    assert found["count"].tolist() == [1, 2, 3, 4]
+    assert {len(v) for v in Here("spark", "main", None, kind([])).columns("").values()} == {0}
