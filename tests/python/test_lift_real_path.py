@@ -3,7 +3,8 @@
 All share one company: experiments draw their units anew from its customers, so that they are
 independent given its events. A customer's decisions come twice, months apart, the second time with
 scores higher by a known amount; a treatment with an effect is one whose units were exposed then.
-Arms drawn without replacement from such customers differ by S²(1/n + 1/n), as the estimator assumes.
+Arms drawn without replacement from such customers differ by S²(1/n + 1/n), as the estimator
+assumes.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def tell_events(
     connection.execute(
         f"""
         copy (
-            select month || '-' || number as prediction_id, 'ranker' as model_id, 'v1' as model_version,
+            select month || '-' || number as prediction_id, 'ranker' as model_id,
+                'v1' as model_version,
                 make_timestamp(2026, month, 2 + (number % 5)::int, 9, 0, 0) as predicted_at,
                 'c' || customer as entity_id, 'c' || customer as user_id,
                 score + if(month = 3, {EFFECT}, 0) as score, predicted_at as loaded_at
@@ -89,7 +91,8 @@ def tell_assignments(
         connection.execute(
             f"""
             copy (
-                select '{name}' || number // {2 * units} as experiment_id, 'c' || customer as unit_id,
+                select '{name}' || number // {2 * units} as experiment_id,
+                    'c' || customer as unit_id,
                     if(number % {2 * units} < {units}, 'control', 'treatment') as variant,
                     case when '{name}' = 'effect' and variant = 'treatment'
                         then timestamp '2026-03-01' else timestamp '2026-01-01' end as assigned_at,
