@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-histories test-simulation test-oracles lint example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-histories test-simulation test-oracles lint example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -12,13 +12,15 @@ ENGINES := .build/engines-venv
 # Builds that are not the user's keep their own workspace, target and log folder.
 SCRATCH := .build
 ORACLES := $(SCRATCH)/oracles
+# goes before the Spark of the engines' environment
+SPARK35 := $(SCRATCH)/spark35
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup: $(STAMP)  ## install the pinned versions into .venv
 
@@ -46,7 +48,7 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
 	@$(THROUGHLINE) build
 	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
-		$(BIN)/pytest -q -n 2 --dist loadgroup --cov=throughline --cov-report=
+		$(BIN)/pytest -q -n 2 --dist loadgroup -m 'not simulation' --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
 test-histories: HISTORIES ?= 10000
@@ -59,6 +61,14 @@ $(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt tests/eng
 
 test-engines: $(ENGINES)/.installed  ## the same relations on DuckDB, Postgres and Spark
 	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
+
+test-spark35: $(SPARK35)/.installed  ## the same on Spark 3.5, with Python 3.11 or earlier
+	@PYTHONPATH=$(SPARK35) $(ENGINES)/bin/python -m pytest -q -rs tests/engines -k spark-awkward
+
+$(SPARK35)/.installed: $(ENGINES)/.installed
+	@rm -rf $(SPARK35)
+	@$(ENGINES)/bin/python -m pip install -qq --no-deps --target $(SPARK35) pyspark==3.5.9 py4j==0.10.9.7
+	@touch $@
 
 test-simulation: setup  ## error rates and coverage of the lift alone, by simulation
 	@$(BIN)/pytest -q -m simulation

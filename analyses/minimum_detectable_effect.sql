@@ -22,4 +22,4 @@ select
     detectable_effect,
     detectable_effect / nullif(abs(level), 0) as relative_detectable_effect
 from effects
-order by experiment_id, is_primary desc, metric
+order by experiment_id asc, is_primary desc, metric asc

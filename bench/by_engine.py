@@ -37,7 +37,6 @@ SPARK_SETTINGS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
-    "spark.ui.showConsoleProgress": "false",
 }
 
 

@@ -1,8 +1,7 @@
 {# How large an experiment must be. #}
 
-{# CTE `histories`: level and variance per unit of each experiment's metrics, from the arm with most units of any experiment on
-   the same model, metric, kind of unit and window, itself first. Units of a cluster share what they have in common, so that
-   its variance is per unit too. #}
+{# CTE `histories`: level and variance per unit of each experiment's metrics, from its own control, else from the largest control
+   of another experiment on the same model, kind of unit and window. What the units of a cluster share is in that variance. #}
 {% macro history_ctes() -%}
 experiments as (
 
@@ -45,6 +44,7 @@ arms as (
 
     select
         experiment_id,
+        variant,
         metric,
         level,
         n_units,
@@ -79,7 +79,9 @@ candidates as (
         on experiments.model_id = others.model_id
         and experiments.unit_type = others.unit_type
         and experiments.window_days = others.window_days
-    inner join arms on others.experiment_id = arms.experiment_id
+    inner join arms
+        on others.experiment_id = arms.experiment_id
+        and others.control_variant = arms.variant
 
 ),
 

@@ -18,10 +18,11 @@ OF_THE_MECHANISM = {
     "int_deliveries",
     "int_touched_rows",
     "int_touched_dates",
+    "int_touched_assignment_dates",
     "int_build_ledger",
     "build_starts",
 }
-LAYERS = ("config", "staging", "core", "metrics", "marts")
+LAYERS = ("config", "staging", "core", "metrics", "lift", "marts")
 # How another engine's relation is read: schema, name, types by column -> SQL to select from.
 Reader = Callable[[str, str, dict[str, str]], str]
 

@@ -51,6 +51,7 @@ def experiment(name: str, **cells: Any) -> dict[str, Any]:
         "experiment_id": name,
         "model_id": name,
         "unit_type": "user",
+        "control_variant": "control",
         "window_days": 7,
         "primary_metric": "income",
         "expected_units": 800,
@@ -127,7 +128,7 @@ def test_units_of_a_mean_a_ratio_and_clusters(
         ],
         "histories": [
             moments("mean", "control", y, None, 1),
-            moments("mean", "treatment", y[:30], None, 1),
+            moments("mean", "treatment", y + 1, None, 1),
             moments("ratio", "control", spend, d, 1),
             moments("clusters", "control", shared, None, 4),
         ],

@@ -399,6 +399,13 @@ def test_every_relation_and_column_is_described(project: Project, demo: Path) ->
         "merchant_category",
         "offer_category",
     }
+    bricks = [
+        measure["name"]
+        for fact in manifest["semantic_models"].values()
+        for measure in fact["measures"]
+    ]
+    # three columns per brick, told of in the description of the relation
+    totals = {brick + end for brick in bricks for end in ("", "_before", "_just_before")}
     nodes = {
         node["name"]: node
         for node in manifest["nodes"].values()
@@ -408,7 +415,8 @@ def test_every_relation_and_column_is_described(project: Project, demo: Path) ->
         node = nodes[name]
         assert node["description"], name
         described = {c["name"] for c in node["columns"].values() if c["description"]}
-        assert set(columns) - features == described, name
+        compiled = totals if name == "fct_unit_totals" else set()
+        assert set(columns) - features - compiled == described - compiled, name
     for source in manifest["sources"].values():
         assert source["description"]
         assert all(column["description"] for column in source["columns"].values())

@@ -1,0 +1,97 @@
+"""The experiments of the demo from raw logs to decisions: what was planted is found."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from building import ROOT, Project, query
+from throughline.simulate import simulate
+
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
+CHANCE = 1.959964
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.search(r"simulate --predictions (\d+) --days (\d+) --seed (\d+)", makefile)
+    assert found is not None
+    predictions, days, seed = map(int, found.groups())
+    project = Project.copy(tmp_path_factory.mktemp("planted") / "project")
+    workspace = project.root / "workspace"
+    simulate(out=workspace, predictions=predictions, days=days, seed=seed)
+    marts = ("mart_experiments", "mart_decisions", "mart_experiment_splits")
+    for command in (
+        ["dbt", "build", "--select", *(f"+{mart}" for mart in marts), *WITHOUT_TESTS],
+        ["throughline", "lift"],
+        ["dbt", "build", "--select", *marts],
+    ):
+        run = project.run(workspace, command)
+        assert run.status == 0, run.output
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def decisions(demo: Path) -> pd.DataFrame:
+    return query(demo, "select * from main_marts.mart_decisions").set_index("experiment_id")
+
+
+def test_planted_lifts_are_found(demo: Path) -> None:
+    truth: dict[str, Any] = json.loads((demo / "truth.json").read_text())["experiments"]
+    found = query(
+        demo,
+        "select * from main_marts.mart_experiments "
+        "where role = 'primary' and segment_name = 'all' and totals = 'raw'",
+    )
+    assert set(found.experiment_id) == set(truth)
+    for row in found.itertuples():
+        planted = truth[str(row.experiment_id)]["planted_relative_lift"]
+        error = (row.relative_ci_high - row.relative_ci_low) / (2 * CHANCE)
+        assert abs(row.relative_lift - planted) < 5 * error, row
+
+
+def test_the_bad_release_rolls_back_and_the_rest_is_told_apart(decisions: pd.DataFrame) -> None:
+    made = {
+        str(name): (row.decision, row.reason if isinstance(row.reason, str) else None)
+        for name, row in decisions.iterrows()
+    }
+    assert made == {
+        "offer_taste_features": ("roll_back", "primary_harm"),
+        "offer_ranking_reasons": ("ship", None),
+        "lead_first_hour_call": ("ship", None),
+        "offer_ranking_aa": ("extend", "underpowered"),
+    }
+
+
+def test_value_at_stake_is_lift_by_eligible_units(demo: Path, decisions: pd.DataFrame) -> None:
+    value = {"EUR": 1.08, "USD": 1.0}
+    plans = query(demo, "select * from experiments").set_index("experiment_id")
+    cost = query(
+        demo,
+        "select model_id, 13 * sum(cost_amount) as amount from fct_costs "
+        "where cost_date >= date '2026-06-03' and cost_date < date '2026-07-01' group by all",
+    ).set_index("model_id")
+    # the latest 28 days whose labels have arrived: 8 days for offers, 32 for leads
+    matured = query(
+        demo,
+        """
+        select model_id, cast(sum(matured_count) as double) as decisions
+        from fct_decisions
+        where decision_date < date '2026-07-01' - if(model_id = 'lead_scoring', 32, 8)
+            and decision_date >= date '2026-07-01' - if(model_id = 'lead_scoring', 32, 8) - 28
+        group by all
+        """,
+    ).set_index("model_id")
+    for name, row in decisions.iterrows():
+        plan = plans.loc[str(name)]
+        assert row.eligible_unit_count == matured.decisions[plan.model_id]
+        worth = 13 * row.eligible_unit_count * plan.value_per_unit * value[plan.currency]
+        expected = row.estimate * worth - cost.amount[plan.model_id]
+        assert row.value_at_stake_amount == pytest.approx(expected, rel=1e-9)
+        assert row.value_at_stake_low_amount < expected < row.value_at_stake_high_amount
