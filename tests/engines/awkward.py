@@ -54,9 +54,16 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,planned_end_date,extended_end_date,"
         "window_days,covariate_days,method,comparison,look_dates,primary_metric,secondary_metrics,uptake_metric,minimum_effect,"
         "minimum_effect_kind,alpha,power,expected_units,decided_on,value_per_unit,currency,owner,rationale",
+        "large,bin,größe,entity,a,a:0.5;b:0.5,2024-08-01,2024-08-31,,10,0,fixed,,,credited_revenue,acceptance_rate,,0.1,relative,"
+        "0.05,0.8,,,1,EUR,ann,w",
     ),
-    "experiment_guardrails": ("experiment_id,metric,margin,margin_kind,owner,rationale",),
+    "experiment_guardrails": (
+        "experiment_id,metric,margin,margin_kind,owner,rationale",
+        "large,net_value,0.1,relative,ann,w",
+    ),
 }
+# an experiment whose amounts are large and nearly equal
+LARGE = range(60)
 
 PREDICTIONS = (
     *("prediction_id", "model_id", "model_version", "Decided_At", "entity_id", "user_id", "score"),
@@ -199,7 +206,11 @@ PARQUET: Mapping[str, str] = {
             (11, 'demand', 'd', null, null, 1e-13, null, timestamp '2024-07-02 00:00:00', null),
             (12, 'clicked', null, 'k1', null, null, null, timestamp '2024-07-05 23:59:59', null),
             (13, 'converted', 'nobody', null, 'true', null, null, timestamp '2024-07-05 23:59:59', null)
-        ) as t (n, name, prediction, entity, label, value, currency, moment, status)""",
+        ) as t (n, name, prediction, entity, label, value, currency, moment, status)
+        union all
+        select 'large' || n, 'revenue', null, 'large' || n, null, 1e8 + (n * 37 % 41) / 7, null,
+            timestamp '2024-08-03 00:00:00', timestamp '2024-08-03 00:00:00', null, timestamp '2024-12-31 00:00:00'
+        from range(60) as entities (n)""",
     # optional columns that are there and never filled
     "eligible_users": """
         select 'ann' as user_id, 'bin' as model_id, date '2024-02-28' as eligible_from,
@@ -223,7 +234,6 @@ PARQUET: Mapping[str, str] = {
 }
 # a header and no row
 EMPTY: Mapping[str, str] = {
-    "experiment_assignments": "experiment_id,unit_id,variant,assigned_at,loaded_at",
     "feedback": "response_id,survey_type,asked_at,model_id,loaded_at",
 }
 
@@ -235,8 +245,16 @@ def make(folder: Path) -> None:
     for seed, lines in SEEDS.items():
         (folder / f"seeds/{seed}.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
     _write_csv(folder / "raw/prediction_logs/rows.csv", PREDICTIONS, _predictions())
-    for table, header in EMPTY.items():
-        _write_csv(folder / f"raw/{table}/rows.csv", header.split(","), ())
+    header = ["experiment_id", "unit_id", "variant", "assigned_at", "loaded_at"]
+    at = "2024-08-01 12:00:00"
+    units = ([f"large{n}", "stray" if n == 7 else "ab"[n % 2]] for n in LARGE)
+    _write_csv(
+        folder / "raw/experiment_assignments/rows.csv",
+        header,
+        (["large", *u, at, at] for u in units),
+    )
+    for table, names in EMPTY.items():
+        _write_csv(folder / f"raw/{table}/rows.csv", names.split(","), ())
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         for table, query in PARQUET.items():
@@ -246,7 +264,9 @@ def make(folder: Path) -> None:
 
 
 def _predictions() -> Iterable[list[str]]:
-    for key, model, at, entity, score, also in ROWS:
+    nothing: Mapping[str, str] = {}
+    large = [(f"l{n}", "bin", "2024-08-01 10:00:00", f"large{n}", "0.9", nothing) for n in LARGE]
+    for key, model, at, entity, score, also in (*ROWS, *large):
         row = {
             "prediction_id": key,
             "model_id": model,

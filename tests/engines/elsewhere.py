@@ -27,6 +27,7 @@ def main(place: str, folder: str, company: str) -> int:
     with STARTERS[place](Path(folder)) as engine:
         engines.bring(engine, workspace)
         engines.dbt(engine, workspace, *("build", "--exclude-resource-type", "test", "unit_test"))
+        engines.lift(engine, workspace)
         read = functools.partial(engines.read_spark, engine)
         found = list(parity.differences(workspace.warehouse, read))
     print("\n".join(found))

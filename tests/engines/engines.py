@@ -69,6 +69,15 @@ def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> dict[str, float]:
     return {result.node.name: result.execution_time for result in results}
 
 
+def lift(engine: Engine, chosen: Workspace) -> None:
+    """Computes lift on the engine, and builds what is made from it."""
+    from throughline.lift import run
+
+    with build.within(engine.environment(chosen)):
+        assert run.refresh(chosen) is not None
+    dbt(engine, chosen, "build", "--selector", "after_lift", "--exclude-resource-type", "test")
+
+
 def bring(engine: Engine, chosen: Workspace) -> dict[str, int | None]:
     """Loads the raw tables: rows by table, None where the files had not changed."""
     with build.within(engine.environment(chosen)):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
@@ -61,15 +62,17 @@ def built(case: str) -> Workspace:
     else:
         awkward.make(folder)
     made = engines.chosen(folder)
-    on_duckdb(made, *NO_TESTS)
+    on_duckdb(made, "dbt", "build", *NO_TESTS)
+    on_duckdb(made, "throughline", "lift")
+    on_duckdb(made, "dbt", "build", "--selector", "after_lift", *NO_TESTS)
     return made
 
 
-def on_duckdb(made: Workspace, *arguments: str) -> None:
+def on_duckdb(made: Workspace, program: str, *arguments: str) -> None:
     reference = Engine("duckdb", {}, SCRATCH / "duckdb")
     # A process of its own: DuckDB holds the file for as long as its process lives.
     done = subprocess.run(
-        [build.program("dbt"), "--quiet", "--no-use-colors", "build", *arguments],
+        [build.program(program), *arguments],
         cwd=ROOT,
         env=reference.environment(made),
         capture_output=True,
@@ -90,8 +93,36 @@ def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None
     assert all(rows is None for rows in engines.bring(engine, workspace).values())
     # The unit tests do not depend on the workspace.
     engines.dbt(engine, workspace, "build", *(NO_TESTS[2:] if case == "awkward" else ()))
+    engines.lift(engine, workspace)
     read = functools.partial(READERS[engine.name], engine)
     assert list(parity.differences(workspace.warehouse, read)) == []
+    if case == "awkward":
+        assert_variance_is_exact(workspace, read)
+
+
+def assert_variance_is_exact(workspace: Workspace, read: parity.Reader) -> None:
+    """The variance of amounts about 1e8, from moments, against fractions of the amounts."""
+    numbers = {"n_units": "BIGINT", "s_y": "DOUBLE", "s_yy": "DOUBLE"}
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{workspace.warehouse}' as ours (read_only)")
+        source = read("main_lift", "fct_moments", numbers)
+        moments = connection.execute(
+            f"select variant, n_units, s_y, s_yy from {source} where experiment_id = 'large' "
+            "and metric = 'credited_revenue' and segment_name = 'all' and totals = 'raw' "
+            "order by variant"
+        ).fetchall()
+        amounts = connection.execute(
+            "select variant, list(credited_amount) from ours.main_core.fct_outcomes "
+            "inner join ours.main_core.fct_assignments on entity_id = unit_id "
+            "group by variant order by variant"
+        ).fetchall()
+    assert [variant for variant, *_ in moments] == ["a", "b", "stray"]
+    for (_, n, total, squares), (_, values) in zip(moments[:2], amounts[:2], strict=True):
+        assert n == len(values)
+        fractions = [Fraction(value) for value in values]
+        mean = sum(fractions) / n
+        exact = sum((value - mean) ** 2 for value in fractions) / (n - 1)
+        assert (squares - total**2 / n) / (n - 1) == pytest.approx(float(exact), rel=1e-9)
 
 
 def test_builds_on_top_of_others_equal_those_of_duckdb(engine: Engine) -> None:
@@ -107,7 +138,7 @@ def test_builds_on_top_of_others_equal_those_of_duckdb(engine: Engine) -> None:
     for moment, arrive in zip(MOMENTS, deliveries, strict=True):
         arrive()
         as_of = ("--vars", f"{{as_of: '{moment}'}}")
-        on_duckdb(made, *NO_TESTS, *as_of)
+        on_duckdb(made, "dbt", "build", *NO_TESTS, *as_of)
         engines.bring(engine, made)
         engines.dbt(engine, made, "build", *NO_TESTS, *as_of, *refresh)
         refresh = ()
