@@ -126,12 +126,11 @@
 {# Names of the metrics in the seeds of experiments, as they stand in the warehouse. #}
 {% macro declared_metrics() %}
     {% set names = [] %}
-    {% set experiments, guardrails = ref('experiments'), ref('experiment_guardrails') %}
-    {% if may_look() and model.resource_type == 'model' and load_relation(experiments) and load_relation(guardrails) %}
+    {% if may_look() and model.resource_type == 'model' and load_relation(ref('experiment_guardrails')) %}
         {% set lists = rows_of("
-            select primary_metric, secondary_metrics, uptake_metric from " ~ experiments ~ "
+            select primary_metric, secondary_metrics, uptake_metric from " ~ ref('experiments') ~ "
             union all
-            select metric, null, null from " ~ guardrails
+            select metric, null, null from " ~ ref('experiment_guardrails')
         ) %}
         {% for row in lists %}
             {% for name in (row[0] ~ ';' ~ (row[1] or '') ~ ';' ~ (row[2] or '')).split(';') %}
@@ -152,9 +151,9 @@
         {{ 'true' if metric.denominator else 'false' }} as has_denominator
 {%- endmacro %}
 
-{# The quantile at which totals of a metric's numerator are capped; null for none. #}
+{# The quantile at which totals of a metric's numerator are capped; none for none. #}
 {% macro cap_quantile(metric) %}
-    {{ return(bricks()[metric.numerator].lift.get('cap_quantile', 'null')) }}
+    {{ return(bricks()[metric.numerator].lift.get('cap_quantile')) }}
 {% endmacro %}
 
 {# The mean rounded to a multiple of the power of two at or above the standard deviation; the mean itself where nothing varies.

@@ -1,5 +1,10 @@
 -- One row per experiment and metric: what is taken off each unit before squaring, and where totals are capped.
-with unit_metrics as (
+-- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+{%- set capped = [] %}
+{%- for metric in (lifted_metrics() if execute else []) if cap_quantile(metric) is not none %}
+    {%- do capped.append(metric) %}
+{%- endfor %}
+with unit_metrics as {{ not_materialized() }} (
 
     select * from {{ ref('int_unit_metrics') }} where state = 'counted'
 
@@ -20,28 +25,23 @@ spreads as (
 
 ),
 
-ranks as (
-
-    select
-        experiment_id,
-        metric,
-        y,
-        cap_quantile,
-        cume_dist() over (partition by experiment_id, metric order by y) as share_up_to
-    from unit_metrics
-    where cap_quantile is not null
-
-),
-
 caps as (
-
+    {% for metric in capped %}
     select
         experiment_id,
         metric,
-        min(y) as cap_value
-    from ranks
-    where share_up_to >= cap_quantile
+        percentile_disc({{ cap_quantile(metric) }}) within group (order by y) as cap_value
+    from unit_metrics
+    where metric = '{{ metric.name }}'
     group by experiment_id, metric
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select
+        experiment_id,
+        metric,
+        cast(null as {{ type_double() }}) as cap_value
+    from spreads
+    {%- endfor %}
 
 ),
 

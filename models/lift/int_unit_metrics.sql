@@ -25,7 +25,6 @@ unit_metrics as (
         totals.{{ segment }},
         {%- endfor %}
         {{ unit_values_of(metric) }},
-        cast({{ cap_quantile(metric) }} as {{ type_double() }}) as cap_quantile,
         totals.covariate as c,
         totals.variant_number,
         experiment_metrics.is_measured,

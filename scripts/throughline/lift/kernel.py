@@ -506,14 +506,15 @@ def _quadratic(gradient: Array, covariance: Array) -> Array:
 
 
 def _bilinear(one: Array, covariance: Array, two: Array) -> Array:
-    return np.asarray((np.matmul(one[:, None], covariance)[:, 0] * two).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.matmul(one[:, None], covariance)[:, 0] * two).sum(axis=1))
 
 
 def _rounding(arm: Arm, gradient: Array) -> Array:
     """The variance that sums in doubles can leave where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.einsum("nii->ni", arm.covariance) + arm.distance**2 / arm.row_count[:, None]
-    return np.asarray(NEGLIGIBLE * np.nansum(gradient**2 * own, axis=1))
+        return np.asarray(NEGLIGIBLE * np.nansum(gradient**2 * own, axis=1))
 
 
 def _welch(variances: Sequence[Array], freedoms: Sequence[Array]) -> Array:
