@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -140,11 +141,20 @@ result = experiment.analyze(units, control="a")
 seconds = time.perf_counter() - start
 found = result.to_dicts()
 effects = {row["metric"]: [row["effect_size"], row["effect_size_ci_lower"]] for row in found}
-print(json.dumps({"import": imported, "analyze": seconds, "effects": effects}))
+print(json.dumps({"imported": imported, "analyzed": seconds, "effects": effects}))
 """
 
 
-def theirs(workspace: Workspace) -> dict[str, object]:
+@dataclass(frozen=True)
+class Theirs:
+    """Seconds to import and to analyze, and by metric the effect and the start of its interval."""
+
+    imported: float
+    analyzed: float
+    effects: dict[str, list[float]]
+
+
+def theirs(workspace: Workspace) -> Theirs:
     python = ROOT / ".build/oracles/bin/python"
     arguments = [str(workspace.warehouse), json.dumps(BRICKS[:4]), json.dumps(BRICKS[4:])]
     done = subprocess.run(
@@ -152,8 +162,7 @@ def theirs(workspace: Workspace) -> dict[str, object]:
     )
     if done.returncode:
         raise RuntimeError(f"tea-tasting failed, run `make test-oracles` once: {done.stderr}")
-    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return Theirs(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def main(units: int) -> None:
@@ -178,11 +187,11 @@ def main(units: int) -> None:
         table.add_row(name, f"{seconds:.2f}")
     table.add_row("ours", f"{sum(found.values()):.2f}")
     other = theirs(workspace)
-    table.add_row("tea-tasting, without its import", f"{other['analyze']:.2f}")
-    table.add_row("tea-tasting, with it", f"{other['import'] + other['analyze']:.2f}")
+    table.add_row("tea-tasting, without its import", f"{other.analyzed:.2f}")
+    table.add_row("tea-tasting, with it", f"{other.imported + other.analyzed:.2f}")
     console.print(table)
     console.print(f"an empty build, to start from: {built.wall:.0f} s")
-    agree(workspace, other["effects"], console=console)
+    agree(workspace, other.effects, console=console)
 
 
 def agree(workspace: Workspace, effects: dict[str, list[float]], *, console: Console) -> None:

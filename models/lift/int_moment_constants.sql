@@ -1,7 +1,7 @@
 -- One row per experiment and metric: what is taken off each unit before squaring, and where totals are capped.
 -- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 {%- set capped = [] %}
-{%- for metric in (lifted_metrics() if execute else []) if cap_quantile(metric) is not none %}
+{%- for metric in (lifted_metrics() if execute and graph.semantic_models else []) if cap_quantile(metric) is not none %}
     {%- do capped.append(metric) %}
 {%- endfor %}
 with unit_metrics as {{ not_materialized() }} (
