@@ -2,13 +2,26 @@
 -- which splits the groups into random halves, between which nothing can differ.
 with unit_metrics as (
 
-    select * from {{ ref('int_unit_metrics') }} where state = 'counted' and is_measured
+    select * from {{ ref('int_unit_metrics') }} where is_counted
+
+),
+
+moments_in_force as (
+
+    select * from {{ ref('fct_moments') }} where pair_role <> 'uptake'
 
 ),
 
 constants as (
 
-    select * from {{ ref('int_moment_constants') }}
+    select
+        experiment_id,
+        {%- for variable in moment_variables() %}
+        max(k_{{ variable }}) as k_{{ variable }},
+        {%- endfor %}
+        metric
+    from moments_in_force
+    group by experiment_id, metric
 
 ),
 

@@ -1,8 +1,8 @@
 """Times lift from unit totals to written estimates, beside tea-tasting over the same unit totals.
 
-Ten million units, four means and a ratio, each with its pre-period twin as covariate. tea-tasting
-runs from the environment of the oracles, in a process of its own, and reads the same table by ibis.
-`python bench/lift.py [UNITS]`.
+Ten million units, three means and two ratios, each with its pre-period twin as covariate.
+tea-tasting runs in the environment of the oracles and reads the same table by ibis.
+Each is timed the second time. `python bench/lift.py [UNITS]`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from throughline import build, seeds
 from throughline.workspace import Workspace
 
 UNITS = 10_000_000
-MEANS = ("credited_revenue", "net_value", "pipeline_value", "retained_customers")
-RATIO = "acceptance_rate"
-BRICKS = (
-    *("revenue", "decision_value", "pipeline_amount", "retained_customers_counted"),
-    *("accepted_decisions", "shown_decisions"),
-)
-STEPS = ("int_moment_constants", "fct_moments")
+# metric -> its bricks; none is capped, which tea-tasting would not do
+METRICS = {
+    "net_value": ("decision_value",),
+    "pipeline_value": ("pipeline_amount",),
+    "retained_customers": ("retained_customers_counted",),
+    "acceptance_rate": ("accepted_decisions", "shown_decisions"),
+    "view_rate": ("viewed_decisions", "shown_decisions"),
+}
+BRICKS = sorted({brick for bricks in METRICS.values() for brick in bricks})
+STEPS = ("int_unit_means", "int_metric_caps", "fct_moments")
 
 
 def make(folder: Path) -> Workspace:
@@ -43,8 +46,8 @@ def make(folder: Path) -> Workspace:
         **{"experiment_id": "trial", "model_id": "ranker", "hypothesis": "why"},
         **{"unit_type": "user", "control_variant": "a", "expected_split": "a:0.5;b:0.5"},
         **{"start_date": "2026-01-01", "planned_end_date": "2026-01-08", "window_days": "7"},
-        **{"covariate_days": "7", "method": "fixed", "primary_metric": MEANS[0]},
-        **{"secondary_metrics": ";".join([*MEANS[1:], RATIO]), "minimum_effect": "0.01"},
+        **{"covariate_days": "7", "method": "fixed", "primary_metric": next(iter(METRICS))},
+        **{"secondary_metrics": ";".join(list(METRICS)[1:]), "minimum_effect": "0.01"},
         **{"minimum_effect_kind": "relative", "alpha": "0.05", "power": "0.8"},
         **{"owner": "ann", "rationale": "why"},
     }
@@ -106,7 +109,8 @@ def ours(workspace: Workspace) -> dict[str, float]:
     seconds = {}
     with duckdb.connect(str(workspace.warehouse), config={"memory_limit": "4GB"}) as connection:
         connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
-        for name in STEPS:
+        # the second time, when the table lies in memory for both
+        for name in (*STEPS, *STEPS):
             query = (compiled / f"{name}.sql").read_text()
             start = time.perf_counter()
             connection.execute(f"create or replace table main_lift.{name} as {query}")
@@ -130,12 +134,13 @@ import ibis, tea_tasting as tt
 imported = time.perf_counter() - start
 connection = ibis.duckdb.connect(sys.argv[1], read_only=True, memory_limit="4GB")
 units = connection.table("fct_unit_totals", database="main_lift")
-means, (above, below) = json.loads(sys.argv[2]), json.loads(sys.argv[3])
-experiment = tt.Experiment(
-    {brick: tt.Mean(brick, brick + "_before") for brick in means}
-    | {"ratio": tt.RatioOfMeans(above, below, above + "_before", below + "_before")},
-    variant="variant",
-)
+def metric(above, below=None):
+    if below is None:
+        return tt.Mean(above, above + "_before")
+    return tt.RatioOfMeans(above, below, above + "_before", below + "_before")
+metrics = {name: metric(*bricks) for name, bricks in json.loads(sys.argv[2]).items()}
+experiment = tt.Experiment(metrics, variant="variant")
+experiment.analyze(units, control="a")
 start = time.perf_counter()
 result = experiment.analyze(units, control="a")
 seconds = time.perf_counter() - start
@@ -156,7 +161,7 @@ class Theirs:
 
 def theirs(workspace: Workspace) -> Theirs:
     python = ROOT / ".build/oracles/bin/python"
-    arguments = [str(workspace.warehouse), json.dumps(BRICKS[:4]), json.dumps(BRICKS[4:])]
+    arguments = [str(workspace.warehouse), json.dumps(METRICS)]
     done = subprocess.run(
         [python, "-c", THEIRS, *arguments], capture_output=True, text=True, check=False
     )
@@ -197,16 +202,15 @@ def main(units: int) -> None:
 def agree(workspace: Workspace, effects: dict[str, list[float]], *, console: Console) -> None:
     with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
         rows = connection.execute(
-            "select metric, estimate, ci_low from main_lift.fct_lift_estimates "
+            "select metric, std_error, estimate, ci_low from main_lift.fct_lift_estimates "
             "where method = 'cuped' and totals = 'raw'"
         ).fetchall()
-    names = dict(zip((*MEANS, RATIO), (*BRICKS[:4], "ratio"), strict=True))
+    assert len(rows) == len(METRICS)
     gaps = [
-        max(abs(a - b) / abs(b) for a, b in zip(row, effects[names[name]], strict=True))
-        for name, *row in rows
+        max(abs(a - b) for a, b in zip(row, effects[name], strict=True)) / std_error
+        for name, std_error, *row in rows
     ]
-    assert len(gaps) == len(names)
-    console.print(f"largest relative gap between the two answers: {max(gaps):.1e}")
+    console.print(f"largest gap between the two answers: {max(gaps):.1e} standard errors")
 
 
 if __name__ == "__main__":

@@ -1,111 +1,28 @@
 -- One row per experiment, variant, metric, segment value, pair role and kind of totals: sums that every estimate is made from.
+-- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+{%- set readings = moment_readings() if execute else [] %}
 {%- set variables = moment_variables() %}
-{%- set counts = ['n_covariate_missing', 'n_immature', 'n_multi', 'n_late'] %}
-{%- set key = ['experiment_id', 'variant', 'metric', 'segment_name', 'segment_value', 'pair_role', 'totals'] %}
-with unit_metrics as {{ not_materialized() }} (
+with totals as {{ not_materialized() }} (
 
-    select * from {{ ref('int_unit_metrics') }}
+    select * from {{ ref('fct_unit_totals') }}
 
 ),
 
-constants as (
+means as (
 
-    select * from {{ ref('int_moment_constants') }}
+    select * from {{ ref('int_unit_means') }}
+
+),
+
+caps as (
+
+    select * from {{ ref('int_metric_caps') }}
 
 ),
 
 experiment_metrics as (
 
     select * from {{ ref('int_experiment_metrics') }}
-
-),
-
-readings as (
-
-    select
-        constants.*,
-        'raw' as totals,
-        cast(null as {{ type_double() }}) as cap
-    from constants
-    union all
-    select
-        constants.*,
-        'capped' as totals,
-        cap_value as cap
-    from constants
-    where cap_value is not null
-
-),
-
-shifted as {{ not_materialized() }} (
-
-    select
-        unit_metrics.*,
-        coalesce(readings.totals, 'raw') as totals,
-        {%- for variable in ['y', 'x', 'e'] %}
-        {%- set value = 'unit_metrics.' ~ variable %}
-        case when {{ value }} > readings.cap then readings.cap else {{ value }} end - readings.k_{{ variable }} as shifted_{{ variable }},
-        {%- endfor %}
-        {%- for variable in ['d', 'w', 'c'] %}
-        unit_metrics.{{ variable }} - readings.k_{{ variable }} as shifted_{{ variable }},
-        {%- endfor %}
-        readings.k_c is not null as has_covariate
-    from unit_metrics
-    left join readings
-        on unit_metrics.experiment_id = readings.experiment_id
-        and unit_metrics.metric = readings.metric
-
-),
-
-paired as {{ not_materialized() }} (
-
-    select
-        experiment_id,
-        variant,
-        metric,
-        case when has_denominator then 'denominator' else 'none' end as pair_role,
-        totals,
-        cluster_id,
-        {%- for segment in setting('segments') %}
-        {{ segment }},
-        {%- endfor %}
-        {%- for variable in variables %}
-        shifted_{{ variable }},
-        {%- endfor %}
-        has_covariate,
-        is_cluster_shared,
-        state
-    from shifted
-    where is_measured
-    union all
-    -- what was used stands in the place of a denominator
-    select
-        measured.experiment_id,
-        measured.variant,
-        measured.metric,
-        'uptake' as pair_role,
-        measured.totals,
-        measured.cluster_id,
-        {%- for segment in setting('segments') %}
-        measured.{{ segment }},
-        {%- endfor %}
-        measured.shifted_y,
-        uptake.shifted_y as shifted_d,
-        measured.shifted_x,
-        uptake.shifted_x as shifted_w,
-        measured.shifted_c,
-        measured.shifted_e,
-        measured.has_covariate,
-        measured.is_cluster_shared,
-        case when measured.state = 'counted' then uptake.state else measured.state end as state
-    from shifted as measured
-    inner join shifted as uptake
-        on measured.experiment_id = uptake.experiment_id
-        and measured.unit_id = uptake.unit_id
-        and measured.variant = uptake.variant
-        and uptake.totals = 'raw'
-        and uptake.is_uptake
-    where measured.needs_uptake and not measured.has_denominator
 
 ),
 
@@ -117,115 +34,122 @@ segments as (
 
 ),
 
-counted as {{ not_materialized() }} (
+-- some at a time: a table has only so many columns
+{% for chunk in readings | batch(8) %}
+{{ moment_chunk_ctes(loop.index, chunk) }},
+{% endfor %}
+stacked as (
 
-    select
-        paired.experiment_id,
-        paired.variant,
-        paired.metric,
-        segments.segment_name,
-        {{ segment_value('segments', 'paired', setting('segments')) }} as segment_value,
-        paired.pair_role,
-        paired.totals,
-        paired.cluster_id,
-        cast(case when paired.state = 'counted' then 1 else 0 end as {{ type_double() }}) as m,
-        {%- for variable in variables %}
-        case when paired.state = 'counted' then coalesce(paired.shifted_{{ variable }}, 0) else 0 end as {{ variable }},
-        {%- endfor %}
-        case when paired.state = 'counted' and paired.shifted_c is null and paired.has_covariate then 1 else 0 end as n_covariate_missing,
-        {%- for state in ['immature', 'multi', 'late'] %}
-        case when paired.state = '{{ state }}' then 1 else 0 end as n_{{ state }},
-        {%- endfor %}
-        case when paired.is_cluster_shared then 1 else 0 end as n_clusters_shared
-    from paired
-    cross join segments
-    where paired.state <> 'elsewhere'
+    {% for chunk in readings | batch(8) -%}
+    select * from chunk_{{ loop.index }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 
 ),
 
-row_units as {{ not_materialized() }} (
+measured as (
 
     select
-        {{ key | join(', ') }},
-        m,
-        {{ variables | join(', ') }},
-        {{ counts | join(', ') }},
-        0 as n_clusters_shared
-    from counted
-    where cluster_id is null
-    union all
-    select
-        {{ key | join(', ') }},
-        sum(m) as m,
-        {%- for variable in variables %}
-        sum({{ variable }}) as {{ variable }},
-        {%- endfor %}
-        {%- for count in counts %}
-        sum({{ count }}) as {{ count }},
-        {%- endfor %}
-        case when sum(m) > 0 then max(n_clusters_shared) else 0 end as n_clusters_shared
-    from counted
-    where cluster_id is not null
-    group by {{ key | join(', ') }}, cluster_id
+        stacked.*,
+        experiment_metrics.definition_hash,
+        experiment_metrics.window_from,
+        experiment_metrics.window_to
+    from stacked
+    inner join experiment_metrics
+        on stacked.experiment_id = experiment_metrics.experiment_id
+        and stacked.metric = experiment_metrics.metric
+    left join experiment_metrics as uptake
+        on stacked.experiment_id = uptake.experiment_id
+        and stacked.uptake_metric = uptake.metric
+        and uptake.is_uptake
+    where
+        experiment_metrics.is_measured
+        and (stacked.uptake_metric is null or (experiment_metrics.needs_uptake and uptake.metric is not null))
 
 ),
 
-sums as (
+spreads as (
 
     select
-        {{ key | join(', ') }},
-        {%- for count in counts + ['n_clusters_shared'] %}
-        cast(sum({{ count }}) as bigint) as {{ count }},
+        experiment_id,
+        metric,
+        pair_role,
+        {%- for variable in variables %}
+        max(mean_{{ variable }}) + sum(s_{{ variable }}) / nullif(sum(n_units), 0) as {{ variable }}_mean,
+        sum(s_{{ variable }}) / nullif(sum(n_rows), 0) as {{ variable }}_distance,
+        sum(s_{{ variable }}{{ variable }}) / nullif(sum(n_rows), 0) as {{ variable }}_square,
         {%- endfor %}
-        {{ moment_sums() }}
-    from row_units
-    group by {{ key | join(', ') }}
+        max(metric) as of_metric
+    from measured
+    where segment_name = 'all' and totals = 'raw'
+    group by experiment_id, metric, pair_role
+
+),
+
+constants as (
+
+    select
+        experiment_id,
+        metric,
+        pair_role,
+        {%- for variable in variables if variable != 'c' %}
+        {%- set deviation = 'sqrt(greatest(' ~ variable ~ '_square - power(' ~ variable ~ '_distance, 2), 0))' %}
+        {{ shift_constant(variable ~ '_mean', deviation) }} as k_{{ variable }},
+        {%- endfor %}
+        of_metric
+    from spreads
+
+),
+
+-- a covariate that is missing stands at its constant, which is therefore the mean it was taken off
+shifted as (
+
+    select
+        measured.*,
+        {%- for variable in variables %}
+        coalesce({{ 'constants.k_' ~ variable if variable != 'c' else 'null' }}, measured.mean_{{ variable }}, 0) as k_{{ variable }},
+        {%- endfor %}
+        caps.cap_value
+    from measured
+    left join constants
+        on measured.experiment_id = constants.experiment_id
+        and measured.metric = constants.metric
+        and measured.pair_role = constants.pair_role
+    left join caps
+        on measured.experiment_id = caps.experiment_id
+        and measured.metric = caps.metric
+        and measured.totals = 'capped'
 
 ),
 
 moments as (
 
     select
-        sums.experiment_id,
-        sums.variant,
-        sums.metric,
-        sums.segment_name,
-        sums.segment_value,
-        sums.pair_role,
-        sums.totals,
-        experiment_metrics.definition_hash,
-        sums.n_rows,
-        sums.n_units,
-        {%- for count in counts + ['n_clusters_shared'] %}
-        sums.{{ count }},
+        experiment_id,
+        variant,
+        metric,
+        segment_name,
+        segment_value,
+        pair_role,
+        totals,
+        definition_hash,
+        {%- for count in ['n_rows', 'n_units', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared'] %}
+        cast({{ count }} as bigint) as {{ count }},
         {%- endfor %}
         {%- for variable in variables %}
-        coalesce({{ {'d': 'uptake.k_y, ', 'w': 'uptake.k_x, '}.get(variable, '') }}constants.k_{{ variable }}, 0) as k_{{ variable }},
+        k_{{ variable }},
         {%- endfor %}
         {%- for variable in variables %}
-        sums.s_{{ variable }},
+        s_{{ variable }} + (mean_{{ variable }} - k_{{ variable }}) * n_units as s_{{ variable }},
         {%- endfor %}
         {%- for one, two in pairs_of(['m'] + variables) %}
-        sums.s_{{ one }}{{ two }},
+        {{ rebased_product(one, two) }} as s_{{ one }}{{ two }},
         {%- endfor %}
-        case when sums.totals = 'capped' then constants.cap_value end as cap_value,
-        experiment_metrics.window_from,
-        experiment_metrics.window_to,
+        cap_value,
+        window_from,
+        window_to,
         {{ as_of_date() }} as as_of
-    from sums
-    inner join experiment_metrics
-        on sums.experiment_id = experiment_metrics.experiment_id
-        and sums.metric = experiment_metrics.metric
-    left join constants
-        on sums.experiment_id = constants.experiment_id
-        and sums.metric = constants.metric
-    left join experiment_metrics as uptake_metrics
-        on sums.experiment_id = uptake_metrics.experiment_id
-        and uptake_metrics.is_uptake
-        and sums.pair_role = 'uptake'
-    left join constants as uptake
-        on uptake_metrics.experiment_id = uptake.experiment_id
-        and uptake_metrics.metric = uptake.metric
+    from shifted
 
 )
 

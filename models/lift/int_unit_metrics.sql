@@ -1,9 +1,15 @@
 -- One row per assignment to an experiment and metric that the experiment reads.
 -- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
-{%- set governed = lifted_metrics() if execute else [] %}
+{%- set read_metrics = lifted_metrics() if execute else [] %}
 with totals as {{ not_materialized() }} (
 
     select * from {{ ref('fct_unit_totals') }}
+
+),
+
+means as (
+
+    select * from {{ ref('int_unit_means') }}
 
 ),
 
@@ -14,50 +20,28 @@ experiment_metrics as (
 ),
 
 unit_metrics as (
-    {% for metric in governed %}
+    {% for metric in read_metrics %}
+    {%- set values = unit_values_of(metric) %}
     select
         totals.experiment_id,
         totals.unit_id,
         totals.variant,
         experiment_metrics.metric,
         totals.cluster_id,
-        {%- for segment in setting('segments') %}
-        totals.{{ segment }},
+        {%- for variable in moment_variables() %}
+        {{ 'totals.' ~ values[variable] if variable in values else 'cast(null as ' ~ type_double() ~ ')' }} as {{ variable }},
         {%- endfor %}
-        {{ unit_values_of(metric) }},
-        totals.covariate as c,
-        totals.variant_number,
-        experiment_metrics.is_measured,
-        experiment_metrics.is_uptake,
-        experiment_metrics.needs_uptake,
-        totals.is_multi_exposed,
-        totals.is_late,
-        totals.is_cluster_shared,
-        cast({{ dbt.dateadd('day', 'experiment_metrics.mature_after_days', 'totals.exposed_at') }} as timestamp) as matures_at
+        {{ 'true' if metric.denominator else 'false' }} as has_denominator,
+        {{ is_counted_unit(metric, 'totals', 'means') }} as is_counted
     from totals
+    inner join means on totals.experiment_id = means.experiment_id
     inner join experiment_metrics on totals.experiment_id = experiment_metrics.experiment_id
-    where experiment_metrics.metric = '{{ metric.name }}'
+    where experiment_metrics.metric = '{{ metric.name }}' and experiment_metrics.is_measured
     {{ 'union all' if not loop.last }}
     {%- else %}
     select * from totals
     {%- endfor %}
 
-),
-
-judged as (
-
-    select
-        *,
-        case
-            when is_multi_exposed and variant_number = 1 then 'multi'
-            when is_multi_exposed then 'elsewhere'
-            when is_late then 'late'
-            when matures_at > {{ as_of() }} then 'immature'
-            when y is null or (has_denominator and d is null) then 'missing'
-            else 'counted'
-        end as state
-    from unit_metrics
-
 )
 
-select * from judged
+select * from unit_metrics

@@ -56,7 +56,7 @@ class Trial:
 
 TRIALS = [
     Trial(name="users", end="2026-06-20", covariates=21, secondary=METRICS[1:]),
-    Trial(name="clusters", window=14, covariates=28, secondary=METRICS[1:4]),
+    Trial(name="clusters", window=14, covariates=28, method="did", secondary=METRICS[1:4]),
     Trial(name="leads", model="lead_scoring", unit="entity", window=20, secondary=["net_value"]),
     Trial(name="single", unit="prediction", window=5, secondary=METRICS[1:3]),
     Trial(name="offered", covariates=14, method="instrument", uptake="net_value"),

@@ -1,0 +1,59 @@
+-- One row per experiment: the mean of each brick's totals over all its units, and until when units were exposed that are mature.
+-- depends_on: {{ ref('experiment_guardrails') }}
+{%- set columns = mean_columns() if execute else [] %}
+with totals as (
+
+    select * from {{ ref('fct_unit_totals') }}
+
+),
+
+experiments as (
+
+    select * from {{ ref('experiments') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+means as (
+
+    select
+        experiment_id,
+        {%- for column in columns %}
+        avg({{ column }}) as {{ column }},
+        {%- endfor %}
+        {{ shift_constant('avg(covariate)', 'stddev_samp(covariate)') }} as covariate
+    from totals
+    group by experiment_id
+
+),
+
+waits as (
+
+    select
+        experiments.experiment_id,
+        experiments.window_days as days_to_event,
+        experiments.window_days + models.label_delay_days as days_to_outcome,
+        experiments.window_days + models.label_delay_days + models.horizon_days as days_to_label
+    from experiments
+    inner join models on experiments.model_id = models.model_id
+
+),
+
+timed as (
+
+    select
+        means.*,
+        cast({{ dbt.dateadd('day', '-waits.days_to_event', as_of()) }} as timestamp) as last_exposure_for_event,
+        cast({{ dbt.dateadd('day', '-waits.days_to_outcome', as_of()) }} as timestamp) as last_exposure_for_outcome,
+        cast({{ dbt.dateadd('day', '-waits.days_to_label', as_of()) }} as timestamp) as last_exposure_for_label
+    from means
+    inner join waits on means.experiment_id = waits.experiment_id
+
+)
+
+select * from timed
