@@ -30,7 +30,8 @@ BINS = 10
 CHUNK = 256
 FEWEST_BUCKETS = 20
 UNEVEN_BELOW = 0.001
-Z = 1.959963984540054
+# of a check that is run often, few should fail by chance
+Z = 3.2905267314919255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Check:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Where 19 of 20 rates lie if alpha is kept."""
+        """Where 999 of 1,000 rates lie if alpha is kept."""
         reach = Z * np.sqrt(self.alpha * (1 - self.alpha) / len(self.p_values))
         return float(max(self.alpha - reach, 0.0)), float(self.alpha + reach)
 
@@ -172,16 +173,18 @@ def report(found: Check) -> list[str]:
         f"{found.metric}, {found.method}: {len(found.p_values):,} random halves of "
         f"{found.unit_count:,} units of {found.experiment_id} ({found.bucket_count:,} groups)",
         f"differ at {found.alpha:.0%}: {found.rate:.2%} of them, {verdict} "
-        f"(19 of 20 checks lie in {low:.2%} to {high:.2%})",
+        f"(999 of 1,000 checks lie in {low:.2%} to {high:.2%})",
     ]
     for place, count in enumerate(found.histogram.tolist()):
         bar = "█" * round(40 * count / widest)
         lines.append(f"  p {place / BINS:.1f} to {(place + 1) / BINS:.1f}  {bar} {count}")
-    if found.evenness >= UNEVEN_BELOW and found.is_kept:
-        return [*lines, f"The p-values are even (p = {found.evenness:.2g})."]
+    is_even = found.evenness >= UNEVEN_BELOW
+    told = f"The p-values are {'' if is_even else 'not '}even (p = {found.evenness:.2g})."
+    if is_even and found.is_kept:
+        return [*lines, told]
     hint = (
         "Units that depend on one another need a cluster_id; a few huge totals need a cap."
         if found.rate > found.alpha
         else "The variance is too large: look for a heavy tail, or an outcome that few units have."
     )
-    return [*lines, f"The p-values are not even (p = {found.evenness:.2g}). {hint}"]
+    return [*lines, f"{told} {hint}"]
