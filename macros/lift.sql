@@ -113,11 +113,11 @@
 )
 {%- endmacro %}
 
-{# The governed metrics that experiments read; all that can be read for some unit, where none is declared or none can be asked. #}
+{# The governed metrics that experiments read; where none is declared or none can be asked, those of tier core. #}
 {% macro lifted_metrics() %}
     {% set named = declared_metrics() %}
     {% set found = [] %}
-    {% for metric in metrics() if unit_types(metric) and (not named or metric.name in named) %}
+    {% for metric in metrics() if unit_types(metric) and (metric.name in named if named else metric.card.tier == 'core') %}
         {% do found.append(metric) %}
     {% endfor %}
     {{ return(found) }}
