@@ -1,5 +1,5 @@
 -- One row per decision in production, every brick a column.
-with predictions as (
+with predictions as {{ not_materialized() }} (
 
     select * from {{ ref('stg_prediction_logs') }} where {{ touched('cast(predicted_at as date)') }}
 

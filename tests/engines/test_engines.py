@@ -102,10 +102,16 @@ def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None
 
 def assert_variance_is_exact(workspace: Workspace, read: parity.Reader) -> None:
     """The variance of amounts about 1e8, from moments, against fractions of the amounts."""
-    numbers = {"n_units": "BIGINT", "s_y": "DOUBLE", "s_yy": "DOUBLE"}
+    texts = ("experiment_id", "metric", "segment_name", "totals", "variant")
+    types = {
+        "n_units": "BIGINT",
+        "s_y": "DOUBLE",
+        "s_yy": "DOUBLE",
+        **dict.fromkeys(texts, "VARCHAR"),
+    }
     with duckdb.connect() as connection:
         connection.execute(f"attach '{workspace.warehouse}' as ours (read_only)")
-        source = read("main_lift", "fct_moments", numbers)
+        source = read("main_lift", "fct_moments", types)
         moments = connection.execute(
             f"select variant, n_units, s_y, s_yy from {source} where experiment_id = 'large' "
             "and metric = 'credited_revenue' and segment_name = 'all' and totals = 'raw' "

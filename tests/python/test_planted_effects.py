@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -95,3 +97,28 @@ def test_value_at_stake_is_lift_by_eligible_units(demo: Path, decisions: pd.Data
         expected = row.estimate * worth - cost.amount[plan.model_id]
         assert row.value_at_stake_amount == pytest.approx(expected, rel=1e-9)
         assert row.value_at_stake_low_amount < expected < row.value_at_stake_high_amount
+
+
+def test_lift_gives_the_same_bytes_without_the_events(demo: Path) -> None:
+    project, bare = Project(demo.parent), demo.parent / "without_events"
+    shutil.copytree(demo, bare)
+    with duckdb.connect(str(bare / "warehouse.duckdb")) as connection:
+        names = connection.sql(
+            "select schema_name, table_name from duckdb_tables() "
+            "where schema_name = 'main_staging' or table_name like 'fct_%' and schema_name in ('main_core', 'main_metrics') "
+            "or table_name = 'fct_unit_totals'"
+        ).fetchall()
+        assert len(names) > 15
+        for schema, name in names:
+            connection.execute(f"drop table {schema}.{name} cascade")
+        for name in WRITTEN:
+            connection.execute(f"delete from main_lift.{name}")
+    run = project.run(bare, ["throughline", "lift"])
+    assert run.status == 0, run.output
+    for name in WRITTEN:
+        rows = [query(folder, f"select * from {name} order by all") for folder in (demo, bare)]
+        assert rows[0].to_csv() == rows[1].to_csv(), name
+        assert len(rows[0]) > 0, name
+
+
+WRITTEN = ("fct_lift_estimates", "fct_lift_splits", "fct_lift_decisions")
