@@ -85,7 +85,12 @@ def on_duckdb(made: Workspace, program: str, *arguments: str) -> None:
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 
 
-@pytest.mark.parametrize("case", ["demo", "awkward"])
+# Spark meets a simulated company in the builds on top of one another
+@pytest.mark.parametrize(
+    ("engine", "case"),
+    [("postgres", "demo"), ("postgres", "awkward"), ("spark", "awkward")],
+    indirect=["engine"],
+)
 def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None:
     workspace = built(case)
     first = engines.bring(engine, workspace)
