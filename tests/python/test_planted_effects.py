@@ -105,8 +105,8 @@ def test_lift_gives_the_same_bytes_without_the_events(demo: Path) -> None:
     with duckdb.connect(str(bare / "warehouse.duckdb")) as connection:
         names = connection.sql(
             "select schema_name, table_name from duckdb_tables() "
-            "where schema_name = 'main_staging' or table_name like 'fct_%' and schema_name in ('main_core', 'main_metrics') "
-            "or table_name = 'fct_unit_totals'"
+            "where schema_name = 'main_staging' or table_name = 'fct_unit_totals' "
+            "or table_name like 'fct_%' and schema_name in ('main_core', 'main_metrics')"
         ).fetchall()
         assert len(names) > 15
         for schema, name in names:
