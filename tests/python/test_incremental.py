@@ -183,6 +183,13 @@ def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed
 
     fresh = histories.copied(undisturbed)
     assert build(project, fresh, as_of=EARLIER).returncode == 0
+    called, values = command(project, fresh, "lift", program="throughline")
+    run = subprocess.run(
+        called, cwd=project.root, env=values, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    # once more, for the marts that are made from it
+    assert build(project, fresh, as_of=EARLIER).returncode == 0
     assert histories.differences(folder, fresh, schema="as_of_20260620") == []
 
 
