@@ -260,6 +260,8 @@ def relations(folder: Path, *, schema: str = "main") -> dict[str, pd.DataFrame]:
         for layer, name in names:
             if name not in OF_THE_MECHANISM:
                 frame = connection.sql(f"select * from {layer}.{name}").df()
+                # of results down to the last bit, which follows the order of sums
+                frame = frame.drop(columns="inputs_hash", errors="ignore")
                 found[name] = frame.sort_values(by=list(frame.columns), key=_sortable)
     return {name: frame.reset_index(drop=True) for name, frame in found.items()}
 
