@@ -34,7 +34,7 @@ METRICS = {
     "view_rate": ("viewed_decisions", "shown_decisions"),
 }
 BRICKS = sorted({brick for bricks in METRICS.values() for brick in bricks})
-STEPS = ("int_unit_means", "int_metric_caps", "fct_moments")
+STEPS = ("int_unit_constants", "int_metric_caps", "fct_moments")
 
 
 def make(folder: Path) -> Workspace:

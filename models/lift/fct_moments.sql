@@ -8,9 +8,9 @@ with totals as {{ not_materialized() }} (
 
 ),
 
-means as (
+constants as (
 
-    select * from {{ ref('int_unit_means') }}
+    select * from {{ ref('int_unit_constants') }}
 
 ),
 
@@ -68,88 +68,38 @@ measured as (
 
 ),
 
-spreads as (
+moments as (
 
     select
-        experiment_id,
-        metric,
-        pair_role,
+        measured.experiment_id,
+        measured.variant,
+        measured.metric,
+        measured.segment_name,
+        measured.segment_value,
+        measured.pair_role,
+        measured.totals,
+        measured.definition_hash,
+        {%- for count in ['n_rows', 'n_units', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared'] %}
+        cast(measured.{{ count }} as bigint) as {{ count }},
+        {%- endfor %}
         {%- for variable in variables %}
-        max(mean_{{ variable }}) + sum(s_{{ variable }}) / nullif(sum(n_units), 0) as {{ variable }}_mean,
-        sum(s_{{ variable }}) / nullif(sum(n_rows), 0) as {{ variable }}_distance,
-        sum(s_{{ variable }}{{ variable }}) / nullif(sum(n_rows), 0) as {{ variable }}_square,
+        measured.k_{{ variable }},
         {%- endfor %}
-        max(metric) as of_metric
-    from measured
-    where segment_name = 'all' and totals = 'raw'
-    group by experiment_id, metric, pair_role
-
-),
-
-constants as (
-
-    select
-        experiment_id,
-        metric,
-        pair_role,
-        {%- for variable in variables if variable != 'c' %}
-        {%- set deviation = 'sqrt(greatest(' ~ variable ~ '_square - power(' ~ variable ~ '_distance, 2), 0))' %}
-        {{ shift_constant(variable ~ '_mean', deviation) }} as k_{{ variable }},
-        {%- endfor %}
-        of_metric
-    from spreads
-
-),
-
--- a covariate that is missing stands at its constant, which is therefore the mean it was taken off
-shifted as (
-
-    select
-        measured.*,
         {%- for variable in variables %}
-        coalesce({{ 'constants.k_' ~ variable if variable != 'c' else 'null' }}, measured.mean_{{ variable }}, 0) as k_{{ variable }},
+        measured.s_{{ variable }},
         {%- endfor %}
-        caps.cap_value
+        {%- for one, two in pairs_of(['m'] + variables) %}
+        measured.s_{{ one }}{{ two }},
+        {%- endfor %}
+        caps.cap_value,
+        measured.window_from,
+        measured.window_to,
+        {{ as_of_date() }} as as_of
     from measured
-    left join constants
-        on measured.experiment_id = constants.experiment_id
-        and measured.metric = constants.metric
-        and measured.pair_role = constants.pair_role
     left join caps
         on measured.experiment_id = caps.experiment_id
         and measured.metric = caps.metric
         and measured.totals = 'capped'
-
-),
-
-moments as (
-
-    select
-        experiment_id,
-        variant,
-        metric,
-        segment_name,
-        segment_value,
-        pair_role,
-        totals,
-        definition_hash,
-        {%- for count in ['n_rows', 'n_units', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared'] %}
-        cast({{ count }} as bigint) as {{ count }},
-        {%- endfor %}
-        {%- for variable in variables %}
-        k_{{ variable }},
-        {%- endfor %}
-        {%- for variable in variables %}
-        s_{{ variable }} + (mean_{{ variable }} - k_{{ variable }}) * n_units as s_{{ variable }},
-        {%- endfor %}
-        {%- for one, two in pairs_of(['m'] + variables) %}
-        {{ rebased_product(one, two) }} as s_{{ one }}{{ two }},
-        {%- endfor %}
-        cap_value,
-        window_from,
-        window_to,
-        {{ as_of_date() }} as as_of
-    from shifted
 
 )
 

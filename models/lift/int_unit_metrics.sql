@@ -7,9 +7,9 @@ with totals as {{ not_materialized() }} (
 
 ),
 
-means as (
+constants as (
 
-    select * from {{ ref('int_unit_means') }}
+    select * from {{ ref('int_unit_constants') }}
 
 ),
 
@@ -32,9 +32,9 @@ unit_metrics as (
         {{ 'totals.' ~ values[variable] if variable in values else 'cast(null as ' ~ type_double() ~ ')' }} as {{ variable }},
         {%- endfor %}
         {{ 'true' if metric.denominator else 'false' }} as has_denominator,
-        {{ is_counted_unit(metric, 'totals', 'means') }} as is_counted
+        {{ is_counted_unit(metric, 'totals', 'constants') }} as is_counted
     from totals
-    inner join means on totals.experiment_id = means.experiment_id
+    inner join constants on totals.experiment_id = constants.experiment_id
     inner join experiment_metrics on totals.experiment_id = experiment_metrics.experiment_id
     where experiment_metrics.metric = '{{ metric.name }}' and experiment_metrics.is_measured
     {{ 'union all' if not loop.last }}

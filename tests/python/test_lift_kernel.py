@@ -238,6 +238,29 @@ def test_lin_with_classical_errors(
     assert float(found.std_error[0]) == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.parametrize("estimator", [kernel.lin, kernel.cuped])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_covariate_that_varies_by_rounding_alone_is_none(
+    estimator: Callable[..., Contrast], side: int
+) -> None:
+    """Sums of equal tenths leave some 1e-17, and an effect of it if it is read as variance."""
+    rng = np.random.default_rng(11)
+    x = [rng.normal(size=23), rng.normal(size=23)]
+    x[side] = np.full(19, 0.7)
+    y = [rng.normal(size=len(values)) for values in x]
+
+    def contrast(constant: float) -> Contrast:
+        pairs = zip(y, x, strict=True)
+        rows = [raw_row({"y": one, "x": two}, constants={"x": constant}) for one, two in pairs]
+        return estimator(*arms_of(*rows), is_ratio=MEAN)
+
+    clean = contrast(0.7)
+    for constant in rng.uniform(0, 1.4, size=50):
+        found = contrast(constant)
+        assert float(found.std_error[0]) == pytest.approx(float(clean.std_error[0]), rel=1e-9)
+        assert float(found.delta[0]) == pytest.approx(float(clean.delta[0]), rel=1e-9)
+
+
 def solve(matrix: list[list[Fraction]], right: list[Fraction]) -> list[Fraction]:
     """Cramer's rule for one or two unknowns."""
     if len(right) == 1:

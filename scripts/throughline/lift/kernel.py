@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from throughline.lift.moments import Arm, Array, D, E, W, X, Y
+from throughline.lift.moments import NEGLIGIBLE, Arm, Array, D, E, W, X, Y
 
 EXACT_BELOW = 1_000
 """Total of two arms up to which their split is tested exactly."""
-NEGLIGIBLE = 1e-12
-"""Share of its parts below which a variance is rounding."""
 COLLINEAR = 1e-10
 """Share of its variance below which a covariate says nothing beyond those before it."""
 
@@ -466,7 +464,8 @@ def _theta(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Array:
     x = _level(both, both, numerator=X, denominator=W, is_ratio=is_ratio).control_gradient
     with np.errstate(divide="ignore", invalid="ignore"):
         own = _quadratic(x, joint)
-        return np.where(own > 0, _bilinear(y, joint, x) / own, 0.0)
+        parts = (x**2 * np.einsum("nii->ni", joint)).sum(axis=1)
+        return np.where(own > COLLINEAR * parts, _bilinear(y, joint, x) / own, 0.0)
 
 
 def _contrast(

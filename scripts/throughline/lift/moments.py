@@ -47,6 +47,8 @@ PRODUCTS = tuple(
 COLUMNS = (*KEY, *COUNTS, *CONSTANTS, *SUMS, *PRODUCTS, *SAME)
 
 MOST_CODES = 2**62
+NEGLIGIBLE = 1e-12
+"""Share of its parts below which a variance is rounding."""
 # Beyond this distance from the constants, in standard deviations, squares have lost digits.
 LOST_AT = 1_000.0
 
@@ -126,7 +128,11 @@ def arm(table: Table, rows: Codes) -> Arm:
         distance = np.stack([take(name) for name in SUMS], axis=1) / units[:, None]
     cross = raw[:, 0, 1:, None] * distance[:, None, :]
     scatter = raw[:, 1:, 1:] - cross - cross.swapaxes(1, 2)
-    scatter += raw[:, 0, 0, None, None] * distance[:, :, None] * distance[:, None, :]
+    level = raw[:, 0, 0, None, None] * distance[:, :, None] * distance[:, None, :]
+    scatter += level
+    parts = np.einsum("nii->ni", raw[:, 1:, 1:] + level)
+    is_rounding = np.einsum("nii->ni", scatter) <= NEGLIGIBLE * parts
+    scatter[is_rounding[:, :, None] | is_rounding[:, None, :]] = 0.0
     constant = np.stack([take(name) for name in CONSTANTS], axis=1)
     return Arm(take("n_rows"), units, constant + distance, scatter, distance)
 

@@ -1,6 +1,6 @@
--- One row per experiment: the mean of each brick's totals over all its units, and until when units were exposed that are mature.
+-- One row per experiment: a constant near the mean of each brick's totals, and until when units were exposed that are mature.
 -- depends_on: {{ ref('experiment_guardrails') }}
-{%- set columns = mean_columns() if execute else [] %}
+{%- set columns = constant_columns() if execute else [] %}
 with totals as (
 
     select * from {{ ref('fct_unit_totals') }}
@@ -19,16 +19,27 @@ models as (
 
 ),
 
-means as (
+levels as (
 
     select
-        experiment_id,
         {%- for column in columns %}
-        avg({{ column }}) as {{ column }},
+        avg({{ column }}) as {{ column }}_mean,
+        avg({{ column }} * {{ column }}) as {{ column }}_square,
         {%- endfor %}
-        {{ shift_constant('avg(covariate)', 'stddev_samp(covariate)') }} as covariate
+        experiment_id
     from totals
     group by experiment_id
+
+),
+
+constants as (
+
+    select
+        {%- for column in columns %}
+        {{ shift_constant(column ~ '_mean', column ~ '_square') }} as {{ column }},
+        {%- endfor %}
+        experiment_id
+    from levels
 
 ),
 
@@ -47,12 +58,12 @@ waits as (
 timed as (
 
     select
-        means.*,
+        constants.*,
         cast({{ dbt.dateadd('day', '-waits.days_to_event', as_of()) }} as timestamp) as last_exposure_for_event,
         cast({{ dbt.dateadd('day', '-waits.days_to_outcome', as_of()) }} as timestamp) as last_exposure_for_outcome,
         cast({{ dbt.dateadd('day', '-waits.days_to_label', as_of()) }} as timestamp) as last_exposure_for_label
-    from means
-    inner join waits on means.experiment_id = waits.experiment_id
+    from constants
+    inner join waits on constants.experiment_id = waits.experiment_id
 
 )
 
