@@ -1,5 +1,12 @@
 {# Every brick: a measure of a semantic model. brick -> {fact, expression, semantic_model}. #}
 {% macro bricks() %}
+    {% if remembered().bricks is not defined %}
+        {% do remembered().update({'bricks': read_bricks()}) %}
+    {% endif %}
+    {{ return(remembered().bricks) }}
+{% endmacro %}
+
+{% macro read_bricks() %}
     {% set found = {} %}
     {% for semantic_model in graph.semantic_models.values() | sort(attribute='name') %}
         {% for measure in semantic_model.measures %}
@@ -41,6 +48,13 @@
 
 {# Every governed metric: those of `graph` that are not a bare brick, each with its bricks and card. #}
 {% macro metrics() %}
+    {% if remembered().metrics is not defined %}
+        {% do remembered().update({'metrics': read_metrics()}) %}
+    {% endif %}
+    {{ return(remembered().metrics) }}
+{% endmacro %}
+
+{% macro read_metrics() %}
     {% set found = [] %}
     {% set all_bricks = bricks() %}
     {% for node in graph.metrics.values() | sort(attribute='name') if node.name not in all_bricks %}

@@ -24,11 +24,18 @@
 
 {# --vars first, then what `throughline use` put into the environment, then the default. #}
 {% macro setting(name) %}
-    {% set from_workspace = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
-    {% for value in [var(name, none), from_workspace.get(name)] if value is not none %}
+    {% for value in [var(name, none), workspace_settings().get(name)] if value is not none %}
         {{ return(value) }}
     {% endfor %}
     {{ return(default_settings()[name]) }}
+{% endmacro %}
+
+{# What `throughline use` put into the environment. While dbt parses it notes who reads a variable, so each file reads it. #}
+{% macro workspace_settings() %}
+    {% if not execute or remembered().settings is not defined %}
+        {% do remembered().update({'settings': fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {}}) %}
+    {% endif %}
+    {{ return(remembered().settings) }}
 {% endmacro %}
 
 {% macro workspace() %}
@@ -60,3 +67,6 @@
 {% macro last_matured_date(models) -%}
     cast({{ dbt.dateadd('day', '-1 - ' ~ models ~ '.horizon_days - ' ~ models ~ '.label_delay_days', as_of_date()) }} as date)
 {%- endmacro %}
+
+{# What one run finds once, by name: dbt hands every node the same `graph`. #}
+{% macro remembered() %}{{ return(graph.setdefault('run ' ~ invocation_id, {})) }}{% endmacro %}

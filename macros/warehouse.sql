@@ -72,7 +72,12 @@
         {% endfor %}
         {{ return(columns) }}
     {% endif %}
-    {{ return(adapter.dispatch('raw_columns')(table)) }}
+    {% set found = remembered().setdefault('raw_columns', {}) %}
+    {% set place = table ~ ' in ' ~ (setting('sources') or {}).get(table) %}
+    {% if place not in found %}
+        {% do found.update({place: adapter.dispatch('raw_columns')(table)}) %}
+    {% endif %}
+    {{ return(found[place]) }}
 {% endmacro %}
 
 {# False where dbt may not ask the warehouse (`dbt compile --no-introspect`): the contract is then taken as delivered. #}

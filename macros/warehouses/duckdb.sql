@@ -45,11 +45,20 @@
     {% set paths = [] %}
     {% for pattern in ([chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv']) if is_file_pattern(pattern) %}
         {% set path = (pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern) | replace("'", "''") %}
-        {% if not may_look() or '://' in path or run_query("select 1 from glob('" ~ path ~ "') limit 1") | length %}
+        {% if not may_look() or '://' in path or matches_a_file(path) %}
             {% do paths.append(path) %}
         {% endif %}
     {% endfor %}
     {{ return(paths) }}
+{% endmacro %}
+
+{# Whether a file pattern, a literal without quotes, matches a file: asked once in a run. #}
+{% macro matches_a_file(path) %}
+    {% set found = remembered().setdefault('patterns', {}) %}
+    {% if path not in found %}
+        {% do found.update({path: run_query("select 1 from glob('" ~ path ~ "') limit 1") | length > 0}) %}
+    {% endif %}
+    {{ return(found[path]) }}
 {% endmacro %}
 
 {# Whether what was delivered shows in the file system. #}
