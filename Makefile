@@ -48,7 +48,7 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@$(THROUGHLINE) build
 	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
 	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
-		$(BIN)/pytest -q -n 2 --dist loadgroup -m 'not simulation' --cov=throughline --cov-report=
+		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation' --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
 test-histories: HISTORIES ?= 10000

@@ -25,6 +25,14 @@ SHARED = (
 )
 
 
+# A worker runs whole files, for their tests share what they build: those that take long go first.
+LONG = ("contract", "incremental", "targets", "histories", "marts", "metrics", "demo", "real_logs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No choice made outside reaches a test."""

@@ -201,13 +201,15 @@ class Builder:
         project = self.root / variant
         chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
         values = {**build.environment(chosen), "THROUGHLINE_SEEDS": "seeds"}
-        common = ["--quiet", "--no-write-json", "--no-partial-parse"]
+        common = ["--quiet", "--no-write-json", "--no-partial-parse", "--log-level-file", "none"]
         with build.within(values), inside(project):
             if variant not in self.manifests:
                 parsed = dbtRunner().invoke([*common, "parse"])
                 assert parsed.success, parsed.exception
                 assert isinstance(parsed.result, Manifest)
                 self.manifests[variant] = parsed.result
+            # of what the builds before remembered in it, nothing holds for this one
+            self.manifests[variant].build_flat_graph()
             done = dbtRunner(manifest=self.manifests[variant]).invoke(
                 [*common, "build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments]
             )

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -17,6 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 import histories
 from building import assert_waist_is
 from histories import Builder
+
+# dbt runs in this process, and tracing it would take longer than it
+pytestmark = pytest.mark.no_cover
 
 # one run of the machine is the history of several companies that share files and builds
 COMPANIES = 10

@@ -24,9 +24,6 @@ EARLIER, LATER = "2026-06-20 00:00:00", "2026-07-01 00:00:00"
 # how often a build is killed; the long run of the histories kills more
 DEATHS = 10 if "THROUGHLINE_HISTORIES" in os.environ else 1
 
-# one worker makes what they share
-pytestmark = pytest.mark.xdist_group("incremental")
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
