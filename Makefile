@@ -52,8 +52,9 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
 test-histories: HISTORIES ?= 10000
-test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing
-	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py tests/python/test_incremental.py
+test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing; ten killed builds
+	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py \
+		tests/python/test_incremental.py::test_a_killed_build_is_simply_run_again
 
 $(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt tests/engines/next-requirements.txt pyproject.toml scripts/setup_engines
 	@scripts/setup_engines $(ENGINES)

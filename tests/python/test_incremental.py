@@ -69,7 +69,8 @@ def command(
 ) -> tuple[list[str], dict[str, str]]:
     """A command on a workspace, and its environment."""
     chosen = Workspace(project=project.root, folder=folder, chosen_by="the test")
-    values = {**os.environ, **chosen.environment(), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    quiet = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_LOG_LEVEL_FILE": "none"}
+    values = {**os.environ, **chosen.environment(), **quiet}
     return [str(Path(sys.executable).with_name(program)), *arguments], values
 
 
