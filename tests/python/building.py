@@ -21,6 +21,8 @@ from throughline.workspace import Workspace
 ROOT = Path(__file__).resolve().parents[2]
 # what dbt has read of the project, for later copies; by the variables dbt_project.yml asks for
 PARSED: dict[tuple[str, str], bytes] = {}
+# unit tests know nothing of a workspace, and `make test` has run them
+NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 LINKED = ("profiles.yml", "selectors.yml", "macros", "seeds", "tests", "analyses")
 
 

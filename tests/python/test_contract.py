@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from building import ROOT, Project, query
+from building import NO_UNIT_TESTS, ROOT, Project, query
 from throughline import seeds, workspace
 from throughline.workspace import Workspace
 
@@ -26,7 +26,6 @@ Row = dict[str, str]
 SOURCES = yaml.safe_load((ROOT / "models/staging/_sources.yml").read_text())["sources"][0]
 CONTRACT: dict[str, dict[str, Any]] = {table["name"]: table for table in SOURCES["tables"]}
 AS_OF = "2025-07-01 00:00:00"
-NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 SEED_ROWS = {
     "model_registry": [
         "lead,Lead,CRM,binary,Team,Why,converted,true,revenue,0.5,14,2,true,,,ann,why",
@@ -937,7 +936,7 @@ def test_nothing_is_built_when_a_build_stops(stopped: Stopped) -> None:
 def test_a_log_without_a_known_model_stops_the_build(project: Project, stopped: Stopped) -> None:
     sources = {"prediction_logs": "odd/churn.csv"}
     (stopped.folder / "vars.yml").write_text(yaml.safe_dump({"inputs": CORE, "sources": sources}))
-    run = project.build(stopped.folder, "--exclude-resource-type", "unit_test")
+    run = project.build(stopped.folder, *NO_UNIT_TESTS)
     assert run.status == 1
     assert "has_known_models_stg_prediction_logs_prediction_logs" in run.output
     with duckdb.connect(str(stopped.folder / "warehouse.duckdb")) as warehouse:

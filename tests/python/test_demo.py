@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import plain_pandas
-from building import ROOT, Project, assert_waist_is, query
+from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
 from throughline.simulate import simulate
 
 SEGMENTS = ["channel", "device", "region"]
@@ -28,7 +28,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def demo(project: Project) -> Path:
     workspace = project.root / "workspace"
     simulate(out=workspace, predictions=12_000, days=120, seed=11)
-    run = project.build(workspace)
+    run = project.build(workspace, *NO_UNIT_TESTS)
     assert run.status == 0, run.output
     return workspace
 
@@ -374,7 +374,7 @@ def test_a_second_build_changes_nothing(project: Project, demo: Path) -> None:
     files = [path for path in demo.rglob("*") if path.suffix in {".csv", ".parquet", ".yml"}]
     before = {path: path.read_bytes() for path in [*files, *(ROOT / "seeds").glob("*.csv")]}
     rows = query(demo, "select * from fct_metrics order by all")
-    run = project.build(demo)
+    run = project.build(demo, *NO_UNIT_TESTS)
     assert run.status == 0, run.output
     pd.testing.assert_frame_equal(
         rows, query(demo, "select * from fct_metrics order by all"), rtol=1e-12

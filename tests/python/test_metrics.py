@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from building import Project, query
+from building import NO_UNIT_TESTS, Project, query
 from throughline import doctor
 from throughline.simulate import simulate
 
@@ -68,7 +68,7 @@ def definitions(project: Project) -> Iterator[Path]:
 def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> None:
     definitions.write_text(definitions.read_text() + SHOWN_RATE)
     workspace = project.root / "workspace"
-    run = project.build(workspace, "--exclude-resource-type", "unit_test")
+    run = project.build(workspace, *NO_UNIT_TESTS)
     assert run.status == 0, run.output
 
     waist = query(

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import plain_pandas
-from building import ROOT, Project, assert_waist_is, query
+from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
 from throughline import seeds, workspace
 
 OPEN_BANDIT = ROOT / "examples/open_bandit"
@@ -188,7 +188,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     log: Log = request.param
     project = Project.copy(tmp_path_factory.mktemp(log.name) / "project")
     folder = log.make(project)
-    run = project.build(folder, "--exclude-resource-type", "unit_test")
+    run = project.build(folder, *NO_UNIT_TESTS)
     assert run.status == 0, run.output
     settings = yaml.safe_load((folder / "vars.yml").read_text())
     plain = plain_pandas.Company(
