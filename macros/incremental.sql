@@ -2,22 +2,34 @@
 
     1. on-run-start notes that a run begins, with the fingerprint of each model it is about to alter (build_starts).
     2. int_deliveries finds what was delivered since the last finished build, int_touched_rows the rows this touches.
-    3. int_touched_dates says which dates of each fact those rows, and labels matured since, can have changed.
+    3. int_touched_keys says which decisions and outcomes those rows, and labels matured since, can have changed,
+       int_touched_dates which dates of each fact.
     4. A model of strategy `touched` deletes its touched rows or dates and inserts them anew.
     5. int_build_ledger, after all of them, remembers what this build saw.
 
     Nothing is forgotten before step 5: a build that died starts again from the same ledger. A model whose fingerprint is
     not the one in the ledger is rebuilt whole. #}
 
-{# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. #}
-{% macro touched(date_expression) -%}
+{# Whether a row of the model being built is to be computed: touched by its key, if it has one, else by its date, or any row
+   where the whole is built. #}
+{% macro touched(date_expression, key=none) -%}
     {%- if not execute -%}
         {%- do ref(touched_dates_of(model)) -%}
+        {%- do ref('int_touched_keys') if key -%}
     {%- endif -%}
     {%- if is_incremental() -%}
-        {{ is_on_touched_date(date_expression, this.identifier) }}
+        {{ is_touched(date_expression, key) }}
     {%- else -%}
         1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{# By date too where a warehouse replaces nothing less than a date. #}
+{% macro is_touched(date_expression, key) -%}
+    {%- if key and replaces_rows() -%}
+        {{ key }} in (select touched_key from {{ ref('int_touched_keys') }} where relation_name = '{{ this.identifier }}')
+    {%- else -%}
+        {{ is_on_touched_date(date_expression, this.identifier) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -34,11 +46,12 @@
     {{ row_key }} in (select row_key from {{ ref('int_touched_rows') }} where table_name = '{{ table }}')
 {%- endmacro %}
 
-{# The rows that strategy `touched` replaces: meta.touched_by names their date column, else they have a key of a raw table. #}
+{# The rows that strategy `touched` replaces: meta.touched_by names their date column and meta.touched_key that of their key,
+   else they have a key of a raw table. #}
 {% macro touched_rows_of_target() -%}
     {%- set column = model.config.meta.get('touched_by') -%}
     {%- if column -%}
-        {{ is_on_touched_date(column, this.identifier) }}
+        {{ is_touched(column, model.config.meta.get('touched_key')) }}
     {%- elif model.name == 'stg_rejected_rows' -%}
         {%- if is_forward() %}
         1 = 0

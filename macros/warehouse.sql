@@ -57,6 +57,11 @@
     select {{ columns }} from {{ arg_dict.temp_relation }}
 {% endmacro %}
 
+{# Whether single rows of a fact can be replaced. #}
+{% macro replaces_rows() %}{{ return(adapter.dispatch('replaces_rows')()) }}{% endmacro %}
+
+{% macro default__replaces_rows() %}{{ return(true) }}{% endmacro %}
+
 {# The rows of a query asked while compiling. #}
 {% macro rows_of(query) %}
     {% call statement('rows', fetch_result=True, auto_begin=False) %}{{ query }}{% endcall %}

@@ -116,6 +116,9 @@
     {{ return(adapter.dispatch('replace_touched')({'temp_relation': source, 'target_relation': target})) }}
 {% endmacro %}
 
+{# Parquet of Spark cannot lose single rows. #}
+{% macro spark__replaces_rows() %}{{ return(false) }}{% endmacro %}
+
 {# Overwrites the partition of each touched date that has rows and drops that of each that has none. #}
 {% macro spark__replace_touched(arg_dict) %}
     {% set column = model.config.meta.touched_by %}

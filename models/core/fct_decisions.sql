@@ -1,7 +1,7 @@
 -- One row per decision in production, every brick a column.
 with predictions as {{ not_materialized() }} (
 
-    select * from {{ ref('stg_prediction_logs') }} where {{ touched('cast(predicted_at as date)') }}
+    select * from {{ ref('stg_prediction_logs') }} where {{ touched('cast(predicted_at as date)', 'prediction_id') }}
 
 ),
 
@@ -13,7 +13,7 @@ models as (
 
 links as (
 
-    select * from {{ ref('int_outcome_links') }} where {{ touched('cast(predicted_at as date)') }}
+    select * from {{ ref('int_outcome_links') }} where {{ touched('cast(predicted_at as date)', 'prediction_id') }}
 
 ),
 

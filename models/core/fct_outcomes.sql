@@ -1,13 +1,13 @@
 -- One row per outcome and model it is credited to; an outcome credited to none has one row without a model.
 with outcomes as (
 
-    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)') }}
+    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)', 'outcome_id') }}
 
 ),
 
 links as (
 
-    select * from {{ ref('int_outcome_links') }} where {{ touched('outcome_date') }}
+    select * from {{ ref('int_outcome_links') }} where {{ touched('outcome_date', 'outcome_id') }}
 
 ),
 

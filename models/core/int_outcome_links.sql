@@ -1,7 +1,7 @@
 -- One row per outcome and decision it is linked to.
 with outcomes as (
 
-    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)') }}
+    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)', 'outcome_id') }}
 
 ),
 

@@ -5,27 +5,15 @@ with touched_rows as (
 
 ),
 
-predictions as (
+touched_keys as (
 
-    select * from {{ ref('stg_prediction_logs') }}
-
-),
-
-outcomes as (
-
-    select * from {{ ref('stg_business_outcomes') }}
+    select * from {{ ref('int_touched_keys') }}
 
 ),
 
 feedback as (
 
     select * from {{ ref('stg_feedback') }}
-
-),
-
-models as (
-
-    select * from {{ ref('dim_models') }}
 
 ),
 
@@ -74,103 +62,6 @@ builds as (
 
 ),
 
-decisions as {{ not_materialized() }} (
-
-    select
-        predictions.*,
-        cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) as horizon_ends_at
-    from predictions
-    inner join models on predictions.model_id = models.model_id
-
-),
-
-touched_predictions as (
-
-    select
-        touched_rows.*,
-        cast({{ dbt.dateadd('day', 'models.horizon_days', 'touched_rows.event_at') }} as timestamp) as horizon_ends_at
-    from touched_rows
-    inner join models on touched_rows.model_id = models.model_id
-    where touched_rows.table_name = 'prediction_logs'
-
-),
-
--- a decision gives an outcome its credit, its version and its segments
-reached_outcomes as (
-
-    select prediction_id, entity_id, user_id, event_at as occurred_at
-    from touched_rows
-    where table_name = 'business_outcomes'
-    union
-    select outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
-    from outcomes
-    inner join touched_predictions on outcomes.prediction_id = touched_predictions.prediction_id
-    union
-    select outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
-    from outcomes
-    inner join touched_predictions
-        on outcomes.entity_id = touched_predictions.entity_id
-        and outcomes.occurred_at >= touched_predictions.event_at
-        and outcomes.occurred_at < touched_predictions.horizon_ends_at
-    where outcomes.prediction_id is null
-    union
-    select outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
-    from outcomes
-    inner join touched_predictions
-        on outcomes.user_id = touched_predictions.user_id
-        and outcomes.occurred_at >= touched_predictions.event_at
-        and outcomes.occurred_at < touched_predictions.horizon_ends_at
-    where outcomes.prediction_id is null and outcomes.entity_id is null
-
-),
-
-named_predictions as (
-
-    select prediction_id from reached_outcomes where prediction_id is not null
-    union
-    select prediction_id from touched_rows where table_name = 'usage_events' and prediction_id is not null
-
-),
-
--- what an outcome labels or pays, whichever decision takes it now
-reached_predictions as (
-
-    select decisions.predicted_at
-    from decisions
-    inner join named_predictions on decisions.prediction_id = named_predictions.prediction_id
-    union all
-    select decisions.predicted_at
-    from decisions
-    inner join reached_outcomes
-        on decisions.entity_id = reached_outcomes.entity_id
-        and reached_outcomes.occurred_at >= decisions.predicted_at
-        and reached_outcomes.occurred_at < decisions.horizon_ends_at
-    where reached_outcomes.prediction_id is null
-    union all
-    select decisions.predicted_at
-    from decisions
-    inner join reached_outcomes
-        on decisions.user_id = reached_outcomes.user_id
-        and reached_outcomes.occurred_at >= decisions.predicted_at
-        and reached_outcomes.occurred_at < decisions.horizon_ends_at
-    where reached_outcomes.prediction_id is null and reached_outcomes.entity_id is null
-
-),
-
-matured_dates as (
-
-    select days.date_day
-    from days
-    cross join models
-    inner join builds
-        on days.date_day
-        >= cast({{ dbt.dateadd('day', '-(models.horizon_days + models.label_delay_days)', 'builds.earlier_as_of') }} as date)
-        and days.date_day
-        <= cast({{ dbt.dateadd('day', '-(models.horizon_days + models.label_delay_days)', 'builds.later_as_of') }} as date)
-    where builds.earlier_as_of < builds.later_as_of
-
-),
-
 -- days that a build of the past had not reached, or rows without a time of arrival that move with as_of
 passed_dates as (
 
@@ -197,17 +88,13 @@ spanned_dates as (
 
 decision_dates as (
 
-    select cast(event_at as date) as touched_date from touched_predictions
-    union
-    select cast(predicted_at as date) as touched_date from reached_predictions
-    union
-    select date_day as touched_date from matured_dates
+    select distinct touched_date from touched_keys where relation_name = 'fct_decisions'
 
 ),
 
 outcome_dates as (
 
-    select cast(occurred_at as date) as touched_date from reached_outcomes
+    select distinct touched_date from touched_keys where relation_name = 'fct_outcomes'
 
 ),
 
@@ -236,7 +123,8 @@ feedback_dates as (
     union
     select cast(feedback.asked_at as date) as touched_date
     from feedback
-    inner join touched_predictions on feedback.prediction_id = touched_predictions.prediction_id
+    inner join touched_rows on feedback.prediction_id = touched_rows.prediction_id
+    where touched_rows.table_name = 'prediction_logs'
 
 ),
 

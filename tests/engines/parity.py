@@ -17,6 +17,7 @@ import duckdb
 OF_THE_MECHANISM = {
     "int_deliveries",
     "int_touched_rows",
+    "int_touched_keys",
     "int_touched_dates",
     "int_touched_assignment_dates",
     "int_build_ledger",

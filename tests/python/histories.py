@@ -29,6 +29,7 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "
 OF_THE_MECHANISM = {
     "int_deliveries",
     "int_touched_rows",
+    "int_touched_keys",
     "int_touched_dates",
     "int_touched_assignment_dates",
     "int_build_ledger",

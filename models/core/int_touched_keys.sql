@@ -1,0 +1,154 @@
+-- One row per relation, key and date of a row that it recomputes in this build.
+with touched_rows as (
+
+    select * from {{ ref('int_touched_rows') }}
+
+),
+
+predictions as (
+
+    select * from {{ ref('stg_prediction_logs') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('stg_business_outcomes') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+decisions as {{ not_materialized() }} (
+
+    select
+        predictions.prediction_id,
+        predictions.entity_id,
+        predictions.user_id,
+        predictions.predicted_at,
+        cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) as horizon_ends_at,
+        cast({{ dbt.dateadd('day', 'models.horizon_days + models.label_delay_days', 'predictions.predicted_at') }} as timestamp)
+            as matures_at
+    from predictions
+    inner join models on predictions.model_id = models.model_id
+
+),
+
+touched_predictions as (
+
+    select
+        touched_rows.*,
+        cast({{ dbt.dateadd('day', 'models.horizon_days', 'touched_rows.event_at') }} as timestamp) as horizon_ends_at
+    from touched_rows
+    inner join models on touched_rows.model_id = models.model_id
+    where touched_rows.table_name = 'prediction_logs'
+
+),
+
+-- a decision gives an outcome its credit, its version and its segments
+reached_outcomes as (
+
+    select row_key as outcome_id, prediction_id, entity_id, user_id, event_at as occurred_at
+    from touched_rows
+    where table_name = 'business_outcomes'
+    union
+    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
+    from outcomes
+    inner join touched_predictions on outcomes.prediction_id = touched_predictions.prediction_id
+    union
+    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
+    from outcomes
+    inner join touched_predictions
+        on outcomes.entity_id = touched_predictions.entity_id
+        and outcomes.occurred_at >= touched_predictions.event_at
+        and outcomes.occurred_at < touched_predictions.horizon_ends_at
+    where outcomes.prediction_id is null
+    union
+    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
+    from outcomes
+    inner join touched_predictions
+        on outcomes.user_id = touched_predictions.user_id
+        and outcomes.occurred_at >= touched_predictions.event_at
+        and outcomes.occurred_at < touched_predictions.horizon_ends_at
+    where outcomes.prediction_id is null and outcomes.entity_id is null
+
+),
+
+named_predictions as (
+
+    select prediction_id from reached_outcomes where prediction_id is not null
+    union
+    select prediction_id from touched_rows where table_name = 'usage_events' and prediction_id is not null
+
+),
+
+-- what an outcome labels or pays, whichever decision takes it now
+reached_predictions as (
+
+    select decisions.prediction_id, decisions.predicted_at
+    from decisions
+    inner join named_predictions on decisions.prediction_id = named_predictions.prediction_id
+    union all
+    select decisions.prediction_id, decisions.predicted_at
+    from decisions
+    inner join reached_outcomes
+        on decisions.entity_id = reached_outcomes.entity_id
+        and reached_outcomes.occurred_at >= decisions.predicted_at
+        and reached_outcomes.occurred_at < decisions.horizon_ends_at
+    where reached_outcomes.prediction_id is null
+    union all
+    select decisions.prediction_id, decisions.predicted_at
+    from decisions
+    inner join reached_outcomes
+        on decisions.user_id = reached_outcomes.user_id
+        and reached_outcomes.occurred_at >= decisions.predicted_at
+        and reached_outcomes.occurred_at < decisions.horizon_ends_at
+    where reached_outcomes.prediction_id is null and reached_outcomes.entity_id is null
+
+),
+
+matured_predictions as (
+
+    select prediction_id, predicted_at
+    from decisions
+    where matures_at > {{ as_of_span()[0] }} and matures_at <= {{ as_of_span()[1] }}
+
+),
+
+decision_keys as (
+
+    select prediction_id as touched_key, cast(event_at as date) as touched_date from touched_predictions
+    union
+    select prediction_id as touched_key, cast(predicted_at as date) as touched_date from reached_predictions
+    union
+    select prediction_id as touched_key, cast(predicted_at as date) as touched_date from matured_predictions
+
+),
+
+outcome_keys as (
+
+    select distinct outcome_id as touched_key, cast(occurred_at as date) as touched_date from reached_outcomes
+
+),
+
+relation_keys as (
+
+    select 'fct_decisions' as relation_name, touched_key, touched_date from decision_keys
+    union all
+    select 'int_outcome_links' as relation_name, touched_key, touched_date from outcome_keys
+    union all
+    select 'fct_outcomes' as relation_name, touched_key, touched_date from outcome_keys
+
+),
+
+touched_keys as (
+
+    select * from relation_keys where touched_key is not null and touched_date is not null
+
+)
+
+select * from touched_keys
