@@ -10,8 +10,8 @@
     Nothing is forgotten before step 5: a build that died starts again from the same ledger. A model whose fingerprint is
     not the one in the ledger is rebuilt whole. #}
 
-{# Whether a row of the model being built is to be computed: touched by its key, if it has one, else by its date, or any row
-   where the whole is built. #}
+{# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. With a key,
+   only the touched rows; their date is then a bare column of dates or moments, so that a scan can skip what lies outside. #}
 {% macro touched(date_expression, key=none) -%}
     {%- if not execute -%}
         {%- do ref(touched_dates_of(model)) -%}
@@ -24,13 +24,41 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# By date too where a warehouse replaces nothing less than a date. #}
 {% macro is_touched(date_expression, key) -%}
-    {%- if key and replaces_rows() -%}
-        {{ key }} in (select touched_key from {{ ref('int_touched_keys') }} where relation_name = '{{ this.identifier }}')
-    {%- else -%}
+    {%- if not key -%}
         {{ is_on_touched_date(date_expression, this.identifier) }}
+    {%- elif not replaces_rows() -%}
+        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', this.identifier) }}
+    {%- else -%}
+        {%- set keys = "from " ~ ref('int_touched_keys') ~ " where relation_name = '" ~ this.identifier ~ "'" -%}
+        {%- set text = dbt.type_string() -%}
+        {%- set span = rows_of("select cast(min(touched_date) as " ~ text ~ "), cast(max(touched_date) as " ~ text ~ ") " ~ keys)[0] -%}
+        {%- if span[0] is none -%}
+        1 = 0
+        {%- else -%}
+        {{ date_expression }} >= cast('{{ span[0] }}' as date)
+        and {{ date_expression }} < cast({{ dbt.dateadd('day', 1, "cast('" ~ span[1] ~ "' as date)") }} as date)
+        and {{ key }} in (select touched_key {{ keys }})
+        {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{# Before this moment no decision or outcome lies that a touched one reaches by its entity or user. #}
+{% macro reach_begins() -%}
+    {%- set begins = none -%}
+    {%- if not execute -%}
+        {%- do ref('int_touched_rows') -%}
+        {%- do ref('dim_models') -%}
+    {%- elif build_ledger() is not none and (is_incremental() or model.name == 'int_touched_keys') -%}
+        {%- set begins = rows_of("
+            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'min(touched_rows.event_at)') ~ " as " ~ dbt.type_string() ~ ")
+            from " ~ ref('int_touched_rows') ~ " as touched_rows
+            cross join " ~ ref('dim_models') ~ " as models
+            where touched_rows.table_name in ('prediction_logs', 'business_outcomes')
+                and touched_rows.event_at >= cast('1900-01-01' as timestamp)
+        ")[0][0] -%}
+    {%- endif -%}
+    cast('{{ begins or '1900-01-01' }}' as timestamp)
 {%- endmacro %}
 
 {% macro is_on_touched_date(date_expression, relation_name) -%}

@@ -1,7 +1,7 @@
 -- One row per decision in production, every brick a column.
-with predictions as {{ not_materialized() }} (
+with predictions as {{ not_materialized() if not is_incremental() }} (
 
-    select * from {{ ref('stg_prediction_logs') }} where {{ touched('cast(predicted_at as date)', 'prediction_id') }}
+    select * from {{ ref('stg_prediction_logs') }} where {{ touched('predicted_at', 'prediction_id') }}
 
 ),
 
@@ -13,7 +13,7 @@ models as (
 
 links as (
 
-    select * from {{ ref('int_outcome_links') }} where {{ touched('cast(predicted_at as date)', 'prediction_id') }}
+    select * from {{ ref('int_outcome_links') }} where {{ touched('predicted_at', 'prediction_id') }}
 
 ),
 
@@ -23,7 +23,7 @@ outcomes as (
 
 ),
 
-usage_events as {{ not_materialized() }} (
+usage_events as {{ not_materialized() if not is_incremental() }} (
 
     select * from {{ ref('stg_usage_events') }}
     {%- if is_incremental() %}

@@ -1,7 +1,7 @@
 -- One row per outcome and model it is credited to; an outcome credited to none has one row without a model.
 with outcomes as (
 
-    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)', 'outcome_id') }}
+    select * from {{ ref('stg_business_outcomes') }} where {{ touched('occurred_at', 'outcome_id') }}
 
 ),
 

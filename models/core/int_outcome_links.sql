@@ -1,7 +1,7 @@
 -- One row per outcome and decision it is linked to.
 with outcomes as (
 
-    select * from {{ ref('stg_business_outcomes') }} where {{ touched('cast(occurred_at as date)', 'outcome_id') }}
+    select * from {{ ref('stg_business_outcomes') }} where {{ touched('occurred_at', 'outcome_id') }}
 
 ),
 
@@ -58,7 +58,9 @@ linked_by_entity as (
         on outcomes.entity_id = decisions.entity_id
         and outcomes.occurred_at >= decisions.predicted_at
         and outcomes.occurred_at < decisions.horizon_ends_at
-    where outcomes.prediction_id is null
+    where
+        outcomes.prediction_id is null
+        and decisions.predicted_at >= {{ reach_begins() }}
 
 ),
 
@@ -75,7 +77,10 @@ linked_by_user as (
         on outcomes.user_id = decisions.user_id
         and outcomes.occurred_at >= decisions.predicted_at
         and outcomes.occurred_at < decisions.horizon_ends_at
-    where outcomes.prediction_id is null and outcomes.entity_id is null
+    where
+        outcomes.prediction_id is null
+        and outcomes.entity_id is null
+        and decisions.predicted_at >= {{ reach_begins() }}
 
 ),
 

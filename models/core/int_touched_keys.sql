@@ -5,13 +5,13 @@ with touched_rows as (
 
 ),
 
-predictions as (
+predictions as {{ not_materialized() }} (
 
     select * from {{ ref('stg_prediction_logs') }}
 
 ),
 
-outcomes as (
+outcomes as {{ not_materialized() }} (
 
     select * from {{ ref('stg_business_outcomes') }}
 
@@ -66,7 +66,7 @@ reached_outcomes as (
         on outcomes.entity_id = touched_predictions.entity_id
         and outcomes.occurred_at >= touched_predictions.event_at
         and outcomes.occurred_at < touched_predictions.horizon_ends_at
-    where outcomes.prediction_id is null
+    where outcomes.occurred_at >= {{ reach_begins() }} and outcomes.prediction_id is null
     union
     select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
     from outcomes
@@ -74,7 +74,10 @@ reached_outcomes as (
         on outcomes.user_id = touched_predictions.user_id
         and outcomes.occurred_at >= touched_predictions.event_at
         and outcomes.occurred_at < touched_predictions.horizon_ends_at
-    where outcomes.prediction_id is null and outcomes.entity_id is null
+    where
+        outcomes.occurred_at >= {{ reach_begins() }}
+        and outcomes.prediction_id is null
+        and outcomes.entity_id is null
 
 ),
 
@@ -99,7 +102,7 @@ reached_predictions as (
         on decisions.entity_id = reached_outcomes.entity_id
         and reached_outcomes.occurred_at >= decisions.predicted_at
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
-    where reached_outcomes.prediction_id is null
+    where decisions.predicted_at >= {{ reach_begins() }} and reached_outcomes.prediction_id is null
     union all
     select decisions.prediction_id, decisions.predicted_at
     from decisions
@@ -107,7 +110,10 @@ reached_predictions as (
         on decisions.user_id = reached_outcomes.user_id
         and reached_outcomes.occurred_at >= decisions.predicted_at
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
-    where reached_outcomes.prediction_id is null and reached_outcomes.entity_id is null
+    where
+        decisions.predicted_at >= {{ reach_begins() }}
+        and reached_outcomes.prediction_id is null
+        and reached_outcomes.entity_id is null
 
 ),
 
@@ -147,7 +153,13 @@ relation_keys as (
 
 touched_keys as (
 
-    select * from relation_keys where touched_key is not null and touched_date is not null
+    -- a copy of another year was never let in
+    select *
+    from relation_keys
+    where
+        touched_key is not null
+        and touched_date >= cast('1900-01-01' as date)
+        and touched_date < cast('2200-01-01' as date)
 
 )
 
