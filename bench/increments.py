@@ -2,19 +2,21 @@
 
 For each length of history: simulate one day more, keep back the last day and one in a hundred of
 the rows of the 30 days before it, build, deliver them, build again, then all at once. Beside the
-times stand the rows that such a build has to read: those of new files, and those of touched dates.
-`python bench/increments.py [DAYS ...]`.
+times stand the rows read from tables, as DuckDB counts, those of raw files and those computed anew.
+`python bench/increments.py [DAYS ...]`; BENCH_PREDICTIONS_A_DAY makes smaller days.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import yaml
 from measuring import ROOT, SCRATCH, Measure, measure
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +26,7 @@ from throughline.simulate import simulate
 from throughline.workspace import Workspace
 
 HISTORIES = (10, 30, 100, 300)
-PREDICTIONS_A_DAY = 100_000
+PREDICTIONS_A_DAY = int(os.environ.get("BENCH_PREDICTIONS_A_DAY", "100000"))
 LATE_DAYS = 30
 # the simulation makes no shorter one
 SHORTEST = 14
@@ -34,12 +36,22 @@ KEYS = {
     "usage_events": "event_id",
     "business_outcomes": "outcome_id",
 }
+# what tells the touched rows of a fact, and where they stand
 FACTS = {
-    "fct_decisions": "decision_date",
-    "int_outcome_links": "outcome_date",
-    "fct_outcomes": "outcome_date",
-    "fct_usage": "usage_date",
-    "fct_costs": "cost_date",
+    "fct_decisions": ("prediction_id", "touched_key", "int_touched_keys"),
+    "int_outcome_links": ("outcome_id", "touched_key", "int_touched_keys"),
+    "fct_outcomes": ("outcome_id", "touched_key", "int_touched_keys"),
+    "fct_usage": ("usage_date", "touched_date", "int_touched_dates"),
+    "fct_costs": ("cost_date", "touched_date", "int_touched_dates"),
+}
+# DuckDB writes what it measured of each query to the log of the build
+COUNTING = {
+    "enable_profiling": "no_output",
+    "profiling_coverage": "all",
+    "logging_storage": "stdout",
+    "logging_mode": "enable_selected",
+    "enabled_log_types": "Metrics",
+    "enable_logging": True,
 }
 
 
@@ -100,18 +112,44 @@ def raw_row_counts(folder: Path) -> tuple[int, int]:
 
 
 def row_counts(warehouse: Path) -> tuple[int, int]:
-    """Rows of the facts that lie on touched dates, and all rows of the facts."""
+    """Rows of the facts that were computed anew, and all rows of the facts."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         touched = total = 0
-        for fact, date in FACTS.items():
+        for fact, (column, touched_column, touched_in) in FACTS.items():
             counted = connection.execute(
-                f"select count(*), count(*) filter (where {date} in (select touched_date from "
-                f"main_core.int_touched_dates where relation_name = '{fact}')) "
+                f"select count(*), count(*) filter (where {column} in (select {touched_column} "
+                f"from main_core.{touched_in} where relation_name = '{fact}')) "
                 f"from main_core.{fact}"
             ).fetchone()
             assert counted is not None
             total, touched = total + counted[0], touched + counted[1]
     return touched, total
+
+
+def counting_profiles() -> Path:
+    """A folder with the project's profile, in which DuckDB counts."""
+    profiles = yaml.safe_load((ROOT / "profiles.yml").read_text())
+    profiles["throughline"]["outputs"]["duckdb"]["settings"] |= COUNTING
+    folder = SCRATCH / "profiles"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
+    return folder
+
+
+def rows_read(log: Path) -> int:
+    """Rows that the scans of tables read.
+
+    Left out are queries that read raw files: of those DuckDB counts all rows, skipped or not.
+    """
+    read = counted = 0
+    for line in log.read_text().splitlines():
+        if "'metric': QUERY_NAME" in line:
+            counted = 1
+        if "read_parquet(" in line or "read_csv(" in line:
+            counted = 0
+        if found := re.search(r"'metric': CUMULATIVE_ROWS_SCANNED, 'value': (\d+)", line):
+            read += counted * int(found[1])
+    return read
 
 
 def bench(days: int, *, console: Console) -> None:
@@ -121,6 +159,7 @@ def bench(days: int, *, console: Console) -> None:
     simulate(out=folder, predictions=PREDICTIONS_A_DAY * simulated, days=simulated, seed=7)
     workspace = Workspace(project=ROOT, folder=folder, chosen_by="bench")
     last_day = hold_back(folder, days=days)
+    profiles = counting_profiles()
     dbt = str(Path(sys.executable).with_name("dbt"))
     dbt_environment = environment(workspace) | {
         "DBT_TARGET_PATH": str(SCRATCH / "target"),
@@ -131,7 +170,7 @@ def bench(days: int, *, console: Console) -> None:
         return measure(
             [
                 *(dbt, "build", "--exclude-resource-type", "test", "unit_test"),
-                *("--vars", f"{{as_of: '{as_of}'}}", *arguments),
+                *("--vars", f"{{as_of: '{as_of}'}}", "--profiles-dir", str(profiles), *arguments),
             ],
             environment=dbt_environment,
             log=folder / f"{name}.log",
@@ -150,14 +189,25 @@ def bench(days: int, *, console: Console) -> None:
     touched, total = row_counts(folder / "warehouse.duckdb")
     full = build("full", "--full-refresh", as_of=as_of)
     share = (new_day.wall - start_up.wall) / full.wall
-    table = Table(title=f"{days} days of history and a new one", title_justify="left")
-    for heading in ("", "wall s", "CPU s", "peak GB"):
+    share_of_work = (new_day.processor - start_up.processor) / full.processor
+    table = Table(
+        title=f"{days} days of history and a new one, {PREDICTIONS_A_DAY:,} predictions a day",
+        title_justify="left",
+    )
+    for heading in ("", "wall s", "CPU s", "peak GB", "rows read"):
         table.add_column(heading, justify="right" if heading else "left")
-    for name, one in (("dbt start-up", start_up), ("new day", new_day), ("full build", full)):
-        table.add_row(name, f"{one.wall:.1f}", f"{one.processor:.1f}", f"{one.memory:.1f}")
+    for name, one, log in (
+        ("dbt start-up", start_up, "start"),
+        ("new day", new_day, "new_day"),
+        ("full build", full, "full"),
+    ):
+        read = rows_read(folder / f"{log}.log")
+        table.add_row(
+            name, f"{one.wall:.1f}", f"{one.processor:.1f}", f"{one.memory:.1f}", f"{read:,}"
+        )
     console.print(table)
     console.print(
-        f"new day without start-up: {share:.1%} of a full build; "
+        f"new day without start-up: {share:.1%} of a full build, {share_of_work:.1%} of its CPU; "
         f"raw rows in new files {unseen:,} of {delivered:,}; "
         f"facts recomputed {touched:,} of {total:,} rows"
     )

@@ -52,12 +52,32 @@
     {{ return(facts) }}
 {% endmacro %}
 
+{# The day on which the days of the units begin that are computed now, by unit type; a type without such a unit has none. What is
+   known of a prediction counts from ever on, and so does all where the warehouse may not be asked. #}
+{% macro unit_days_begin() %}
+    {% set ever = '1900-01-01' %}
+    {% if not may_look() or model.resource_type != 'model' or not load_relation(ref('fct_assignments')) %}
+        {{ return({'user': ever, 'entity': ever, 'prediction': ever}) }}
+    {% endif %}
+    {% set begins = {} %}
+    {% for row in rows_of("
+        select unit_type, cast(cast(min(" ~ dbt.dateadd('day', '-covariate_days', 'exposed_at') ~ ") as date) as " ~ dbt.type_string() ~ ")
+        from " ~ ref('fct_assignments') ~ "
+        where " ~ touched('assigned_date') ~ "
+        group by unit_type
+    ") %}
+        {% do begins.update({row[0]: ever if row[0] == 'prediction' else row[1]}) %}
+    {% endfor %}
+    {{ return(begins) }}
+{% endmacro %}
+
 {# CTEs that total the bricks of one fact per row of `units`: its rows by unit, those that lie in the days of a unit, the sums.
    A fact without event_at has rows by day: for them the window begins with the day of the exposure. #}
-{% macro unit_total_ctes(fact) %}
+{% macro unit_total_ctes(fact, begins) %}
     {%- set semantic_model = fact.semantic_model -%}
     {%- set meta = semantic_model.config.meta -%}
     {%- set clock = 'at' if meta.event_at else 'on' -%}
+    {%- set happened = meta.event_at or date_column(semantic_model) -%}
 {{ semantic_model.name }}_events as {{ not_materialized() }} (
     {% for unit_type, column in meta.unit_columns.items() %}
     select
@@ -67,8 +87,9 @@
         {%- for name, brick in fact.bricks.items() %}
         cast({{ brick.expression }} as {{ type_double() }}) as {{ name }},
         {%- endfor %}
-        cast({{ meta.event_at or date_column(semantic_model) }} as timestamp) as happened_at
+        cast({{ happened }} as timestamp) as happened_at
     from {{ ref(semantic_model.refs[0].name) }}
+    where {{ happened ~ " >= cast('" ~ begins[unit_type] ~ "' as date)" if unit_type in begins else '1 = 0' }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 
@@ -158,7 +179,7 @@
 {%- endmacro %}
 
 {# CTEs that end in `unit_segments`: the segments of the latest of `decisions` about a unit at or before its exposure. #}
-{% macro unit_segment_ctes() -%}
+{% macro unit_segment_ctes(begins) -%}
     {%- if not setting('segments') -%}
 unit_segments as (
 
@@ -177,6 +198,9 @@ unit_decisions as {{ not_materialized() }} (
         prediction_id,
         predicted_at
     from decisions
+    {%- if unit_type not in begins %}
+    where 1 = 0
+    {%- endif %}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 

@@ -5,7 +5,7 @@ with outcomes as (
 
 ),
 
-predictions as (
+predictions as {{ not_materialized() }} (
 
     select * from {{ ref('stg_prediction_logs') }}
 

@@ -6,6 +6,7 @@
 -- depends_on: {{ ref('int_touched_assignment_dates') }}
 -- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 {%- set facts = unit_facts() if execute else {} %}
+{%- set begins = unit_days_begin() %}
 {%- set clocks = {'at': 'exposed_at', 'on': 'cast(cast(exposed_at as date) as timestamp)'} %}
 with assignments as (
 
@@ -48,9 +49,9 @@ units as (
 ),
 
 {% for fact in facts.values() %}
-{{ unit_total_ctes(fact) }},
+{{ unit_total_ctes(fact, begins) }},
 {% endfor %}
-{{ unit_segment_ctes() }},
+{{ unit_segment_ctes(begins) }},
 
 unit_totals as (
 
