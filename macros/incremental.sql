@@ -43,19 +43,25 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Before this moment no decision or outcome lies that a touched one reaches by its entity or user. #}
+{# Before this moment no decision or outcome lies that is linked by entity or user to what this build recomputes. For the keys that
+   is what arrived, for a fact, which may take whole dates, what stands on its touched ones. #}
 {% macro reach_begins() -%}
     {%- set begins = none -%}
     {%- if not execute -%}
-        {%- do ref('int_touched_rows') -%}
+        {%- do ref('int_touched_rows' if model.name == 'int_touched_keys' else 'int_touched_keys') -%}
         {%- do ref('dim_models') -%}
     {%- elif build_ledger() is not none and (is_incremental() or model.name == 'int_touched_keys') -%}
+        {%- if model.name == 'int_touched_keys' -%}
+            {%- set touched = "select event_at as earliest_at from " ~ ref('int_touched_rows') ~ "
+                where table_name in ('prediction_logs', 'business_outcomes') and event_at >= cast('1900-01-01' as timestamp)" -%}
+        {%- else -%}
+            {%- set touched = "select cast(touched_date as timestamp) as earliest_at from " ~ ref('int_touched_keys') ~ "
+                where relation_name = '" ~ this.identifier ~ "'" -%}
+        {%- endif -%}
         {%- set begins = rows_of("
-            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'min(touched_rows.event_at)') ~ " as " ~ dbt.type_string() ~ ")
-            from " ~ ref('int_touched_rows') ~ " as touched_rows
+            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'min(touched.earliest_at)') ~ " as " ~ dbt.type_string() ~ ")
+            from (" ~ touched ~ ") as touched
             cross join " ~ ref('dim_models') ~ " as models
-            where touched_rows.table_name in ('prediction_logs', 'business_outcomes')
-                and touched_rows.event_at >= cast('1900-01-01' as timestamp)
         ")[0][0] -%}
     {%- endif -%}
     cast('{{ begins or '1900-01-01' }}' as timestamp)
@@ -74,6 +80,24 @@
     {{ row_key }} in (select row_key from {{ ref('int_touched_rows') }} where table_name = '{{ table }}')
 {%- endmacro %}
 
+{# Whether a staged row is touched. It is among the copies in int_touched_rows, so a scan can skip what lies outside their span. #}
+{% macro is_touched_staged_row(table) -%}
+    {%- set rules = contract(table) -%}
+    {%- set text = dbt.type_string() -%}
+    {%- set span = rows_of("
+        select cast(min(event_at) as " ~ text ~ "), cast(max(event_at) as " ~ text ~ ")
+        from " ~ ref('int_touched_rows') ~ "
+        where table_name = '" ~ table ~ "'
+            and event_at >= cast('1900-01-01' as timestamp) and event_at < cast('2200-01-01' as timestamp)
+    ")[0] -%}
+    {%- if span[0] is none -%}
+    1 = 0
+    {%- else -%}
+    {{ rules.event_at }} >= cast('{{ span[0] }}' as timestamp) and {{ rules.event_at }} <= cast('{{ span[1] }}' as timestamp)
+    and {{ is_touched_row(table, staged_key(rules)) }}
+    {%- endif -%}
+{%- endmacro %}
+
 {# The rows that strategy `touched` replaces: meta.touched_by names their date column and meta.touched_key that of their key,
    else they have a key of a raw table. #}
 {% macro touched_rows_of_target() -%}
@@ -89,8 +113,7 @@
         {%- endfor %}
         {%- endif %}
     {%- else -%}
-        {%- set table = model.name | replace('stg_', '') -%}
-        {{ is_touched_row(table, staged_key(contract(table))) }}
+        {{ is_touched_staged_row(model.name | replace('stg_', '')) }}
     {%- endif -%}
 {%- endmacro %}
 

@@ -186,7 +186,7 @@ copies as (
 
     select {{ names | join(', ') }} from checked where reject_reason is null
     union all
-    select {{ names | join(', ') }} from {{ this }} where {{ is_touched_row(table, staged_key(rules)) }}
+    select {{ names | join(', ') }} from {{ this }} where {{ is_touched_staged_row(table) }}
 
 ),
 

@@ -116,7 +116,7 @@
     {{ return(adapter.dispatch('replace_touched')({'temp_relation': source, 'target_relation': target})) }}
 {% endmacro %}
 
-{# Parquet of Spark cannot lose single rows. #}
+{# What a Parquet table can lose is a partition. #}
 {% macro spark__replaces_rows() %}{{ return(false) }}{% endmacro %}
 
 {# Overwrites the partition of each touched date that has rows and drops that of each that has none. #}
