@@ -50,7 +50,7 @@
     {%- if not execute -%}
         {%- do ref('int_touched_rows' if model.name == 'int_touched_keys' else 'int_touched_keys') -%}
         {%- do ref('dim_models') -%}
-    {%- elif build_ledger() is not none and (is_incremental() or model.name == 'int_touched_keys') -%}
+    {%- elif (is_incremental() or model.name == 'int_touched_keys') and build_ledger() is not none -%}
         {%- if model.name == 'int_touched_keys' -%}
             {%- set touched = "select event_at as earliest_at from " ~ ref('int_touched_rows') ~ "
                 where table_name in ('prediction_logs', 'business_outcomes') and event_at >= cast('1900-01-01' as timestamp)" -%}
