@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from throughline import seeds
 from throughline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +25,41 @@ ROOT = Path(__file__).resolve().parents[2]
 PARSED: dict[tuple[str, str], bytes] = {}
 # unit tests know nothing of a workspace, and `make test` has run them
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+# what a row of seeds/experiments.csv says unless a test says otherwise
+TRIAL = {
+    "hypothesis": "It helps",
+    "unit_type": "user",
+    "control_variant": "control",
+    "expected_split": "control:0.5;treatment:0.5",
+    "start_date": "2026-04-06",
+    "planned_end_date": "2026-05-04",
+    "window_days": "14",
+    "covariate_days": "14",
+    "method": "fixed",
+    "primary_metric": "conversion_rate",
+    "minimum_effect": "0.05",
+    "minimum_effect_kind": "relative",
+    "alpha": "0.05",
+    "power": "0.8",
+    "owner": "Ann",
+    "rationale": "why",
+}
 LINKED = ("profiles.yml", "selectors.yml", "macros", "seeds", "tests", "analyses")
+
+
+def seed_row(seed: str, **cells: str) -> str:
+    """A line of a seed; what is not named is empty."""
+    return ",".join(cells.get(column, "") for column in _specs()[seed].header)
+
+
+def experiment(name: str, **cells: str) -> str:
+    """A line of seeds/experiments.csv."""
+    return seed_row("experiments", **TRIAL | {"experiment_id": name} | cells)
+
+
+@cache
+def _specs() -> dict[str, seeds.Seed]:
+    return seeds.read_specs(ROOT)
 
 
 @dataclass(frozen=True)

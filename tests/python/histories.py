@@ -18,7 +18,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 import plain_pandas
-from building import ROOT, Project
+from building import Project, experiment
 from throughline import build, seeds
 from throughline.workspace import Workspace
 
@@ -117,7 +117,6 @@ SETTINGS = f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attr
 def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, list[str]]:
     """Each company has a binary and a regression model of its own."""
     registry, values, experiments = [], [], []
-    names = seeds.read_specs(ROOT)["experiments"].header
     for number in range(companies):
         registry += [
             f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,revenue,0.5,"
@@ -129,29 +128,21 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
             f"lead{number},fp,-2,0,EUR,2025-01-01,,ann,why",
         ]
         for unit, window in (("user", 3), ("entity", horizon_days), ("prediction", 2)):
-            row = {
-                "experiment_id": f"of_{unit}{number}",
-                "model_id": f"lead{number}",
-                "hypothesis": "why",
-                "unit_type": unit,
-                "control_variant": "a",
-                "expected_split": "a:0.5;b:0.5",
-                "start_date": "2026-01-02",
-                "planned_end_date": "2026-01-12",
-                "window_days": str(window),
-                "covariate_days": "0" if unit == "prediction" else "3",
-                "method": "fixed",
-                "primary_metric": "conversion_rate",
-                "secondary_metrics": "credited_revenue"
-                + (";adoption_rate;csat" if unit == "user" else ""),
-                "minimum_effect": "0.1",
-                "minimum_effect_kind": "relative",
-                "alpha": "0.05",
-                "power": "0.8",
-                "owner": "ann",
-                "rationale": "why",
-            }
-            experiments.append(",".join(row.get(name, "") for name in names))
+            more = ";adoption_rate;csat" if unit == "user" else ""
+            trial = experiment(
+                f"of_{unit}{number}",
+                model_id=f"lead{number}",
+                unit_type=unit,
+                control_variant="a",
+                expected_split="a:0.5;b:0.5",
+                start_date="2026-01-02",
+                planned_end_date="2026-01-12",
+                window_days=str(window),
+                covariate_days="0" if unit == "prediction" else "3",
+                secondary_metrics="credited_revenue" + more,
+                minimum_effect="0.1",
+            )
+            experiments.append(trial)
     rates = [
         "USD,1,2025-01-01,,ann,why",
         "EUR,1.1,2025-01-01,2026-01-06,ann,why",

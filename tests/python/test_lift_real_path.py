@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from building import Project, query
+from building import Project, experiment, query, seed_row
 from throughline import seeds
 
 pytestmark = pytest.mark.simulation
@@ -114,31 +114,21 @@ def declare(project: Project, workspace: Path) -> None:
         row = {"model_id": "ranker", "model_name": "Ranker", "product": "Shop", "task": "ranking"}
         row |= {"team": "a", "charter": "b", "horizon_days": "7", "label_delay_days": "1"}
         row |= {"label_outcome": "sold", "negative_on_absence": "true", "owner": "a"}
-        row |= {"rationale": "b"}
-        file.write(",".join(row.get(name, "") for name in specs["model_registry"].header) + "\n")
+        file.write(seed_row("model_registry", **row, rationale="b") + "\n")
     plan = {
         "model_id": "ranker",
-        "hypothesis": "why",
-        "unit_type": "user",
-        "control_variant": "control",
-        "expected_split": "control:0.5;treatment:0.5",
         "start_date": "2026-01-01",
         "planned_end_date": "2026-03-02",
         "window_days": "10",
-        "method": "fixed",
+        "covariate_days": "",
         "primary_metric": "deal_score",
         "minimum_effect": "1e-9",
         "minimum_effect_kind": "absolute",
-        "alpha": "0.05",
-        "power": "0.8",
-        "owner": "ann",
-        "rationale": "why",
     }
     with (folder / "experiments.csv").open("a") as file:
         for name in ("null", "effect"):
             for number in range(EXPERIMENTS):
-                row = {"experiment_id": f"{name}{number}", **plan}
-                file.write(",".join(row.get(x, "") for x in specs["experiments"].header) + "\n")
+                file.write(experiment(f"{name}{number}", **plan) + "\n")
     (workspace / "vars.yml").write_text(
         "as_of: '2026-06-01'\ninputs: [prediction_logs, experiment_assignments]\n"
         "segments: []\nprotected_attributes: []\n"

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import plain_pandas
-from building import ROOT, Project, query
+from building import ROOT, Project, experiment, query
 from throughline.lift.moments import PRODUCTS, VARIABLES
 from throughline.simulate import simulate
 
@@ -29,12 +29,6 @@ METRICS = [
     "adoption_rate",
     "csat",
 ]
-HEADER = (
-    "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,"
-    "planned_end_date,extended_end_date,window_days,covariate_days,method,comparison,look_dates,"
-    "primary_metric,secondary_metrics,uptake_metric,minimum_effect,minimum_effect_kind,alpha,power,"
-    "expected_units,decided_on,value_per_unit,currency,owner,rationale"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +64,27 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulate(out=workspace, predictions=16_000, days=120, seed=5)
     seeds = workspace / "seeds"
     shutil.copytree(ROOT / "seeds", seeds)
-    rows = [HEADER]
-    for trial in TRIALS:
-        primary = "credited_revenue" if trial.uptake else METRICS[0]
-        kind = "absolute" if trial.uptake else "relative"
-        rows.append(
-            f"{trial.name},{trial.model},why,{trial.unit},a,a:0.5;b:0.5,2026-04-20,{trial.end},,"
-            f"{trial.window},{trial.covariates},{trial.method},,,{primary},"
-            f"{';'.join(trial.secondary)},{trial.uptake},0.1,{kind},0.05,0.8,,,,,me,why"
+    declared = [
+        experiment(
+            trial.name,
+            model_id=trial.model,
+            unit_type=trial.unit,
+            control_variant="a",
+            expected_split="a:0.5;b:0.5",
+            start_date="2026-04-20",
+            planned_end_date=trial.end,
+            window_days=str(trial.window),
+            covariate_days=str(trial.covariates),
+            method=trial.method,
+            primary_metric="credited_revenue" if trial.uptake else METRICS[0],
+            secondary_metrics=";".join(trial.secondary),
+            uptake_metric=trial.uptake,
+            minimum_effect_kind="absolute" if trial.uptake else "relative",
         )
-    (seeds / "experiments.csv").write_text("\n".join([*rows, ""]))
+        for trial in TRIALS
+    ]
+    header, *_ = (seeds / "experiments.csv").read_text().splitlines()
+    (seeds / "experiments.csv").write_text("\n".join([header, *declared, ""]))
     (seeds / "experiment_guardrails.csv").write_text(
         "experiment_id,metric,margin,margin_kind,owner,rationale\n"
     )

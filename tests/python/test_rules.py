@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import duckdb
 import pytest
 
+import building
 from building import ROOT, Project, Run
 from throughline import doctor
 from throughline.simulate import simulate
@@ -20,32 +21,10 @@ LONG = "2025-01-01,,Ann,why"
 REFERENCE = "2026-03-09,2026-04-05,Head of Online Shop"
 REVERSED = "2026-04-05,2026-03-09,Head of Online Shop"
 
-SOUND = {
-    "model_id": "next_best_offer",
-    "hypothesis": "It helps",
-    "unit_type": "user",
-    "control_variant": "control",
-    "expected_split": "control:0.5;treatment:0.5",
-    "start_date": "2026-04-06",
-    "planned_end_date": "2026-05-04",
-    "window_days": "14",
-    "covariate_days": "14",
-    "method": "fixed",
-    "primary_metric": "conversion_rate",
-    "minimum_effect": "0.05",
-    "minimum_effect_kind": "relative",
-    "alpha": "0.05",
-    "power": "0.8",
-    "owner": "Ann",
-    "rationale": "why",
-}
-HEADER = (ROOT / "seeds/experiments.csv").read_text().splitlines()[0].split(",")
-
 
 def experiment(name: str, **cells: str) -> str:
     """A row of the seed that is sound but for `cells`."""
-    row = SOUND | {"experiment_id": name} | cells
-    return ",".join(row.get(column, "") for column in HEADER)
+    return building.experiment(name, **{"model_id": "next_best_offer"} | cells)
 
 
 def plain(column: str, value: str, rule: str) -> str:
