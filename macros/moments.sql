@@ -38,7 +38,11 @@
     {% if not may_look() or not load_relation(ref('experiments')) %}
         {{ return(true) }}
     {% endif %}
-    {{ return(rows_of("select count(*) from " ~ ref('experiments') ~ " where method = 'did'")[0][0] > 0) }}
+    {% if remembered().has_trends is not defined %}
+        {% set found = rows_of("select count(*) from " ~ ref('experiments') ~ " where method = 'did'") %}
+        {% do remembered().update({'has_trends': found[0][0] > 0}) %}
+    {% endif %}
+    {{ return(remembered().has_trends) }}
 {% endmacro %}
 
 {# Whether any assignment came with a covariate; true where the warehouse may not be asked. #}
@@ -46,7 +50,11 @@
     {% if not may_look() or not load_relation(ref('int_unit_constants')) %}
         {{ return(true) }}
     {% endif %}
-    {{ return(rows_of("select count(covariate) from " ~ ref('int_unit_constants'))[0][0] > 0) }}
+    {% if remembered().has_covariates is not defined %}
+        {% set found = rows_of("select count(covariate) from " ~ ref('int_unit_constants')) %}
+        {% do remembered().update({'has_covariates': found[0][0] > 0}) %}
+    {% endif %}
+    {{ return(remembered().has_covariates) }}
 {% endmacro %}
 
 {# The metrics that experiments name as uptake. #}

@@ -32,10 +32,12 @@
 
 {# What `throughline use` put into the environment. While dbt parses it notes who reads a variable, so each file reads it. #}
 {% macro workspace_settings() %}
-    {% if not execute or remembered().settings is not defined %}
-        {% do remembered().update({'settings': fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {}}) %}
+    {% if execute and remembered().settings is defined %}
+        {{ return(remembered().settings) }}
     {% endif %}
-    {{ return(remembered().settings) }}
+    {% set found = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
+    {% do remembered().update({'settings': found}) if execute %}
+    {{ return(found) }}
 {% endmacro %}
 
 {% macro workspace() %}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import duckdb
@@ -191,6 +192,15 @@ def test_constants_lie_near_the_means(built: Path) -> None:
         mean = pooled[f"s_{name}"] / pooled.n_units
         deviation = np.sqrt(np.maximum(pooled[f"s_{name}{name}"] / pooled.n_units - mean**2, 0))
         assert (np.abs(mean) <= 2.01 * deviation).all(), name
+
+
+def test_sums_of_whole_numbers_are_exact(built: Path) -> None:
+    """So that they are the same in whatever order a warehouse adds."""
+    moments = query(built, "select * from fct_moments where metric = 'conversion_rate'")
+    names = [f"s_{a}{b}" for a, b in combinations_with_replacement("ydxw", 2)]
+    sums = moments[[*names, *(f"s_{name}" for name in "ydxw")]].to_numpy()
+    assert np.count_nonzero(sums) > 500
+    assert (np.mod(sums * 2**12, 1) == 0).all()
 
 
 def units_of(company: plain_pandas.Company, trial: Trial) -> pd.DataFrame:

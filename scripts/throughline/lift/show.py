@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -34,16 +35,16 @@ WIDTH = 100
 
 def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]]]:
     """Of each experiment the deciding estimates over all units, and the decisions."""
-    rows = list(_records(results.estimates))
+    estimates = _by_experiment(_records(results.estimates))
+    decisions = _by_experiment(map(asdict, results.decisions))
     for plan in inputs.experiments:
-        shown = [row for row in rows if _is_shown(row, plan)]
+        shown = [row for row in estimates[plan.experiment_id] if _is_shown(row, plan)]
         shown.sort(key=lambda row: (ROLES.index(row["role"]), row["metric"], row["variant"]))
-        made = [row for row in results.decisions if row.experiment_id == plan.experiment_id]
         lines = []
-        for decision in made:
-            style = DECISION_STYLES[decision.decision]
-            line = Text(f"{decision.variant}: ").append(decision.decision, style=style)
-            lines.append(line.append(f" ({decision.reason})" if decision.reason else ""))
+        for row in decisions[plan.experiment_id]:
+            style = DECISION_STYLES[row["decision"]]
+            line = Text(f"{row['variant']}: ").append(row["decision"], style=style)
+            lines.append(line.append(f" ({row['reason']})" if row["reason"] else ""))
         yield _table(plan, shown, units=inputs.units), lines
 
 
@@ -53,9 +54,15 @@ def _records(columns: Columns) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
+def _by_experiment(rows: Iterable[dict[str, Any]]) -> Mapping[str, list[dict[str, Any]]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[row["experiment_id"]].append(row)
+    return found
+
+
 def _is_shown(row: Mapping[str, Any], plan: Experiment) -> bool:
-    return (row["experiment_id"], row["segment_name"], row["method"], row["totals"]) == (
-        plan.experiment_id,
+    return (row["segment_name"], row["method"], row["totals"]) == (
         TOTAL,
         plan.decides_by,
         plan.decided_on,
@@ -135,11 +142,10 @@ def _status(row: Mapping[str, Any]) -> Text:
 
 def as_json(inputs: Inputs, results: Results) -> str:
     """Every row of the run: {"experiments": [{experiment_id, decisions, estimates, splits}]}."""
-    decisions = [asdict(row) for row in results.decisions]
     tables = {
-        "decisions": decisions,
-        "estimates": list(_records(results.estimates)),
-        "splits": list(_records(results.splits)),
+        "decisions": _by_experiment(map(asdict, results.decisions)),
+        "estimates": _by_experiment(_records(results.estimates)),
+        "splits": _by_experiment(_records(results.splits)),
     }
     content = [
         {
@@ -147,8 +153,7 @@ def as_json(inputs: Inputs, results: Results) -> str:
             **{
                 name: [
                     {column: _plain(value) for column, value in row.items()}
-                    for row in rows
-                    if row["experiment_id"] == plan.experiment_id
+                    for row in rows[plan.experiment_id]
                 ]
                 for name, rows in tables.items()
             },
