@@ -46,7 +46,7 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@rm -rf $(SCRATCH)/test
 	@$(THROUGHLINE) simulate --predictions 20000 --days 120 --seed 7 --out $(THROUGHLINE_WORKSPACE)
 	@$(THROUGHLINE) build
-	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar
+	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar --processes 2
 	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
 		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation' --cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
