@@ -89,10 +89,11 @@ example: export THROUGHLINE_WORKSPACE := examples/open_bandit
 example: setup  ## the same models on a real public log
 	@$(THROUGHLINE) build
 
-bench: setup $(ENGINES)/.installed  ## wall time and memory of full builds, of a new day on a history, by engine
+bench: setup $(ENGINES)/.installed $(ORACLES)/.installed  ## wall time and memory of builds, of a new day, by engine, of lift
 	@$(BIN)/python bench/bench.py
 	@$(BIN)/python bench/increments.py
 	@PYTHONPATH=tests/engines $(ENGINES)/bin/python bench/by_engine.py
+	@$(BIN)/python bench/lift.py
 
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) exec -- dbt docs generate --static

@@ -2,7 +2,8 @@
 
 Ten million units, three means and two ratios, each with its pre-period twin as covariate.
 tea-tasting runs in the environment of the oracles and reads the same table by ibis.
-Each is timed the second time. `python bench/lift.py [UNITS]`.
+Each is timed the second time. Then lift alone, over the moments of many segment values.
+`python bench/lift.py [UNITS]`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from throughline import build, seeds
 from throughline.workspace import Workspace
 
 UNITS = 10_000_000
+MOMENTS = 100_000
 # metric -> its bricks; none is capped, which tea-tasting would not do
 METRICS = {
     "net_value": ("decision_value",),
@@ -150,6 +152,48 @@ print(json.dumps({"imported": imported, "analyzed": seconds, "effects": effects}
 """
 
 
+ALONE = """
+import json, resource, sys, time
+def memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+start = time.perf_counter()
+from pathlib import Path
+from throughline.lift import run
+from throughline.warehouse import connect
+from throughline.workspace import Workspace
+imported = time.perf_counter() - start
+workspace = Workspace(project=Path.cwd(), folder=Path(sys.argv[1]), chosen_by="bench")
+with connect(workspace) as warehouse:
+    run.gather(warehouse)
+    inputs = run.gather(warehouse)
+    before = memory()
+    seconds = -time.process_time()
+    results = run.compute(inputs)
+    seconds += time.process_time()
+rows = len(inputs.moments["metric"])
+found = {"imported": imported, "rows": rows, "seconds": seconds, "megabytes": memory() - before}
+print(json.dumps(found))
+"""
+
+
+def alone(workspace: Workspace, rows: int) -> dict[str, float]:
+    """Seconds of processor and megabytes to make estimates of so many rows of moments."""
+    with duckdb.connect(str(workspace.warehouse)) as connection:
+        connection.execute(
+            "insert into main_lift.fct_moments select fct_moments.* replace ('region' as segment_name, "
+            "'region ' || nth as segment_value) from main_lift.fct_moments, "
+            f"range({rows} // (select count(*) from main_lift.fct_moments) - 1) as numbers(nth)"
+        )
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(workspace.folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 @dataclass(frozen=True)
 class Theirs:
     """Seconds to import and to analyze, and by metric the effect and the start of its interval."""
@@ -197,6 +241,11 @@ def main(units: int) -> None:
     console.print(table)
     console.print(f"an empty build, to start from: {built.wall:.0f} s")
     agree(workspace, other.effects, console=console)
+    found = alone(workspace, MOMENTS)
+    console.print(
+        f"{found['rows']:,.0f} rows of moments: {found['seconds']:.2f} s of processor, "
+        f"{found['megabytes']:.0f} MB more; import of lift {found['imported']:.2f} s"
+    )
 
 
 def agree(workspace: Workspace, effects: dict[str, list[float]], *, console: Console) -> None:
