@@ -180,8 +180,10 @@ def alone(workspace: Workspace, rows: int) -> dict[str, float]:
     """Seconds of processor and megabytes to make estimates of so many rows of moments."""
     with duckdb.connect(str(workspace.warehouse)) as connection:
         connection.execute(
-            "insert into main_lift.fct_moments select fct_moments.* replace ('region' as segment_name, "
-            "'region ' || nth as segment_value) from main_lift.fct_moments, "
+            "insert into main_lift.fct_moments "
+            "select fct_moments.* replace ("
+            "'region' as segment_name, 'region ' || nth as segment_value) "
+            "from main_lift.fct_moments, "
             f"range({rows} // (select count(*) from main_lift.fct_moments) - 1) as numbers(nth)"
         )
     done = subprocess.run(
