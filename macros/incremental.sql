@@ -43,26 +43,20 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Before this moment no decision or outcome lies that is linked by entity or user to what this build recomputes. For the keys that
-   is what arrived, for a fact, which may take whole dates, what stands on its touched ones. #}
-{% macro reach_begins() -%}
+{# Before this moment no decision or outcome lies that is linked by entity or user to some rows that this build recomputes: the
+   earliest of them less the longest horizon. A relation that is rebuilt whole reaches all. #}
+{% macro reach_begins(relation_name, moment, condition) -%}
     {%- set begins = none -%}
     {%- if not execute -%}
-        {%- do ref('int_touched_rows' if model.name == 'int_touched_keys' else 'int_touched_keys') -%}
+        {%- do ref(relation_name) -%}
         {%- do ref('dim_models') -%}
-    {%- elif (is_incremental() or model.name == 'int_touched_keys') and build_ledger() is not none -%}
-        {%- if model.name == 'int_touched_keys' -%}
-            {%- set touched = "select event_at as earliest_at from " ~ ref('int_touched_rows') ~ "
-                where table_name in ('prediction_logs', 'business_outcomes') and event_at >= cast('1900-01-01' as timestamp)" -%}
-        {%- else -%}
-            {%- set touched = "select cast(touched_date as timestamp) as earliest_at from " ~ ref('int_touched_keys') ~ "
-                where relation_name = '" ~ this.identifier ~ "'" -%}
-        {%- endif -%}
+    {%- elif build_ledger() is not none and (is_incremental() or model.config.materialized != 'incremental') -%}
         {%- set begins = rows_of("
-            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'min(touched.earliest_at)') ~ " as " ~ dbt.type_string() ~ ")
-            from (" ~ touched ~ ") as touched
+            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'cast(min(reaching.' ~ moment ~ ') as timestamp)') ~ " as " ~ dbt.type_string() ~ ")
+            from " ~ ref(relation_name) ~ " as reaching
             cross join " ~ ref('dim_models') ~ " as models
-        ")[0][0] -%}
+            where " ~ condition
+        )[0][0] -%}
     {%- endif -%}
     cast('{{ begins or '1900-01-01' }}' as timestamp)
 {%- endmacro %}

@@ -180,6 +180,11 @@
     {{ return(load_result('collect_freshness')) }}
 {% endmacro %}
 
+{# After a model is built: what the planner of queries asks of a new table, where the warehouse does not look at once itself. #}
+{% macro gather_statistics() %}{{ return(adapter.dispatch('gather_statistics')()) }}{% endmacro %}
+
+{% macro default__gather_statistics() %}{% endmacro %}
+
 {# Lets the role that may read the marts into their schema; the grants on the marts themselves are in dbt_project.yml. #}
 {% macro open_marts() %}{{ return(adapter.dispatch('open_marts')()) }}{% endmacro %}
 

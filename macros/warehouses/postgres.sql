@@ -86,6 +86,13 @@
     string_agg({{ expression }}, '{{ separator }}' order by {{ order_by | join(' nulls last, ') }} nulls last)
 {%- endmacro %}
 
+{# Autovacuum looks at a new table after a minute; by then a join of it may have been planned as if it were empty. #}
+{% macro postgres__gather_statistics() %}
+    {% if model.config.materialized != 'view' %}
+        analyze {{ this }}
+    {% endif %}
+{% endmacro %}
+
 {% macro postgres__open_marts() %}
     {% set marts = target.schema ~ '_marts' %}
     {% if execute and env_var('THROUGHLINE_READER', '') and marts in schemas %}

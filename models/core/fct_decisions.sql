@@ -171,7 +171,7 @@ labelled as (
     left join labels on predictions.prediction_id = labels.prediction_id
     left join credits on predictions.prediction_id = credits.prediction_id
     left join last_uses on predictions.prediction_id = last_uses.prediction_id
-    where coalesce(predictions.environment, 'prod') = 'prod'
+    where (predictions.environment is null or predictions.environment = 'prod')
 
 ),
 

@@ -1,4 +1,5 @@
 -- One row per outcome and decision it is linked to.
+{%- set reached_from = reach_begins('int_touched_keys', 'touched_date', "relation_name = 'int_outcome_links'") %}
 with outcomes as (
 
     select * from {{ ref('stg_business_outcomes') }} where {{ touched('occurred_at', 'outcome_id') }}
@@ -28,7 +29,7 @@ decisions as {{ not_materialized() }} (
         cast({{ dbt.dateadd('day', 'models.horizon_days', 'predictions.predicted_at') }} as timestamp) as horizon_ends_at
     from predictions
     inner join models on predictions.model_id = models.model_id
-    where coalesce(predictions.environment, 'prod') = 'prod'
+    where (predictions.environment is null or predictions.environment = 'prod')
 
 ),
 
@@ -60,7 +61,7 @@ linked_by_entity as (
         and outcomes.occurred_at < decisions.horizon_ends_at
     where
         outcomes.prediction_id is null
-        and decisions.predicted_at >= {{ reach_begins() }}
+        and decisions.predicted_at >= {{ reached_from }}
 
 ),
 
@@ -80,7 +81,7 @@ linked_by_user as (
     where
         outcomes.prediction_id is null
         and outcomes.entity_id is null
-        and decisions.predicted_at >= {{ reach_begins() }}
+        and decisions.predicted_at >= {{ reached_from }}
 
 ),
 

@@ -1,4 +1,6 @@
 -- One row per relation, key and date of a row that it recomputes in this build.
+{%- set arrived = "table_name in ('prediction_logs', 'business_outcomes') and event_at >= cast('1900-01-01' as timestamp)" %}
+{%- set reached_from = reach_begins('int_touched_rows', 'event_at', arrived) %}
 with touched_rows as (
 
     select * from {{ ref('int_touched_rows') }}
@@ -66,7 +68,7 @@ reached_outcomes as (
         on outcomes.entity_id = touched_predictions.entity_id
         and outcomes.occurred_at >= touched_predictions.event_at
         and outcomes.occurred_at < touched_predictions.horizon_ends_at
-    where outcomes.occurred_at >= {{ reach_begins() }} and outcomes.prediction_id is null
+    where outcomes.occurred_at >= {{ reached_from }} and outcomes.prediction_id is null
     union
     select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
     from outcomes
@@ -75,7 +77,7 @@ reached_outcomes as (
         and outcomes.occurred_at >= touched_predictions.event_at
         and outcomes.occurred_at < touched_predictions.horizon_ends_at
     where
-        outcomes.occurred_at >= {{ reach_begins() }}
+        outcomes.occurred_at >= {{ reached_from }}
         and outcomes.prediction_id is null
         and outcomes.entity_id is null
 
@@ -102,7 +104,7 @@ reached_predictions as (
         on decisions.entity_id = reached_outcomes.entity_id
         and reached_outcomes.occurred_at >= decisions.predicted_at
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
-    where decisions.predicted_at >= {{ reach_begins() }} and reached_outcomes.prediction_id is null
+    where decisions.predicted_at >= {{ reached_from }} and reached_outcomes.prediction_id is null
     union all
     select decisions.prediction_id, decisions.predicted_at
     from decisions
@@ -111,7 +113,7 @@ reached_predictions as (
         and reached_outcomes.occurred_at >= decisions.predicted_at
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
     where
-        decisions.predicted_at >= {{ reach_begins() }}
+        decisions.predicted_at >= {{ reached_from }}
         and reached_outcomes.prediction_id is null
         and reached_outcomes.entity_id is null
 
