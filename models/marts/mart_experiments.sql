@@ -54,6 +54,7 @@ rows_of_experiments as (
         minimum_detectable_effect,
         first_stage_f,
         pre_trend_p_value,
+        heterogeneity_p_value,
         decision_low,
         decision_high,
         status,

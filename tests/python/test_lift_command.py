@@ -335,6 +335,15 @@ def test_without_units_there_is_nothing_to_compute(here: Here) -> None:
     assert run.gather(here) is None
 
 
+def test_units_of_the_control_alone_stop_the_experiment(here: Here, folder: Workspace) -> None:
+    put_moments(here.connection, [row for row in trial() if row["variant"] == "control"])
+    lift(here, folder)
+    assert stored(here) == []
+    assert stored(here, "fct_lift_splits")
+    query = "select decision, reason from main_lift.fct_lift_decisions"
+    assert here.connection.execute(query).fetchall() == [("stop_invalid", "srm")]
+
+
 def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspace) -> None:
     here.connection.execute("update main_config.experiments set minimum_effect = '0'")
     with pytest.raises(UserError, match=r"experiment trial: minimum_effect must be above 0\. Corr"):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lift_cases import table_of
-from test_lift_table import METRICS, PLAN, normal, pair
+from test_lift_table import METRICS, PLAN, normal, pair, trending
 from throughline.lift.decide import (
     DecisionRow,
     Evidence,
@@ -24,7 +24,9 @@ from throughline.lift.decide import (
     guardrail_states,
     primary_state,
 )
+from throughline.lift.moments import read
 from throughline.lift.plan import Experiment, Guardrail
+from throughline.lift.refuse import sample_ratios
 from throughline.lift.table import estimate
 
 PRIMARIES: tuple[Primary | None, ...] = ("win", "small", "flat", "open", "harm", None)
@@ -128,6 +130,8 @@ def test_only_a_win_with_every_guardrail_passed_ships() -> None:
         (-0.1, 0.4, "open"),
         (-0.2, -0.1, "harm"),
         (np.nan, 0.3, None),
+        (np.nan, -0.1, "harm"),
+        (0.1, np.nan, None),
     ],
 )
 def test_states_of_the_primary(low: float, high: float, state: Primary | None) -> None:
@@ -135,14 +139,11 @@ def test_states_of_the_primary(low: float, high: float, state: Primary | None) -
 
 
 def test_states_of_guardrails() -> None:
-    nan = np.nan
     found = guardrail_states(
-        bound=np.array([-0.01, -0.02, -0.5, -0.01, nan]),
-        upper=np.array([0.1, 0.1, -0.1, -0.001, nan]),
-        margin=np.array([0.02, 0.02, 0.02, 0.02, 0.02]),
+        passes=np.array([True, False, False, True]), harms=np.array([False, False, True, True])
     )
     # A small certain loss within the margin passes.
-    assert found.tolist() == ["pass", "unknown", "fail", "pass", "unknown"]
+    assert found.tolist() == ["pass", "unknown", "fail", "pass"]
 
 
 GUARDED = replace(PLAN, guardrails=(Guardrail(metric="latency", margin=0.05, kind="relative"),))
@@ -209,6 +210,77 @@ def test_a_guardrail_without_moments_is_unknown() -> None:
     (row,) = decided(*pair(0.6), plan=GUARDED)
     assert (row.decision, row.reason) == ("hold", "guardrail_underpowered")
     assert row.guardrail_unknown_count == 1
+
+
+def test_a_guardrail_that_is_not_identified_is_no_evidence() -> None:
+    plan = replace(GUARDED, method="did")
+    rows = [trending(0.2, variant="control", level=9), trending(0.2, variant="treatment", level=12)]
+    rows[1] = {**rows[1], "s_y": rows[1]["s_y"] + 1200, "s_my": rows[1]["s_my"] + 1200}
+    rows[1]["s_yy"] += 2 * 3 * (rows[1]["s_y"] - 1200) + 9 * 400
+    rows[1]["s_yx"] += 3 * rows[1]["s_x"]
+    rows[1]["s_ye"] += 3 * rows[1]["s_e"]
+    for trend in (0.8, -0.8):
+        apart = [
+            {**trending(0.2, variant="control", level=9), "metric": "latency"},
+            {**trending(trend, variant="treatment", level=12), "metric": "latency"},
+        ]
+        (row,) = decided(*rows, *apart, plan=plan)
+        assert row.primary_state == "win"
+        assert (row.decision, row.reason) == ("hold", "guardrail_underpowered")
+
+
+def test_what_cannot_be_identified_holds_without_a_primary_too() -> None:
+    unmatched = replace(GUARDED, comparison="unmatched")
+    harmed = pair(0.8, metric="latency")
+    apart = [normal("control"), normal("treatment", x=11.0)]
+    assert outcome(*apart, *harmed, plan=unmatched) == ("hold", "not_identified")
+    before_after = replace(PLAN, comparison="before_after")
+    rows = pair(n=5, as_of="2026-05-20")
+    assert outcome(*rows, plan=before_after) == ("hold", "not_identified")
+
+
+def test_harm_is_known_where_no_lift_is() -> None:
+    near_zero = [normal("control", mean=0.1), normal("treatment", mean=-2.0)]
+    (row,) = decided(*near_zero)
+    assert (row.decision, row.reason) == ("roll_back", "primary_harm")
+    assert np.isnan(row.decision_low)
+    assert row.decision_high < 0
+    gain = [normal("control", mean=0.1), normal("treatment", mean=2.0)]
+    assert outcome(*gain) == ("hold", "primary_unavailable")
+    for sign, wanted in ((1, ("roll_back", "guardrail_harm")), (-1, ("ship", None))):
+        rails = [
+            normal("control", mean=0.1, metric="latency"),
+            normal("treatment", mean=0.1 + sign * 2, metric="latency"),
+        ]
+        assert outcome(*pair(0.6), *rails, plan=GUARDED) == wanted
+
+
+def test_what_is_never_capped_is_judged_by_raw_totals() -> None:
+    plan = replace(GUARDED, decided_on="capped")
+    capped = [*pair(0.6), *pair(0.6, totals="capped", cap_value=30.0)]
+    assert outcome(*capped, *pair(0.0, metric="latency"), plan=plan) == ("ship", None)
+    harmed = outcome(*capped, *pair(0.8, metric="latency"), plan=plan)
+    assert harmed == ("roll_back", "guardrail_harm")
+    (row,) = decided(*pair(0.6), plan=replace(PLAN, decided_on="capped"))
+    assert (row.decision, row.totals) == ("ship", "raw")
+    (row,) = decided(*pair(0.0), *pair(0.6, totals="capped", cap_value=30.0), plan=plan)
+    assert (row.primary_state, row.totals) == ("win", "capped")
+
+
+def test_a_planned_variant_without_units_stops_the_experiment() -> None:
+    stopped = ("stop_invalid", "srm")
+    assert outcome(normal("control"), normal("Treatment", mean=11)) == stopped
+    three = replace(PLAN, expected_split=(("control", 0.4), ("a", 0.3), ("b", 0.3)))
+    found = decided(normal("control"), normal("a", mean=11), plan=three)
+    assert [(row.variant, row.decision, row.reason) for row in found] == [
+        ("a", *stopped),
+        ("b", *stopped),
+    ]
+    table = table_of([normal("control")])
+    none = estimate(table, experiments=[PLAN], metrics=METRICS)
+    splits = sample_ratios(read(table), experiments=[PLAN])
+    (row,) = decisions(none, experiments=[PLAN], metrics=METRICS, splits=splits)
+    assert (row.variant, row.decision, row.reason) == ("treatment", *stopped)
 
 
 def test_a_guardrail_that_still_waits_keeps_the_experiment_open() -> None:

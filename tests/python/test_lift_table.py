@@ -177,6 +177,7 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any]]] = {
         {},
     ),
     "too_few_units": ("not_ready", pair(n=9), {}),
+    "no_denominator": ("not_ready", pair(pair_role="denominator"), {}),
     "precision_lost": ("refused", pair(sd=0.001), {}),
     "zero_variance": (
         "refused",
@@ -512,6 +513,19 @@ def test_families_of_tests() -> None:
     assert (none["decision_high"] > 0).all()
 
 
+def test_strays_take_no_part_in_what_is_concluded_of_others() -> None:
+    plan = replace(PLAN, expected_split=(*PLAN.expected_split, ("old", 0.0)))
+    stray = normal("old", n=50, x=13.0)
+    alone, beside = run(*pair(0.2)), run(*pair(0.2), stray, plan=plan)
+    one_alone = one(alone, method="cuped", variant="treatment")
+    one_beside = one(beside, method="cuped", variant="treatment")
+    for name in ("p_value", "p_value_adjusted", "decision_low", "decision_high", "status"):
+        assert one_beside[name] == one_alone[name], name
+    own = one(beside, method="cuped", variant="old")
+    assert np.isfinite(own["estimate"])
+    assert np.isnan(own["p_value_adjusted"])
+
+
 def test_what_is_not_due_yet_takes_no_part_in_a_family() -> None:
     slow = (*METRICS[:2], replace(METRICS[2], known_after="label"), METRICS[3])
     plan = replace(PLAN, label_days=90)
@@ -533,6 +547,10 @@ def test_effects_that_differ_between_segments() -> None:
     assert row["q"] == pytest.approx(2 * 0.4**2 / errors, rel=1e-9)
     assert (row["degrees_of_freedom"], row["value_count"]) == (1, 2)
     assert row["p_value"] < 0.01
+    estimates = run(*pair(), *region("north", 0.1), *region("south", 0.9))
+    for value, p in (("all", np.nan), ("north", row["p_value"]), ("south", row["p_value"])):
+        shown = one(estimates, segment_value=value)["heterogeneity_p_value"]
+        assert shown == pytest.approx(p, nan_ok=True)
     single = one(heterogeneity(run(*pair(), *region("north", 0.1))))
     assert (single["reason"], single["value_count"]) == ("too_few_values", 1)
 

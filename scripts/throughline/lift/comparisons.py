@@ -39,7 +39,8 @@ class Rows:
     """The estimates to make, each array of shape (rows,).
 
     `control` and `treatment` are places in the moments, -1 where there is no control; `run` numbers
-    experiment and as_of; the others number experiments, metrics, methods.
+    experiment and as_of; the others number experiments, metrics, methods. Variants that are not
+    planned are strays: estimated, but no part of what is concluded about the others.
     """
 
     control: Codes
@@ -48,6 +49,7 @@ class Rows:
     plan: Codes
     metric: Codes
     method: Codes
+    is_planned: Flags
     plans: tuple[Experiment, ...]
     metrics: tuple[Metric, ...]
 
@@ -138,9 +140,18 @@ def compare(table: Table, *, experiments: Iterable[Experiment], metrics: Iterabl
         plan=plan_of[treatment],
         metric=metric_of[treatment],
         method=method,
+        is_planned=_is_planned(table, plans, plan_of)[treatment],
         plans=tuple(plans),
         metrics=tuple(cards),
     )
+
+
+def _is_planned(table: Table, plans: Sequence[Experiment], plan_of: Codes) -> Flags:
+    arm, place = np.unique(codes(plan_of, table["variant"]), return_inverse=True)
+    first = np.zeros(len(arm), dtype=np.int64)
+    first[place] = np.arange(len(place))
+    is_planned = [table["variant"][row] in plans[plan_of[row]].treatments for row in first]
+    return np.array(is_planned, dtype=bool)[place]
 
 
 def _places(table: Table, name: str, declared: Sequence[str]) -> Codes:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.lift.moments import Array
+from throughline.lift.kernel import Flags
 from throughline.lift.plan import Experiment, Metric
 from throughline.lift.refuse import INVALID, TOTAL
 
@@ -94,27 +94,23 @@ class DecisionRow:
 
 
 def primary_state(low: float, high: float, *, minimum_effect: float) -> Primary | None:
-    """Where an interval lies between harm, nothing and the minimum effect; None if it is NaN."""
-    if np.isnan(low) or np.isnan(high):
-        return None
+    """Where an interval lies between harm, nothing and the minimum effect; None if it is NaN.
+
+    An upper end alone is enough for harm.
+    """
     if high < 0:
         return "harm"
+    if np.isnan(low) or np.isnan(high):
+        return None
     reaches = high >= minimum_effect
     if low > 0:
         return "win" if reaches else "small"
     return "open" if reaches else "flat"
 
 
-def guardrail_states(*, bound: Array, upper: Array, margin: Array) -> NDArray[Any]:
-    """State of each guardrail, texts of shape (n,).
-
-    Args:
-        bound: (n,) lower one-sided bound at alpha, up is good; NaN where unavailable.
-        upper: (n,) upper end of the interval at alpha over the number of guardrails.
-        margin: (n,) tolerated loss in the units of the bounds.
-    """
-    passes, fails = bound > -margin, upper < 0
-    return np.where(passes, "pass", np.where(fails, "fail", "unknown")).astype(object)
+def guardrail_states(*, passes: Flags, harms: Flags) -> NDArray[Any]:
+    """State of each guardrail, texts of shape (n,); a small certain loss may be tolerated."""
+    return np.where(passes, "pass", np.where(harms, "fail", "unknown")).astype(object)
 
 
 def decide(evidence: Evidence) -> Verdict:
@@ -149,12 +145,15 @@ def decisions(
     experiments: Iterable[Experiment],
     metrics: Iterable[Metric],
     first_plan_hashes: Mapping[str, str] | None = None,
+    splits: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[DecisionRow]:
     """One decision per experiment, planned variant and day of the estimates.
 
     Args:
         estimates: what `table.estimate` gave.
         experiments, metrics: as given there.
+        splits: what `refuse.sample_ratios` gave; they alone tell of an experiment of which one
+            variant has units.
         first_plan_hashes: plan_hash stored with the first decision about each experiment; where
             it differs from the plan now, nothing ships.
 
@@ -166,14 +165,14 @@ def decisions(
     first = first_plan_hashes or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
-    days = sorted({(experiment, day) for experiment, day, _, _ in deciding})
+    faults = _faults(estimates, splits or {}, plans)
+    days = sorted(faults)
     made: list[DecisionRow] = []
     for experiment, day in days:
         plan = plans[experiment]
         places = {
             variant: {m: deciding.get((experiment, day, variant, m)) for m in plan.watched}
-            for variant, share in plan.expected_split
-            if share > 0 and variant != plan.control_variant
+            for variant in plan.treatments
         }
         first_plan_hash = first.get(experiment, plan.plan_hash)
         inputs_hash = _inputs_hash(
@@ -190,6 +189,7 @@ def decisions(
                 variant=variant,
                 as_of=day,
                 places=of_variant,
+                fault=faults[experiment, day],
                 cards=cards,
                 first_plan_hash=first_plan_hash,
                 inputs_hash=inputs_hash,
@@ -207,23 +207,71 @@ def decisions(
     return sorted(made, key=lambda row: (row.experiment_id, row.as_of, row.variant))
 
 
+def is_deciding(
+    estimates: Mapping[str, NDArray[Any]], *, experiments: Iterable[Experiment]
+) -> Flags:
+    """Whether a row is the one of its metric and variant by which it is judged: shape (rows,).
+
+    It is over all units, by the planned estimator and totals; raw ones of what is never capped.
+    """
+    plans = {plan.experiment_id: plan for plan in experiments}
+    found = np.zeros(len(estimates["metric"]), dtype=bool)
+    is_capped = {
+        (experiment, metric)
+        for experiment, metric, totals in zip(
+            *(estimates[name].tolist() for name in ("experiment_id", "metric", "totals")),
+            strict=True,
+        )
+        if totals == "capped"
+    }
+    for row in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
+        plan = plans[estimates["experiment_id"][row]]
+        has_caps = (plan.experiment_id, estimates["metric"][row]) in is_capped
+        totals = plan.decided_on if has_caps else "raw"
+        found[row] = (
+            estimates["method"][row] == plan.decides_by and estimates["totals"][row] == totals
+        )
+    return found
+
+
 def _deciding(
     estimates: Mapping[str, NDArray[Any]], plans: Mapping[str, Experiment]
 ) -> dict[tuple[str, date, str, str], int]:
     """The row that decides, by experiment, day, variant and metric."""
-    total = np.flatnonzero(
-        (estimates["segment_name"] == TOTAL) & (estimates["role"] != "secondary")
-    )
-    found = {}
-    for row in total.tolist():
-        plan = plans[estimates["experiment_id"][row]]
-        method, totals = estimates["method"][row], estimates["totals"][row]
-        if method == plan.decides_by and totals == plan.decided_on:
-            day: date = estimates["as_of"][row].astype("datetime64[D]").item()
-            found[plan.experiment_id, day, estimates["variant"][row], estimates["metric"][row]] = (
-                row
-            )
+    places = is_deciding(estimates, experiments=plans.values())
+    return {
+        (
+            estimates["experiment_id"][row],
+            _day(estimates["as_of"][row]),
+            estimates["variant"][row],
+            estimates["metric"][row],
+        ): row
+        for row in np.flatnonzero(places & (estimates["role"] != "secondary")).tolist()
+    }
+
+
+def _faults(
+    estimates: Mapping[str, NDArray[Any]],
+    splits: Mapping[str, NDArray[Any]],
+    plans: Mapping[str, Experiment],
+) -> dict[tuple[str, date], str | None]:
+    """What invalidates each experiment on each day, whichever variant's rows say so."""
+    found: dict[tuple[str, date], str | None] = {}
+    runs = ("experiment_id", "as_of")
+    for experiment, day, reason in zip(*(estimates[n] for n in (*runs, "reason")), strict=True):
+        run = experiment, _day(day)
+        found[run] = found.get(run) or (reason if reason in INVALID else None)
+    if splits:
+        columns = (splits[name] for name in (*runs, "segment_name", "has_mismatch"))
+        for experiment, day, segment, differs in zip(*columns, strict=True):
+            if segment == TOTAL and differs and plans[experiment].is_randomised:
+                found[experiment, _day(day)] = "srm"
     return found
+
+
+def _day(moment: np.datetime64) -> date:
+    day: date = moment.astype("datetime64[D]").item()
+    return day
 
 
 def _decided(
@@ -233,6 +281,7 @@ def _decided(
     variant: str,
     as_of: date,
     places: Mapping[str, int | None],
+    fault: str | None,
     cards: Mapping[str, Metric],
     first_plan_hash: str,
     inputs_hash: str,
@@ -247,10 +296,10 @@ def _decided(
         place = places[rail.metric]
         rails.append("unknown" if place is None else estimates["guardrail_state"][place])
     low, high = number("decision_low"), number("decision_high")
-    reasons = [estimates["reason"][place] for place in places.values() if place is not None]
+    is_confounded = row is not None and estimates["status"][row] == "not_identified"
     evidence = Evidence(
-        fault=next((reason for reason in reasons if reason in INVALID), None),
-        is_identified=row is None or estimates["status"][row] != "not_identified",
+        fault=fault,
+        is_identified=plan.is_identified and not is_confounded,
         primary=primary_state(low, high, minimum_effect=plan.minimum_effect),
         guardrails=rails,
         is_complete=as_of >= plan.decidable_on(cards),
@@ -267,7 +316,7 @@ def _decided(
         reason=verdict.reason,
         primary_metric=plan.primary_metric,
         method=plan.decides_by,
-        totals=plan.decided_on,
+        totals=plan.decided_on if row is None else estimates["totals"][row],
         primary_state=evidence.primary,
         estimate=number("estimate"),
         decision_low=low,

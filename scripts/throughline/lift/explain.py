@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from throughline.lift.comparisons import compare
+from throughline.lift.decide import is_deciding
 from throughline.lift.moments import VARIABLES, Table, read
 from throughline.lift.plan import Experiment, Metric
-from throughline.lift.refuse import TOTAL
 from throughline.lift.sequential import always_valid
 
 MEANING = {"y": "numerator", "d": "denominator", "x": "y before exposure", "w": "d before exposure"}
@@ -56,14 +56,8 @@ def explain(
     """
     table = read(moments)
     rows = compare(table, experiments=experiments, metrics=metrics)
-    wanted = {
-        "experiment_id": plan.experiment_id,
-        "metric": metric,
-        "segment_name": TOTAL,
-        "method": plan.decides_by,
-        "totals": plan.decided_on,
-    }
-    fits = np.all([estimates[name] == value for name, value in wanted.items()], axis=0)
+    fits = is_deciding(estimates, experiments=experiments)
+    fits &= (estimates["experiment_id"] == plan.experiment_id) & (estimates["metric"] == metric)
     for place in np.flatnonzero(fits).tolist():
         row = {name: values[place] for name, values in estimates.items()}
         sides = {

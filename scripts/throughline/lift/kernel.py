@@ -299,6 +299,12 @@ def relative(contrast: Contrast, *, critical: Array) -> tuple[Array, Array, Arra
     )
 
 
+def above_margin(contrast: Contrast, *, margin: Array, is_relative: Flags) -> tuple[Array, Array]:
+    """How far an effect lies above -margin, and the standard error of that; see below."""
+    value, error = linear(contrast, delta=1.0, base=np.where(is_relative, margin, 0.0))
+    return value + np.where(is_relative, 0.0, margin), error
+
+
 def non_inferiority_p(contrast: Contrast, *, margin: Array, is_relative: Flags) -> Array:
     """One-sided p of an effect no better than -margin.
 
@@ -311,8 +317,7 @@ def non_inferiority_p(contrast: Contrast, *, margin: Array, is_relative: Flags) 
         margin: tolerated loss, >= 0: a share of the control level, or units of the metric.
         is_relative: which of the two the margin is.
     """
-    value, error = linear(contrast, delta=1.0, base=np.where(is_relative, margin, 0.0))
-    distance = value + np.where(is_relative, 0.0, margin)
+    distance, error = above_margin(contrast, margin=margin, is_relative=is_relative)
     with np.errstate(divide="ignore", invalid="ignore"):
         return upper_p(np.where(error > 0, distance / error, np.nan), contrast.degrees_of_freedom)
 

@@ -195,6 +195,20 @@ class Experiment:
         return self.comparison == "randomised" and self.method != "did"
 
     @property
+    def is_identified(self) -> bool:
+        """Whether its arms can tell what the treatment does, by chance or by parallel trends."""
+        return self.is_randomised or (self.method == "did" and self.comparison != "before_after")
+
+    @property
+    def treatments(self) -> tuple[str, ...]:
+        """The planned variants but the control."""
+        return tuple(
+            variant
+            for variant, share in self.expected_split
+            if share > 0 and variant != self.control_variant
+        )
+
+    @property
     def decides_by(self) -> str:
         """The estimator whose rows decide: known beforehand, not chosen by its result."""
         special = {"did": "did", "instrument": "wald"}

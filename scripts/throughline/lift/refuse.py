@@ -65,8 +65,9 @@ def status(
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
         # Groups, unlike units, do not become more.
         ("refused", "too_few_units", is_did & (few < MINIMUM_ROWS)),
-        ("not_ready", "immature", (few == 0) & either("n_immature")),
-        ("not_ready", "too_few_units", (few < MINIMUM_ROWS) | ~np.isfinite(contrast.delta)),
+        ("not_ready", "immature", (few < MINIMUM_ROWS) & either("n_immature")),
+        ("not_ready", "too_few_units", few < MINIMUM_ROWS),
+        ("not_ready", "no_denominator", ~np.isfinite(contrast.delta)),
         ("refused", "precision_lost", diagnosis.lost > 0),
         ("refused", "zero_variance", ~(contrast.var_delta > 0)),
         (
@@ -75,7 +76,7 @@ def status(
             ~is_randomised & adjusts & ~(diagnosis.imbalance <= OVERLAP_UP_TO),
         ),
         ("not_identified", "before_after", planned("before_after")),
-        ("not_identified", "unmatched", ~is_randomised & ~is_did),
+        ("not_identified", "unmatched", ~rows.of_plan(lambda plan: plan.is_identified, bool)),
         # No pre-period to look at is no sign of parallel trends.
         ("not_identified", "pre_trend", is_did & ~(diagnosis.pre_trend_p >= PRE_TREND_BELOW)),
     )
@@ -96,7 +97,7 @@ def _first(flags: list[Flags], names: list[str], *, default: str | None) -> NDAr
 def _is_unbalanced(table: Table, rows: Rows, diagnosis: Diagnosis) -> Flags:
     """Whether the pre-period of the primary or a guardrail tells the run's arms apart."""
     is_watched = rows.of_both(lambda plan, card: plan.role(card.metric) != "secondary", bool)
-    is_watched &= table["segment_name"][rows.treatment] == TOTAL
+    is_watched &= (table["segment_name"][rows.treatment] == TOTAL) & rows.is_planned
     found = is_watched & (diagnosis.balance_p < IMBALANCE_BELOW)
     return np.asarray(np.bincount(rows.run, weights=found)[rows.run] > 0)
 

@@ -54,7 +54,7 @@ class Results:
 
     @property
     def days(self) -> list[date]:
-        return sorted({day.astype("datetime64[D]").item() for day in self.estimates["as_of"]})
+        return sorted({day.astype("datetime64[D]").item() for day in self.splits["as_of"]})
 
 
 def gather(warehouse: Warehouse) -> Inputs | None:
@@ -187,6 +187,7 @@ def compute(inputs: Inputs) -> Results:
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         first_plan_hashes=inputs.first_plan_hashes,
+        splits=splits,
     )
     splits["as_of"] = splits["as_of"].astype("datetime64[us]")
     return Results(estimates=estimates, splits=splits, decisions=tuple(made))

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from throughline.build import figure
+from throughline.lift.decide import is_deciding
 from throughline.lift.plan import Experiment
-from throughline.lift.refuse import TOTAL
 from throughline.lift.run import Inputs, Results
 from throughline.warehouse import Columns
 
@@ -35,17 +35,46 @@ WIDTH = 100
 
 def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]]]:
     """Of each experiment the deciding estimates over all units, and the decisions."""
-    estimates = _by_experiment(_records(results.estimates))
+    deciding = is_deciding(results.estimates, experiments=inputs.experiments)
+    estimates = _by_experiment(
+        _records({name: values[deciding] for name, values in results.estimates.items()})
+    )
     decisions = _by_experiment(map(asdict, results.decisions))
     for plan in inputs.experiments:
-        shown = [row for row in estimates[plan.experiment_id] if _is_shown(row, plan)]
-        shown.sort(key=lambda row: (ROLES.index(row["role"]), row["metric"], row["variant"]))
+        shown = sorted(
+            estimates[plan.experiment_id],
+            key=lambda row: (ROLES.index(row["role"]), row["metric"], row["variant"]),
+        )
         lines = []
         for row in decisions[plan.experiment_id]:
             style = DECISION_STYLES[row["decision"]]
             line = Text(f"{row['variant']}: ").append(row["decision"], style=style)
             lines.append(line.append(f" ({row['reason']})" if row["reason"] else ""))
+        if segments := _by_segment(results.estimates, plan):
+            lines.append(
+                Text(f"one effect of {plan.primary_metric} in all of a segment: {segments}")
+            )
         yield _table(plan, shown, units=inputs.units), lines
+
+
+def _by_segment(estimates: Columns, plan: Experiment) -> str:
+    """P of Cochran's Q by segment and variant, of the primary metric."""
+    wanted = {
+        "experiment_id": plan.experiment_id,
+        "role": "primary",
+        "method": plan.decides_by,
+        "totals": plan.decided_on,
+    }
+    p = estimates["heterogeneity_p_value"]
+    fits = np.all([~np.isnan(p), *(estimates[name] == value for name, value in wanted.items())], 0)
+    has_several = len(plan.treatments) > 1
+    found = {
+        f"{estimates['segment_name'][row]}"
+        + (f" ({estimates['variant'][row]})" if has_several else ""): f"p {p[row]:.2g}"
+        for row in np.flatnonzero(fits).tolist()
+        if estimates["variant"][row] in plan.treatments
+    }
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def _records(columns: Columns) -> Iterator[dict[str, Any]]:
@@ -59,14 +88,6 @@ def _by_experiment(rows: Iterable[dict[str, Any]]) -> Mapping[str, list[dict[str
     for row in rows:
         found[row["experiment_id"]].append(row)
     return found
-
-
-def _is_shown(row: Mapping[str, Any], plan: Experiment) -> bool:
-    return (row["segment_name"], row["method"], row["totals"]) == (
-        TOTAL,
-        plan.decides_by,
-        plan.decided_on,
-    )
 
 
 def _table(plan: Experiment, rows: list[dict[str, Any]], *, units: Mapping[str, str]) -> Table:

@@ -30,6 +30,7 @@ FIXED_HORIZON = (
     "p_non_inferiority",
     "chance_to_win",
     "expected_loss",
+    "heterogeneity_p_value",
 )
 """Columns that are right at one look alone: NULL before it, and after an extension."""
 
@@ -80,6 +81,7 @@ COLUMNS = (
     "minimum_detectable_effect",
     "first_stage_f",
     "pre_trend_p_value",
+    "heterogeneity_p_value",
     "decision_low",
     "decision_high",
     "status",
@@ -130,8 +132,9 @@ def estimate(
     contrast = Contrast(**shown)
     timing = _time(table, rows, diagnosis)
     out |= _effects(rows, contrast, diagnosis, timing)
-    out |= _guardrails(rows, contrast, timing)
+    out |= _guardrails(rows, contrast, timing, is_evidence=out["status"] == "ok")
     out |= _multiplicity(table, rows, contrast, out, timing)
+    out["heterogeneity_p_value"] = _of_segments(out, heterogeneity(out))
     for name in FIXED_HORIZON:
         out[name] = np.where(timing.shows_fixed, out[name], _null(out[name]))
     waiting = (out["status"] == "ok") & ~timing.shows_fixed
@@ -326,6 +329,13 @@ def _bounds(
     usable = ratio.shape == "interval"
     low = np.where(usable, ratio.low, np.nan)
     high = np.where(usable, ratio.high, np.nan)
+    # Of a level too near zero to be divided by, harm is known all the same: at least the least
+    # harm over the largest level.
+    least = turned.delta + critical * turned.std_error
+    is_harm = ~usable & ~is_wald & (least < 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        largest = turned.base + critical * np.sqrt(turned.var_base)
+        high = np.where(is_harm, least / largest, high)
     # An effect per uptake has no control level that it could be a share of.
     reach = np.where(is_wald & is_relative, np.nan, critical * turned.std_error)
     return (
@@ -334,8 +344,13 @@ def _bounds(
     )
 
 
-def _guardrails(rows: Rows, contrast: Contrast, timing: _Timing) -> Estimates:
-    """Non-inferiority against the margin one-sided at alpha; harm at alpha over the guardrails."""
+def _guardrails(
+    rows: Rows, contrast: Contrast, timing: _Timing, *, is_evidence: Flags
+) -> Estimates:
+    """Non-inferiority against the margin one-sided at alpha; harm at alpha over the guardrails.
+
+    Unknown is what is no evidence: refused, not ready, or no effect of the treatment.
+    """
     margin = rows.of_both(_margin)
     is_guardrail = ~np.isnan(margin)
     alpha = np.where(is_guardrail, rows.of_plan(lambda plan: plan.alpha), np.nan)
@@ -353,16 +368,15 @@ def _guardrails(rows: Rows, contrast: Contrast, timing: _Timing) -> Estimates:
         sequential = _sequential_critical(rows, timing, level=level)
         return np.where(timing.decides_sequentially, sequential, fixed(level))
 
-    p = kernel.non_inferiority_p(
-        kernel.oriented(contrast, sign=_sign(rows)),
-        margin=margin,
-        # Per uptake, an absolute margin is one per unit of the base.
-        is_relative=np.where(is_wald, ~is_relative, is_relative),
-    )
+    turned = kernel.oriented(contrast, sign=_sign(rows))
+    # Per uptake, an absolute margin is one per unit of the base.
+    is_of_base = np.where(is_wald, ~is_relative, is_relative)
+    distance, error = kernel.above_margin(turned, margin=margin, is_relative=is_of_base)
+    p = kernel.non_inferiority_p(turned, margin=margin, is_relative=is_of_base)
+    is_bounded = ~is_wald | ~np.isnan(bounds(chosen(2 * alpha))[0])
     state = guardrail_states(
-        bound=bounds(chosen(2 * alpha))[0],
-        upper=bounds(chosen(alpha / count))[1],
-        margin=margin,
+        passes=is_evidence & is_bounded & (distance > chosen(2 * alpha) * error),
+        harms=is_evidence & (bounds(chosen(alpha / count))[1] < 0),
     )
     sequential_bound = bounds(_sequential_critical(rows, timing, level=2 * alpha))[0]
     return {
@@ -390,7 +404,7 @@ def _multiplicity(
 
     Families: the primary over its variants (Holm), secondary metrics over the experiment and
     segments over their metric (Benjamini-Hochberg); a guardrail's harm stands at alpha over the
-    number of guardrails.
+    number of guardrails. Strays are in none.
     """
     is_total = table["segment_name"][rows.treatment] == refuse.TOTAL
     kind = np.select(
@@ -400,7 +414,7 @@ def _multiplicity(
     family = codes(rows.run, kind, metric, rows.method, out["totals"])
     alpha = rows.of_plan(lambda plan: plan.alpha)
     count = rows.of_plan(lambda plan: max(len(plan.guardrails), 1))
-    p = np.where(timing.shows_fixed, out["p_value"], np.nan)
+    p = np.where(timing.shows_fixed & rows.is_planned, out["p_value"], np.nan)
     adjusted = np.select(
         [kind == 0, kind == 1],
         [holm(p, family), np.minimum(p * count, 1.0)],
@@ -416,7 +430,7 @@ def _multiplicity(
         alpha=alpha,
     )
     deciding = np.where(timing.decides_sequentially, anytime, out["p_value"])
-    deciding = np.where(kind == 0, deciding, np.nan)
+    deciding = np.where((kind == 0) & rows.is_planned, deciding, np.nan)
     level = holm_level(deciding, family, alpha=alpha)
     # Bounds at looks have no p-value to step down by: variants share alpha evenly.
     variants = np.bincount(family, weights=~np.isnan(deciding))[family]
@@ -434,6 +448,15 @@ def _multiplicity(
         is_relative=rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool),
     )
     return {"p_value_adjusted": adjusted, "decision_low": low, "decision_high": high}
+
+
+def _of_segments(estimates: Estimates, found: Estimates) -> Array:
+    """The p-value of each row's segment, NaN over all units."""
+    key = ("experiment_id", "variant", "metric", "segment_name", "method", "totals", "as_of")
+    group = codes(*(np.concatenate([found[name], estimates[name]]) for name in key))
+    p = np.full(group.max(initial=0) + 1, np.nan)
+    p[group[: len(found["q"])]] = found["p_value"]
+    return np.asarray(p[group[len(found["q"]) :]])
 
 
 def heterogeneity(estimates: Estimates) -> Estimates:
