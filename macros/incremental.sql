@@ -173,21 +173,34 @@
 {% macro note_build_start() %}
     {% if execute and flags.WHICH in ['run', 'build'] %}
         {% set rows = [] %}
-        {% set replaced = replaced_deliveries() %}
         {% set parts = {} %}
         {% for node in touched_models() if node.unique_id in selected_resources %}
-            {% set ancestry = ancestors(node) %}
-            {% do rows.append([node.name, fingerprint(ancestry, parts)]) %}
-            {% for table in replaced if 'source.' ~ project_name ~ '.raw.' ~ table in ancestry %}
-                {% do rows.append([node.name, 'files of ' ~ table ~ ' were replaced']) %}
+            {% do rows.append([node.name, fingerprint(ancestors(node), parts)]) %}
+        {% endfor %}
+        {{ insert_build_starts(rows) }}
+    {% endif %}
+{% endmacro %}
+
+{# What a delivery held before it was changed is not known, so all that is made of its table is rebuilt whole. #}
+{% macro note_replaced_deliveries() %}
+    {% if execute and build_ledger() is not none %}
+        {% set rows = [] %}
+        {% for table in rows_of("select distinct table_name from " ~ this ~ " where is_replaced") | map(attribute=0) %}
+            {% for node in touched_models() if node.unique_id in selected_resources and 'source.' ~ project_name ~ '.raw.' ~ table in ancestors(node) %}
+                {% do rows.append([node.name, 'deliveries of ' ~ table ~ ' were replaced']) %}
             {% endfor %}
         {% endfor %}
-        {% if rows %}
-            insert into {{ build_starts() }}
-            {% for row in rows %}
-            select '{{ row[0] }}', '{{ row[1] }}', {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
-            {% endfor %}
-        {% endif %}
+        {{ insert_build_starts(rows) }}
+    {% endif %}
+{% endmacro %}
+
+{# Notes names of relations with a fingerprint, or with why they are rebuilt. #}
+{% macro insert_build_starts(rows) %}
+    {% if rows %}
+        insert into {{ build_starts() }}
+        {% for row in rows %}
+        select '{{ row[0] }}', '{{ row[1] }}', {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
+        {% endfor %}
     {% endif %}
 {% endmacro %}
 
@@ -391,17 +404,45 @@ from copies
     coalesce(cast(cast({{ arrival(table, delivered) }} as date) as {{ dbt.type_string() }}), 'unknown')
 {%- endmacro %}
 
-{# Deliveries of a raw table that is a relation: the rows of each day of arrival, which can only grow. #}
+{# Deliveries of a raw table that is a relation: the rows of each day of arrival. Their fingerprint ends in the moment of the latest,
+   up to which a later build compares what it finds: rows that came since are no change of those that were there. #}
 {% macro days_of_arrival(table) %}
-    {%- set day = day_of_arrival(table, raw_columns(table)) %}
+    {%- set delivered = raw_columns(table) %}
+    {%- set text = dbt.type_string() %}
+    {%- set was_there = 'seen.last_arrival is null or arrived.loaded_at <= seen.last_arrival' %}
     select
         '{{ table }}' as table_name,
-        {{ day }} as delivery,
-        cast(count(*) as {{ dbt.type_string() }}) as fingerprint,
-        count(*) as row_count
-    from {{ raw_relation(table) }} as delivered
-    group by {{ day }}
+        arrived.delivery,
+        {{ fingerprint_of_rows('true') }} as fingerprint,
+        {{ fingerprint_of_rows(was_there) }} as seen_part
+    from (
+        select
+            {{ day_of_arrival(table, delivered) }} as delivery,
+            {{ arrival(table, delivered) }} as loaded_at,
+            {{ row_digest('delivered') }} as digest
+        from {{ raw_relation(table) }} as delivered
+    ) as arrived
+    left join (
+        {%- if build_ledger() is none %}
+        select cast(null as {{ text }}) as delivery, cast(null as timestamp) as last_arrival where 1 = 0
+        {%- else %}
+        select entry_key as delivery, cast(nullif(split_part(entry_value, '|', 3), '') as timestamp) as last_arrival
+        from {{ build_ledger() }}
+        where entry_kind = 'delivery' and entry_name = '{{ table }}'
+        {%- endif %}
+    ) as seen on arrived.delivery = seen.delivery
+    group by arrived.delivery
 {% endmacro %}
+
+{# Number, sum of digests and last arrival of rows that meet a condition. #}
+{% macro fingerprint_of_rows(condition) -%}
+    {%- set parts = [] -%}
+    {%- for function, value in {'count': '1', 'sum': 'arrived.digest', 'max': 'arrived.loaded_at'}.items() -%}
+        {%- set summed = function ~ '(case when ' ~ condition ~ ' then ' ~ value ~ ' end)' -%}
+        {%- do parts.append('coalesce(cast(' ~ summed ~ ' as ' ~ dbt.type_string() ~ "), '')") -%}
+    {%- endfor -%}
+    {{ parts | join(" || '|' || ") }}
+{%- endmacro %}
 
 {# Whether this run builds every model of strategy `touched`; only then may the ledger move on. #}
 {% macro is_whole_build() %}

@@ -36,16 +36,13 @@
 
 {% macro default__located(name, table) %}{{ return(name) }}{% endmacro %}
 
-{# Query of table_name, delivery, a fingerprint that changes where it is replaced, and its rows where they are counted. #}
+{# Query of table_name, delivery, its fingerprint, and the fingerprint of what the last finished build saw of it. #}
 {% macro deliveries(table) %}{{ return(adapter.dispatch('deliveries')(table)) }}{% endmacro %}
 
 {% macro default__deliveries(table) %}{{ return(days_of_arrival(table)) }}{% endmacro %}
 
-{# The raw tables of which a delivery seen by the last finished build was changed or taken away. #}
-{% macro replaced_deliveries() %}{{ return(adapter.dispatch('replaced_deliveries')()) }}{% endmacro %}
-
-{# A relation shows no change of a row in place; a row taken away fails a test of int_deliveries. #}
-{% macro default__replaced_deliveries() %}{{ return([]) }}{% endmacro %}
+{# A number that changes with any value of a row; sums of it do not depend on the order of rows. #}
+{% macro row_digest(row) %}{{ return(adapter.dispatch('row_digest')(row)) }}{% endmacro %}
 
 {# Deletes the touched rows of a relation and inserts what was computed for them. #}
 {% macro replace_touched(arg_dict) %}{{ return(adapter.dispatch('replace_touched')(arg_dict)) }}{% endmacro %}

@@ -87,7 +87,7 @@
         '{{ table }}' as table_name,
         replace(filename, {{ text_literal(workspace() ~ '/') }}, '') as delivery,
         concat_ws(' ', size, last_modified) as fingerprint,
-        cast(null as bigint) as row_count
+        fingerprint as seen_part
     from read_blob('{{ path }}')
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -96,23 +96,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro duckdb__replaced_deliveries() %}
-    {% set tables = [] %}
-    {% for table in (raw_tables() if build_ledger() is not none else []) if table in setting('inputs') and duckdb__has_files(table) %}
-        {% set gone = run_query("
-            select 1
-            from " ~ build_ledger() ~ " as seen
-            left join (" ~ duckdb__deliveries(table) ~ ") as now
-                on seen.entry_key = now.delivery and seen.entry_value = now.fingerprint
-            where seen.entry_kind = 'delivery' and seen.entry_name = '" ~ table ~ "' and now.delivery is null
-            limit 1
-        ") %}
-        {% if gone | length %}
-            {% do tables.append(table) %}
-        {% endif %}
-    {% endfor %}
-    {{ return(tables) }}
-{% endmacro %}
+{% macro duckdb__row_digest(row) %}hash({{ row }}){% endmacro %}
 
 {# What is computed for touched dates stays a query until it is inserted: a temporary table lies unpacked in memory. #}
 {% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) %}

@@ -86,6 +86,8 @@
     string_agg({{ expression }}, '{{ separator }}' order by {{ order_by | join(' nulls last, ') }} nulls last)
 {%- endmacro %}
 
+{% macro postgres__row_digest(row) %}hashtextextended(cast({{ row }} as text), 0){% endmacro %}
+
 {# Autovacuum looks at a new table after a minute; by then a join of it may have been planned as if it were empty. #}
 {% macro postgres__gather_statistics() %}
     {% if model.config.materialized != 'view' %}

@@ -33,6 +33,9 @@
     case when lower(trim({{ text }})) rlike '{{ number_pattern() }}' then try_cast(trim({{ text }}) as double) end
 {%- endmacro %}
 
+{# By way of a text, since maps have no hash. #}
+{% macro spark__row_digest(row) %}cast(xxhash64(to_json(struct({{ row }}.*))) as decimal(38, 0)){% endmacro %}
+
 {% macro spark__raw_columns(table) %}
     {% set relation = raw_relation(table) %}
     {% set columns = {} %}

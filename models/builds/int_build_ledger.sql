@@ -29,7 +29,7 @@ entries as (
         '' as entry_key,
         fingerprint as entry_value
     from starts
-    where invocation_id = '{{ invocation_id }}' and fingerprint not like 'files of %'
+    where invocation_id = '{{ invocation_id }}' and fingerprint not like 'deliveries of %'
     union all
     select
         'delivery' as entry_kind,
@@ -37,6 +37,7 @@ entries as (
         delivery as entry_key,
         fingerprint as entry_value
     from deliveries
+    where fingerprint is not null
 
 )
 {%- else -%}

@@ -37,17 +37,13 @@ seen as (
 compared as (
 
     select
-        cast(delivered.table_name as {{ dbt.type_string() }}) as table_name,
-        cast(delivered.delivery as {{ dbt.type_string() }}) as delivery,
+        cast(coalesce(delivered.table_name, seen.table_name) as {{ dbt.type_string() }}) as table_name,
+        cast(coalesce(delivered.delivery, seen.delivery) as {{ dbt.type_string() }}) as delivery,
         cast(delivered.fingerprint as {{ dbt.type_string() }}) as fingerprint,
-        delivered.row_count,
-        seen.fingerprint is null or seen.fingerprint <> delivered.fingerprint as is_new,
-        case
-            when delivered.row_count is null or seen.fingerprint is null then false
-            else delivered.row_count < cast(seen.fingerprint as bigint)
-        end as has_shrunk
+        delivered.delivery is not null and (seen.delivery is null or seen.fingerprint <> delivered.fingerprint) as is_new,
+        seen.delivery is not null and (delivered.delivery is null or seen.fingerprint <> delivered.seen_part) as is_replaced
     from delivered
-    left join seen
+    full outer join seen
         on delivered.table_name = seen.table_name
         and delivered.delivery = seen.delivery
 

@@ -191,6 +191,96 @@ def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed
     assert histories.differences(folder, fresh, schema="as_of_20260620") == []
 
 
+IN_PLACE = {
+    "changed": (
+        "update landing.business_outcomes set outcome_value = outcome_value * 2 "
+        "where outcome_id = (select max(outcome_id) from {old} where outcome_value > 0)"
+    ),
+    "taken away": (
+        "delete from landing.business_outcomes "
+        "where outcome_id = (select max(outcome_id) from {old})"
+    ),
+    "late for its own time of arrival": (
+        "insert into landing.business_outcomes by name "
+        "select * replace ('late' as outcome_id) from {old} limit 1"
+    ),
+}
+APPENDED = (
+    "insert into landing.business_outcomes by name select * replace ('new' as outcome_id, "
+    "(select max(loaded_at) from landing.business_outcomes) + interval 1 second as loaded_at) "
+    "from {old} limit 1"
+)
+OLD = "(select * from landing.business_outcomes where loaded_at::date = '2026-06-01')"
+
+
+@pytest.fixture(scope="module")
+def landed(project: Project, undisturbed: Path) -> Path:
+    """A built workspace that reads two raw tables from relations."""
+    folder = copied(undisturbed, "landed")
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        connection.execute("create schema landing")
+        for table in LANDED:
+            files = folder / "raw" / table
+            connection.execute(
+                f"create table landing.{table} as "
+                f"from read_parquet('{files}/*.parquet', union_by_name = true)"
+            )
+            shutil.rmtree(files)
+    with (folder / "vars.yml").open("a") as settings:
+        settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in LANDED)}}}\n")
+    run = build(project, folder, as_of=LATER)
+    assert run.returncode == 0, run.stdout
+    return folder
+
+
+LANDED = ("prediction_logs", "business_outcomes")
+
+
+def test_rows_of_a_relation_may_change_in_place(
+    project: Project, undisturbed: Path, landed: Path
+) -> None:
+    folder = copied(landed, "changed_in_place")
+    before = query(folder, "select sum(credited_amount) as amount from fct_outcomes").amount[0]
+    for statement in IN_PLACE.values():
+        change(folder, statement)
+    assert build(project, folder, as_of=LATER).returncode == 0
+    change(folder, APPENDED)
+    assert build(project, folder, as_of=LATER).returncode == 0
+    after = query(folder, "select sum(credited_amount) as amount from fct_outcomes").amount[0]
+    assert after != before
+
+    fresh = histories.copied(undisturbed)
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        for table in LANDED:
+            shutil.rmtree(fresh / "raw" / table)
+            (fresh / "raw" / table).mkdir()
+            connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
+    assert build(project, fresh, as_of=LATER).returncode == 0
+    assert histories.differences(folder, fresh) == []
+
+
+@pytest.mark.parametrize("statement", [*IN_PLACE.values(), APPENDED], ids=[*IN_PLACE, "appended"])
+def test_a_relation_is_read_anew_unless_it_only_grew(
+    project: Project, landed: Path, statement: str
+) -> None:
+    folder = copied(landed, "looked_at")
+    change(folder, statement)
+    called, values = command(project, folder, "run", "--select", "int_deliveries")
+    subprocess.run(
+        [*called, "--vars", f"{{as_of: '{LATER}'}}"], cwd=project.root, env=values, check=True
+    )
+    found = query(folder, "select distinct table_name from int_deliveries where is_new")
+    assert list(found.table_name) == ["business_outcomes"]
+    replaced = query(folder, "select distinct table_name from int_deliveries where is_replaced")
+    assert list(replaced.table_name) == ["business_outcomes"] * (statement != APPENDED)
+
+
+def change(folder: Path, statement: str) -> None:
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        changed = connection.execute(statement.format(old=OLD)).fetchone()
+    assert changed == (1,)
+
+
 def contents(folder: Path, *, schema: str) -> dict[str, str]:
     """Every relation of the warehouse whose schema begins so, as a hash of its rows."""
     return {
