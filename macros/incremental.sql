@@ -404,17 +404,25 @@ from copies
     coalesce(cast(cast({{ arrival(table, delivered) }} as date) as {{ dbt.type_string() }}), 'unknown')
 {%- endmacro %}
 
-{# Deliveries of a raw table that is a relation: the rows of each day of arrival. Their fingerprint ends in the moment of the latest,
-   up to which a later build compares what it finds: rows that came since are no change of those that were there. #}
+{# Deliveries of a raw table that is a relation: the rows of each day of arrival. Their fingerprint is their number, a digest of the
+   different ones, and the moment of the last. Up to that moment a later build must find the same, but for more copies of a row. #}
 {% macro days_of_arrival(table) %}
     {%- set delivered = raw_columns(table) %}
     {%- set text = dbt.type_string() %}
-    {%- set was_there = 'seen.last_arrival is null or arrived.loaded_at <= seen.last_arrival' %}
+    {%- set was_there = '(seen.last_arrival is null or arrived.loaded_at <= seen.last_arrival)' %}
     select
         '{{ table }}' as table_name,
         arrived.delivery,
-        {{ fingerprint_of_rows('true') }} as fingerprint,
-        {{ fingerprint_of_rows(was_there) }} as seen_part
+        cast(count(*) as {{ text }})
+        || '|' || cast(sum(distinct arrived.digest) as {{ text }})
+        || '|' || coalesce(cast(max(arrived.loaded_at) as {{ text }}), '') as fingerprint,
+        case
+            when
+                count(case when {{ was_there }} then 1 end) >= max(seen.row_count)
+                and cast(sum(distinct case when {{ was_there }} then arrived.digest end) as {{ text }}) = max(seen.digest)
+                then max(seen.fingerprint)
+            else 'changed'
+        end as seen_part
     from (
         select
             {{ day_of_arrival(table, delivered) }} as delivery,
@@ -422,27 +430,32 @@ from copies
             {{ row_digest('delivered') }} as digest
         from {{ raw_relation(table) }} as delivered
     ) as arrived
-    left join (
-        {%- if build_ledger() is none %}
-        select cast(null as {{ text }}) as delivery, cast(null as timestamp) as last_arrival where 1 = 0
-        {%- else %}
-        select entry_key as delivery, cast(nullif(split_part(entry_value, '|', 3), '') as timestamp) as last_arrival
-        from {{ build_ledger() }}
-        where entry_kind = 'delivery' and entry_name = '{{ table }}'
-        {%- endif %}
-    ) as seen on arrived.delivery = seen.delivery
+    left join ({{ seen_days(table) }}) as seen on arrived.delivery = seen.delivery
     group by arrived.delivery
 {% endmacro %}
 
-{# Number, sum of digests and last arrival of rows that meet a condition. #}
-{% macro fingerprint_of_rows(condition) -%}
-    {%- set parts = [] -%}
-    {%- for function, value in {'count': '1', 'sum': 'arrived.digest', 'max': 'arrived.loaded_at'}.items() -%}
-        {%- set summed = function ~ '(case when ' ~ condition ~ ' then ' ~ value ~ ' end)' -%}
-        {%- do parts.append('coalesce(cast(' ~ summed ~ ' as ' ~ dbt.type_string() ~ "), '')") -%}
-    {%- endfor -%}
-    {{ parts | join(" || '|' || ") }}
-{%- endmacro %}
+{# What the ledger says of the days of arrival of a raw table. #}
+{% macro seen_days(table) %}
+    {%- set text = dbt.type_string() %}
+    {%- if build_ledger() is none %}
+        select
+            cast(null as {{ text }}) as delivery,
+            cast(null as {{ text }}) as fingerprint,
+            cast(null as bigint) as row_count,
+            cast(null as {{ text }}) as digest,
+            cast(null as timestamp) as last_arrival
+        where 1 = 0
+    {%- else %}
+        select
+            entry_key as delivery,
+            entry_value as fingerprint,
+            {{ safe_cast_to('integer', "split_part(entry_value, '|', 1)", '') }} as row_count,
+            split_part(entry_value, '|', 2) as digest,
+            {{ safe_cast_to('timestamp', "split_part(entry_value, '|', 3)", '') }} as last_arrival
+        from {{ build_ledger() }}
+        where entry_kind = 'delivery' and entry_name = '{{ table }}'
+    {%- endif %}
+{% endmacro %}
 
 {# Whether this run builds every model of strategy `touched`; only then may the ledger move on. #}
 {% macro is_whole_build() %}

@@ -191,35 +191,37 @@ def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed
     assert histories.differences(folder, fresh, schema="as_of_20260620") == []
 
 
-IN_PLACE = {
-    "changed": (
-        "update landing.business_outcomes set outcome_value = outcome_value * 2 "
-        "where outcome_id = (select max(outcome_id) from {old} where outcome_value > 0)"
+OLD = "(select * from landing.{table} where loaded_at < '2026-06-15' order by all limit 1)"
+# what happens to a relation between two builds, one table each
+CHANGES = {
+    "business_outcomes": (
+        "update landing.business_outcomes set outcome_value = coalesce(outcome_value, 0) + 7 "
+        "where outcome_id = (select outcome_id from {old})"
     ),
-    "taken away": (
-        "delete from landing.business_outcomes "
-        "where outcome_id = (select max(outcome_id) from {old})"
+    "usage_events": (
+        "delete from landing.usage_events where event_id = (select event_id from {old})"
     ),
-    "late for its own time of arrival": (
-        "insert into landing.business_outcomes by name "
-        "select * replace ('late' as outcome_id) from {old} limit 1"
+    # after the last build, with a time of arrival before it
+    "prediction_logs": (
+        "insert into landing.prediction_logs by name "
+        "select * replace ('belated' as prediction_id) from {old}"
+    ),
+    "serving_costs": "insert into landing.serving_costs from {old}",
+    "eligible_users": (
+        "insert into landing.eligible_users by name select * replace ('new' as user_id, "
+        "(select max(loaded_at) from landing.eligible_users) + interval 1 second as loaded_at) "
+        "from {old}"
     ),
 }
-APPENDED = (
-    "insert into landing.business_outcomes by name select * replace ('new' as outcome_id, "
-    "(select max(loaded_at) from landing.business_outcomes) + interval 1 second as loaded_at) "
-    "from {old} limit 1"
-)
-OLD = "(select * from landing.business_outcomes where loaded_at::date = '2026-06-01')"
+REPLACED = ["business_outcomes", "prediction_logs", "usage_events"]
 
 
-@pytest.fixture(scope="module")
-def landed(project: Project, undisturbed: Path) -> Path:
-    """A built workspace that reads two raw tables from relations."""
+def test_rows_of_a_relation_may_change_in_place(project: Project, undisturbed: Path) -> None:
     folder = copied(undisturbed, "landed")
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+    warehouse = str(folder / "warehouse.duckdb")
+    with duckdb.connect(warehouse) as connection:
         connection.execute("create schema landing")
-        for table in LANDED:
+        for table in CHANGES:
             files = folder / "raw" / table
             connection.execute(
                 f"create table landing.{table} as "
@@ -227,58 +229,25 @@ def landed(project: Project, undisturbed: Path) -> Path:
             )
             shutil.rmtree(files)
     with (folder / "vars.yml").open("a") as settings:
-        settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in LANDED)}}}\n")
-    run = build(project, folder, as_of=LATER)
-    assert run.returncode == 0, run.stdout
-    return folder
-
-
-LANDED = ("prediction_logs", "business_outcomes")
-
-
-def test_rows_of_a_relation_may_change_in_place(
-    project: Project, undisturbed: Path, landed: Path
-) -> None:
-    folder = copied(landed, "changed_in_place")
-    before = query(folder, "select sum(credited_amount) as amount from fct_outcomes").amount[0]
-    for statement in IN_PLACE.values():
-        change(folder, statement)
+        settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in CHANGES)}}}\n")
     assert build(project, folder, as_of=LATER).returncode == 0
-    change(folder, APPENDED)
-    assert build(project, folder, as_of=LATER).returncode == 0
-    after = query(folder, "select sum(credited_amount) as amount from fct_outcomes").amount[0]
-    assert after != before
 
     fresh = histories.copied(undisturbed)
-    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
-        for table in LANDED:
+    with duckdb.connect(warehouse) as connection:
+        for table, statement in CHANGES.items():
+            old = OLD.format(table=table)
+            assert connection.execute(statement.format(old=old)).fetchone() == (1,)
             shutil.rmtree(fresh / "raw" / table)
             (fresh / "raw" / table).mkdir()
             connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
+    assert build(project, folder, as_of=LATER).returncode == 0
+    for flag, tables in (("is_new", sorted(CHANGES)), ("is_replaced", REPLACED)):
+        found = query(folder, f"select distinct table_name from int_deliveries where {flag}")
+        assert sorted(found.table_name) == tables
+
     assert build(project, fresh, as_of=LATER).returncode == 0
     assert histories.differences(folder, fresh) == []
-
-
-@pytest.mark.parametrize("statement", [*IN_PLACE.values(), APPENDED], ids=[*IN_PLACE, "appended"])
-def test_a_relation_is_read_anew_unless_it_only_grew(
-    project: Project, landed: Path, statement: str
-) -> None:
-    folder = copied(landed, "looked_at")
-    change(folder, statement)
-    called, values = command(project, folder, "run", "--select", "int_deliveries")
-    subprocess.run(
-        [*called, "--vars", f"{{as_of: '{LATER}'}}"], cwd=project.root, env=values, check=True
-    )
-    found = query(folder, "select distinct table_name from int_deliveries where is_new")
-    assert list(found.table_name) == ["business_outcomes"]
-    replaced = query(folder, "select distinct table_name from int_deliveries where is_replaced")
-    assert list(replaced.table_name) == ["business_outcomes"] * (statement != APPENDED)
-
-
-def change(folder: Path, statement: str) -> None:
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-        changed = connection.execute(statement.format(old=OLD)).fetchone()
-    assert changed == (1,)
+    assert histories.differences(undisturbed, fresh) != []
 
 
 def contents(folder: Path, *, schema: str) -> dict[str, str]:
