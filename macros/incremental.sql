@@ -50,7 +50,7 @@
     {%- if not execute -%}
         {%- do ref(relation_name) -%}
         {%- do ref('dim_models') -%}
-    {%- elif build_ledger() is not none and (is_incremental() or model.config.materialized != 'incremental') -%}
+    {%- elif model.resource_type == 'model' and (is_incremental() or model.config.materialized != 'incremental') and build_ledger() is not none -%}
         {%- set begins = rows_of("
             select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'cast(min(reaching.' ~ moment ~ ') as timestamp)') ~ " as " ~ dbt.type_string() ~ ")
             from " ~ ref(relation_name) ~ " as reaching

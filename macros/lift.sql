@@ -178,15 +178,9 @@
     {%- for name in bricks_of(metric) if bricks()[name].lift.missing == 'drop' %} and {{ totals }}.{{ name }} is not null{% endfor %})
 {%- endmacro %}
 
-{# CTEs that end in `unit_segments`: the segments of the latest of `decisions` about a unit at or before its exposure. #}
+{# CTEs that end in `unit_segments`: the segments of the latest of `decisions` about a unit at or before its exposure, and the user
+   of a unit that is a prediction. #}
 {% macro unit_segment_ctes(begins) -%}
-    {%- if not setting('segments') -%}
-unit_segments as (
-
-    select experiment_id, unit_id, variant from units where 1 = 0
-
-)
-    {%- else -%}
 unit_decisions as {{ not_materialized() }} (
     {% for unit_type, column in {'user': 'user_id', 'entity': 'entity_id', 'prediction': 'prediction_id'}.items() %}
     select
@@ -195,10 +189,11 @@ unit_decisions as {{ not_materialized() }} (
         {%- for segment in setting('segments') %}
         {{ segment }},
         {%- endfor %}
+        {{ 'user_id' if unit_type == 'prediction' else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as user_id,
         prediction_id,
         predicted_at
     from decisions
-    {%- if unit_type not in begins %}
+    {%- if unit_type not in begins or not (setting('segments') or unit_type == 'prediction') %}
     where 1 = 0
     {%- endif %}
     {{ 'union all' if not loop.last }}
@@ -232,6 +227,7 @@ latest_decisions as (
         {%- for segment in setting('segments') %}
         unit_decisions.{{ segment }},
         {%- endfor %}
+        unit_decisions.user_id,
         row_number() over (
             partition by latest_moments.experiment_id, latest_moments.unit_id, latest_moments.variant
             order by unit_decisions.prediction_id desc nulls last
@@ -249,5 +245,4 @@ unit_segments as (
     select * from latest_decisions where decision_rank = 1
 
 )
-    {%- endif -%}
 {%- endmacro %}

@@ -217,6 +217,7 @@
         {%- endif %}
         case when is_immature_{{ i }} then 1 else 0 end as n_immature_{{ i }},
         {%- endfor %}
+        case when is_multi_exposed then 0 else 1 end as n_exposed,
         case when is_multi_exposed then 1 else 0 end as n_multi,
         case when is_late and not is_multi_exposed then 1 else 0 end as n_late,
         case when is_cluster_shared then 1 else 0 end as n_clusters_shared
@@ -247,6 +248,7 @@
         sum({{ one }}_{{ i }} * {{ two }}_{{ i }}) as s_{{ one }}{{ two }}_{{ i }},
         {%- endfor %}
         {%- endfor %}
+        sum(n_exposed) as n_exposed,
         sum(n_multi) as n_multi,
         sum(n_late) as n_late
     from {{ prefix }}_units
@@ -276,6 +278,7 @@
         {%- endfor %}
         sum(units.n_multi) as n_multi,
         sum(units.n_late) as n_late,
+        max(units.n_exposed) as n_exposed,
         max(units.n_clusters_shared) as n_clusters_shared
     from {{ prefix }}_units as units
     cross join segments
@@ -310,6 +313,7 @@
         cells.s_{{ one }}{{ two }}_{{ i }},
         {%- endfor %}
         {%- endfor %}
+        cells.n_exposed,
         cells.n_multi,
         cells.n_late
     from {{ prefix }}_cells as cells
@@ -339,6 +343,7 @@
         {{ one }}_{{ i }} * {{ two }}_{{ i }} as s_{{ one }}{{ two }}_{{ i }},
         {%- endfor %}
         {%- endfor %}
+        n_exposed,
         n_multi,
         n_late
     from {{ prefix }}_clusters
@@ -355,6 +360,7 @@
         sum({{ name }}_{{ i }}) as {{ name }}_{{ i }},
         {%- endfor %}
         {%- endfor %}
+        sum(n_exposed) as n_exposed,
         sum(n_multi) as n_multi,
         sum(n_late) as n_late
     from {{ prefix }}_parts
@@ -392,6 +398,8 @@
         {%- for variable in moment_variables() %}
         coalesce(cast(case readings.reading when -1 then 0 {% for reading in readings if variable in reading.columns %}when {{ reading.place }} then constants.{{ reading.columns[variable] }} {% endfor %}else 0 end as {{ type_double() }}), 0) as k_{{ variable }},
         {%- endfor %}
+        constants.n_users_repeated,
+        sums.n_exposed,
         sums.n_multi,
         sums.n_late
     from {{ prefix }}_sums as sums

@@ -41,10 +41,24 @@ compared as (
         row_number() over (
             partition by experiment_id, unit_id order by exposed_at nulls last, variant nulls last
         ) as variant_number,
-        count(*) over (partition by experiment_id, unit_id) as variant_count,
-        min(variant) over (partition by experiment_id, cluster_id) as first_variant_of_cluster,
-        max(variant) over (partition by experiment_id, cluster_id) as last_variant_of_cluster
+        count(*) over (partition by experiment_id, unit_id) > 1 as is_multi_exposed,
+        cast(exposed_at as date) < start_date or cast(exposed_at as date) >= end_date as is_late
     from exposures
+
+),
+
+clustered as (
+
+    select
+        *,
+        -- a unit that does not count anyway spoils no cluster
+        min(case when not is_multi_exposed and not is_late then variant end)
+            over (partition by experiment_id, cluster_id)
+            as first_variant_of_cluster,
+        max(case when not is_multi_exposed and not is_late then variant end)
+            over (partition by experiment_id, cluster_id)
+            as last_variant_of_cluster
+    from compared
 
 ),
 
@@ -61,13 +75,13 @@ judged as (
         covariate_days,
         window_days,
         variant_number,
-        variant_count > 1 as is_multi_exposed,
-        cast(exposed_at as date) < start_date or cast(exposed_at as date) >= end_date as is_late,
-        cluster_id is not null and first_variant_of_cluster <> last_variant_of_cluster as is_cluster_shared,
+        is_multi_exposed,
+        is_late,
+        cluster_id is not null and coalesce(first_variant_of_cluster <> last_variant_of_cluster, false) as is_cluster_shared,
         assigned_date,
         assigned_at,
         exposed_at
-    from compared
+    from clustered
 
 )
 

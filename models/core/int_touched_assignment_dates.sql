@@ -31,6 +31,19 @@ touched_assignments as (
 
 ),
 
+touched_clusters as (
+
+    select experiment_id, cluster_id from touched_assignments
+    union
+    -- a unit that was assigned elsewhere no longer counts in its cluster
+    select assignments.experiment_id, assignments.cluster_id
+    from assignments
+    inner join touched_assignments
+        on assignments.experiment_id = touched_assignments.experiment_id
+        and assignments.unit_id = touched_assignments.unit_id
+
+),
+
 exposure_dates as (
 
     select distinct
@@ -65,9 +78,9 @@ dates as (
     union
     select assignments.assigned_date as touched_date
     from assignments
-    inner join touched_assignments
-        on assignments.experiment_id = touched_assignments.experiment_id
-        and assignments.cluster_id = touched_assignments.cluster_id
+    inner join touched_clusters
+        on assignments.experiment_id = touched_clusters.experiment_id
+        and assignments.cluster_id = touched_clusters.cluster_id
     union
     select exposure_dates.assigned_date as touched_date
     from exposure_dates
@@ -75,13 +88,13 @@ dates as (
         on (exposure_dates.unit_type = 'prediction' or exposure_dates.first_date <= fact_dates.touched_date)
         and exposure_dates.last_date >= fact_dates.touched_date
     union
-    -- an earlier decision can be the one that says what segment a unit is of
+    -- a decision can be the one that says what segment a unit is of, an earlier one or the unit itself
     select assignments.assigned_date as touched_date
     from assignments
     inner join touched_units
         on assignments.unit_type = touched_units.unit_type
         and assignments.unit_id = touched_units.unit_id
-        and assignments.exposed_at >= touched_units.event_at
+        and (assignments.unit_type = 'prediction' or assignments.exposed_at >= touched_units.event_at)
 
 ),
 

@@ -2,6 +2,9 @@
 -- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 {%- set readings = moment_readings() if execute else [] %}
 {%- set variables = moment_variables() %}
+{%- set counts = [
+    'n_rows', 'n_units', 'n_exposed', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared', 'n_users_repeated'
+] %}
 with totals as {{ not_materialized() }} (
 
     select * from {{ ref('fct_unit_totals') }}
@@ -79,7 +82,7 @@ moments as (
         measured.pair_role,
         measured.totals,
         measured.definition_hash,
-        {%- for count in ['n_rows', 'n_units', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared'] %}
+        {%- for count in counts %}
         cast(measured.{{ count }} as bigint) as {{ count }},
         {%- endfor %}
         {%- for variable in variables %}

@@ -60,6 +60,8 @@ unit_totals as (
         units.unit_id,
         units.variant,
         units.cluster_id,
+        -- a cluster says already which units belong together
+        case when units.cluster_id is null then unit_segments.user_id end as user_id,
         {%- for segment in setting('segments') %}
         coalesce(unit_segments.{{ segment }}, '(unknown)') as {{ segment }},
         {%- endfor %}

@@ -1,7 +1,7 @@
 -- One row per experiment: a constant near the mean of each brick's totals, and until when units were exposed that are mature.
 -- depends_on: {{ ref('experiment_guardrails') }}
 {%- set columns = constant_columns() if execute else [] %}
-with totals as (
+with totals as {{ not_materialized() }} (
 
     select * from {{ ref('fct_unit_totals') }}
 
@@ -43,6 +43,29 @@ constants as (
 
 ),
 
+units_by_user as (
+
+    select
+        experiment_id,
+        user_id,
+        count(*) as unit_count
+    from totals
+    where user_id is not null and {{ is_eligible_unit('totals') }}
+    group by experiment_id, user_id
+
+),
+
+repeats as (
+
+    select
+        experiment_id,
+        sum(unit_count) as n_users_repeated
+    from units_by_user
+    where unit_count > 1
+    group by experiment_id
+
+),
+
 waits as (
 
     select
@@ -59,11 +82,13 @@ timed as (
 
     select
         constants.*,
+        cast(coalesce(repeats.n_users_repeated, 0) as bigint) as n_users_repeated,
         cast({{ dbt.dateadd('day', '-waits.days_to_event', as_of()) }} as timestamp) as last_exposure_for_event,
         cast({{ dbt.dateadd('day', '-waits.days_to_outcome', as_of()) }} as timestamp) as last_exposure_for_outcome,
         cast({{ dbt.dateadd('day', '-waits.days_to_label', as_of()) }} as timestamp) as last_exposure_for_label
     from constants
     inner join waits on constants.experiment_id = waits.experiment_id
+    left join repeats on constants.experiment_id = repeats.experiment_id
 
 )
 

@@ -37,7 +37,7 @@ judged as (
             {%- if role == 'guardrail' %}
             when {{ column_name }} = primary_metric then 'is the primary metric of the experiment'
             {%- endif %}
-            {%- if role in ['primary', 'uptake'] %}
+            {%- if role in ['primary', 'guardrail', 'uptake'] %}
             when method = 'instrument' and is_ratio then 'is a ratio, which an instrument does not take'
             {%- endif %}
         end as fault

@@ -13,6 +13,7 @@ from throughline.lift.moments import (
     CONSTANTS,
     COUNTS,
     KEY,
+    OF_EXPERIMENT,
     OPTIONAL_COUNTS,
     PRODUCTS,
     SAME,
@@ -43,7 +44,10 @@ WORKED: Mapping[str, Mapping[str, int]] = {
 
 
 def moments_row(**values: Any) -> dict[str, Any]:
-    """A row of the moments table; what is not named is zero, or the plainest key."""
+    """A row of the moments table; what is not named is zero, or the plainest key.
+
+    Unless named, what was exposed are the rows that count, and one more per unit left out.
+    """
     key = {
         "experiment_id": "trial",
         "variant": "control",
@@ -55,11 +59,12 @@ def moments_row(**values: Any) -> dict[str, Any]:
         "as_of": "2026-07-01",
     }
     same = {"cap_value": np.nan, "window_from": "0", "window_to": "14", "definition_hash": "h"}
-    counts = (*COUNTS, *OPTIONAL_COUNTS, *CONSTANTS, *SUMS, *PRODUCTS)
+    counts = (*COUNTS, *OPTIONAL_COUNTS, *OF_EXPERIMENT, *CONSTANTS, *SUMS, *PRODUCTS)
     row = {**key, **dict.fromkeys(counts, 0.0), **same}
     unknown = set(values) - set(row)
     assert not unknown, unknown
-    return {**row, **values}
+    exposed = sum(values.get(name, 0) for name in ("n_rows", "n_immature", "n_late"))
+    return {**row, "n_exposed": exposed, **values}
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:

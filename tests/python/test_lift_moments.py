@@ -52,12 +52,14 @@ def test_disjoint_rows_merge_to_the_row_of_all_units(is_clustered: bool) -> None
         )
         for i, (part, cluster) in enumerate(zip(parts, clusters, strict=True))
     ]
+    rows = [{**row, "n_users_repeated": 4.0} for row in rows]
     merged = merge(table_of(rows), by=("experiment_id", "variant", "metric"))
     cluster = np.concatenate(clusters) if is_clustered else None
     wanted = raw_row(joined(parts), cluster=cluster, constants=CONSTANT, n_immature=3)
     assert len(merged["n_rows"]) == 1
-    for name in ("n_rows", "n_units", "n_immature", *CONSTANTS, *SUMS, *PRODUCTS):
+    for name in ("n_rows", "n_units", "n_exposed", "n_immature", *CONSTANTS, *SUMS, *PRODUCTS):
         assert merged[name][0] == pytest.approx(wanted[name], rel=1e-12), name
+    assert merged["n_users_repeated"].tolist() == [4.0]
     assert merged["segment_name"].tolist() == ["region"]
     assert merged["segment_value"].tolist() == ["(merged)"]
 
@@ -114,9 +116,11 @@ def test_reading_takes_masked_columns_and_missing_variables() -> None:
     table = table_of([worked_row("control")])
     table["s_xx"] = np.ma.MaskedArray(table["s_xx"], mask=[True])
     table["s_x"] = np.array([None], dtype=object)
-    del table["n_clusters_shared"]
+    optional = ("n_clusters_shared", "n_users_repeated")
+    for name in optional:
+        del table[name]
     found = read(table)
-    assert [found[name][0] for name in ("s_xx", "s_x", "n_clusters_shared")] == [0, 0, 0]
+    assert [found[name][0] for name in ("s_xx", "s_x", *optional)] == [0, 0, 0, 0]
     assert arm(found, np.array([0])).mean[0, 0] == pytest.approx(1904480 / 2000)
 
 

@@ -171,6 +171,7 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any]]] = {
         pair(treatment={"n_clusters_shared": 1}),
         {},
     ),
+    "users_repeat": ("refused", [{**row, "n_users_repeated": 2} for row in pair()], {}),
     "immature": (
         "not_ready",
         [moments_row(variant=name, n_immature=500) for name in ("control", "treatment")],
@@ -217,14 +218,42 @@ def test_the_smallest_multi_exposure_is_counted_but_tolerated() -> None:
     assert [found[name] for name in names] == [20, 6, 4]
 
 
-def test_the_split_counts_immature_units_and_the_metric_that_has_most() -> None:
+def test_the_split_counts_what_was_exposed() -> None:
     rows = [normal("control", n=900), normal("treatment", n=1300)]
-    immature = [{**rows[0], "n_immature": 420}, rows[1]]
+    immature = [normal("control", n=900, n_immature=420), rows[1]]
     assert one(run(*rows))["reason"] == "srm"
     assert one(run(*immature))["status"] == "ok"
     # A metric that drops missing values has fewer units in one arm for a reason of its own.
-    dropped = [*pair(n=1300), *(dict(row, metric="orders") for row in rows)]
-    assert one(run(*dropped), metric="orders")["status"] == "ok"
+    dropped = [{**row, "n_exposed": 1400} for row in rows]
+    assert one(run(*dropped))["status"] == "ok"
+    split = sample_ratios(read(table_of(dropped)), experiments=[PLAN])
+    assert split["variant_counts"].tolist() == ["control:1400;treatment:1400"]
+
+
+@pytest.mark.parametrize(("mature", "reason"), [(0, "immature"), (5, "too_few_units")])
+def test_the_split_of_clusters_counts_clusters_also_before_any_is_mature(
+    mature: int, reason: str
+) -> None:
+    plan = replace(PLAN, covariate_days=0)
+
+    def clustered(variant: str, units: int, clusters: int) -> dict[str, Any]:
+        counts: Row = {"n_immature": units - 50 * mature, "n_exposed": clusters}
+        y = np.random.default_rng(6).normal(10, 1, 50 * mature)
+        return raw_row({"y": y}, cluster=np.arange(len(y)) // 50, variant=variant, **counts)
+
+    found = one(run(clustered("control", 1000, 20), clustered("treatment", 1300, 21), plan=plan))
+    assert (found["status"], found["reason"]) == ("not_ready", reason)
+    uneven = run(clustered("control", 5000, 60), clustered("treatment", 5000, 140), plan=plan)
+    assert one(uneven)["reason"] == "srm"
+
+
+def test_the_share_in_several_variants_is_of_units() -> None:
+    rows = [
+        moments_row(variant=name, n_immature=1000, n_exposed=20, n_multi=10)
+        for name in ("control", "treatment")
+    ]
+    split = sample_ratios(read(table_of(rows)), experiments=[PLAN])
+    assert split["multi_share"].tolist() == [20 / 2020]
 
 
 def test_a_stray_variant_takes_no_part_in_the_split() -> None:

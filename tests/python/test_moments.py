@@ -106,7 +106,9 @@ def assign(workspace: Path) -> None:
             case when r % 97 = 0 then 'stray' when r % 2 = 0 then 'a' else 'b' end as variant,
             predicted_at + to_seconds(((r % 7) - 1) * 3600) as assigned_at,
             case when r % 5 = 0 then assigned_at + to_hours(r % 400) end as first_exposed_at,
-            case when '{trial.name}' = 'clusters' then 'k' || (r // 2 % 60) end as cluster_id,
+            case when '{trial.name}' = 'clusters' then
+                case when r // 2 % 5 = 0 then 'mixed' || (r // 10 % 4) else 'k' || (r % 40) end
+            end as cluster_id,
             case when r % 3 = 0 then (r % 1000) / 7 end as covariate
         from (
             select {trial.key},
@@ -158,7 +160,10 @@ def test_moments_are_those_of_the_raw_files(built: Path, company: plain_pandas.C
             found = rows.droplevel([0, 1, 2])
             assert set(found.index) == set(expected), (trial.name, metric, totals)
             for place, cell in expected.items():
-                assert_row_is(found.loc[place], cell, where=(trial.name, metric, totals, *place))
+                where = (trial.name, metric, totals, *place)
+                assert_row_is(found.loc[place], cell, where=where)
+                repeated = users_repeated(company, units, trial)
+                assert found.loc[place].n_users_repeated == repeated, where
                 seen += 1
     kinds = set(moments.index.droplevel(["variant", "segment_name", "segment_value"]))
     assert len(kinds) == 8 + 1 + 1 + 4 + 1 + 2 + 3 + 4, kinds
@@ -180,6 +185,12 @@ def test_what_is_left_out_is_counted(built: Path) -> None:
     assert clusters.n_late.max() > 1
     assert (clusters.n_rows < clusters.n_units).all()
     assert clusters.n_clusters_shared.max() > 0
+    assert (clusters.n_clusters_shared < clusters.n_rows).any()
+    assert (clusters.n_exposed < clusters.n_units).any()
+    surveyed = users[users.metric == "csat"]
+    assert (surveyed.n_exposed > surveyed.n_units + surveyed.n_immature + surveyed.n_late).any()
+    repeated = moments.groupby("experiment_id").n_users_repeated.max()
+    assert repeated[repeated > 0].index.tolist() == ["single"]
 
 
 def test_constants_lie_near_the_means(built: Path) -> None:
@@ -213,11 +224,10 @@ def units_of(company: plain_pandas.Company, trial: Trial) -> pd.DataFrame:
     units["is_multi"] = units.duplicated("unit_id", keep=False)
     first, last = pd.Timestamp("2026-04-20"), pd.Timestamp(trial.end)
     units["is_late"] = ~units.t0.between(first, last, inclusive="left")
-    if trial.name == "clusters":
-        variants = units.groupby("cluster_id").variant.nunique()
-        units["is_shared"] = units.cluster_id.map(variants) > 1
-    else:
-        units["is_shared"] = False
+    # units that do not count spoil no cluster
+    counting = units[~units.is_multi & ~units.is_late]
+    variants = counting.groupby("cluster_id").variant.nunique()
+    units["is_shared"] = units.cluster_id.map(variants) > 1
     decisions = company.decisions.sort_values(["predicted_at", "prediction_id"])
     pairs = units[["unit_id", "variant", "t0"]].merge(
         decisions, left_on="unit_id", right_on=trial.key
@@ -230,6 +240,16 @@ def units_of(company: plain_pandas.Company, trial: Trial) -> pd.DataFrame:
     for segment in SEGMENTS:
         units[segment] = latest[segment].reindex(units.index).fillna("(unknown)")
     return units.reset_index()
+
+
+def users_repeated(company: plain_pandas.Company, units: pd.DataFrame, trial: Trial) -> int:
+    """Units, where those are predictions, of users who have several that count."""
+    if trial.unit != "prediction":
+        return 0
+    users = company.decisions.set_index("prediction_id").user_id
+    counting = units[~units.is_multi & ~units.is_late]
+    counts = counting.unit_id.map(users).value_counts()
+    return int(counts[counts > 1].sum())
 
 
 def totals_of(
@@ -376,6 +396,10 @@ def assert_row_is(found: pd.Series, cell: Cell, *, where: object) -> None:
     for state in ("immature", "multi", "late"):
         assert found[f"n_{state}"] == (part.state == state).sum(), (where, state)
     assert found.n_units == len(counted), where
+    exposed = part[part.state != "multi"]
+    is_clustered = part.cluster_id.notna().any()
+    rows_exposed = exposed.cluster_id.nunique() if is_clustered else len(exposed)
+    assert found.n_exposed == rows_exposed, where
     has_covariates = bool(found.k_c) or bool(found.s_cc)
     if has_covariates:
         assert found.n_covariate_missing == counted.c.isna().sum(), where

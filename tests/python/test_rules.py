@@ -100,6 +100,10 @@ BROKEN: list[tuple[str, str]] = [
         experiment("unequal", method="did", covariate_days=""),
         plain("covariate_days", "", "method <> 'did' or coalesce(covariate_days, 0) = window_days"),
     ),
+    (
+        experiment("odd_days", method="did", window_days="7", covariate_days="7"),
+        plain("covariate_days", "7", "method <> 'did' or mod(covariate_days, 2) = 0"),
+    ),
     (experiment("odd_unit", unit_type="household"), unlike("unit_type", "household")),
     (experiment("odd_method", method="peeking"), unlike("method", "peeking")),
     (experiment("odd_arms", comparison="random"), unlike("comparison", "random")),
@@ -218,6 +222,16 @@ UNGUARDED: list[tuple[str, str]] = [
         plain("margin", "-0.1", "margin >= 0"),
     ),
     ("offer_ranking_aa,csat,0.1,percent,Ann,why", unlike("margin_kind", "percent")),
+    (
+        "divided,view_rate,0.1,absolute,Ann,why",
+        "column metric: guardrail metric view_rate of divided is a ratio, "
+        f"which an instrument does not take. {OTHER}",
+    ),
+    (
+        "divided,credited_revenue,0.1,relative,Ann,why",
+        "column margin_kind: guardrail metric credited_revenue of divided has a relative margin, "
+        "which an instrument does not take. Write the margin in units of the metric.",
+    ),
 ]
 
 FAULTS = {
@@ -342,7 +356,12 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
     "guardrails_can_be_lifted": (
         "experiment_guardrails",
         "metric",
-        {"conversion_rate", "prediction_bias", "adoption_rate"},
+        {"conversion_rate", "prediction_bias", "adoption_rate", "view_rate"},
+    ),
+    "margins_of_an_instrument_are_absolute": (
+        "experiment_guardrails",
+        "metric",
+        {"credited_revenue"},
     ),
     "accepted_values_experiment_guardrails_margin_kind__relative__absolute": (
         "experiment_guardrails",
@@ -371,6 +390,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
             "window_days_are_positive": {"no_window"},
             "covariate_days_are_not_negative": {"ahead"},
             "did_compares_equal_windows": {"unequal"},
+            "did_has_equal_halves": {"odd_days"},
             "group_sequential_has_looks": {"unseen"},
             "look_dates_are_in_order": {"unordered", "repeated", "no_day", "short_day"},
             "primary_metrics_can_be_lifted": {"aimless", "odd_unit", "divided", "no_entity"},

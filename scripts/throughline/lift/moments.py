@@ -37,8 +37,18 @@ KEY = (
 )
 SAME = ("cap_value", "window_from", "window_to", "definition_hash")
 """What two rows must share before their sums may be added or compared."""
-COUNTS = ("n_rows", "n_units", "n_covariate_missing", "n_immature", "n_multi", "n_late")
+COUNTS = (
+    "n_rows",
+    "n_units",
+    "n_exposed",
+    "n_covariate_missing",
+    "n_immature",
+    "n_multi",
+    "n_late",
+)
 OPTIONAL_COUNTS = ("n_clusters_shared",)
+OF_EXPERIMENT = ("n_users_repeated",)
+"""Counts over the whole experiment, the same in each of its rows, which do not add."""
 CONSTANTS = tuple(f"k_{name}" for name in VARIABLES)
 SUMS = tuple(f"s_{name}" for name in VARIABLES)
 PRODUCTS = tuple(
@@ -107,7 +117,7 @@ def read(table: Table) -> dict[str, NDArray[Any]]:
         broken = np.flatnonzero(filled & ~np.isfinite(number(table, name, null=np.nan)))
         if broken.size:
             raise MomentsError(f"{name} is not a number for {_name(table, broken[0])}")
-    for name in (*COUNTS, *OPTIONAL_COUNTS, *CONSTANTS, *SUMS, *PRODUCTS):
+    for name in (*COUNTS, *OPTIONAL_COUNTS, *OF_EXPERIMENT, *CONSTANTS, *SUMS, *PRODUCTS):
         clean[name] = number(table, name)
     return clean
 

@@ -63,6 +63,7 @@ def status(
         ("refused", "pre_period_imbalance", is_randomised & _is_unbalanced(table, rows, diagnosis)),
         ("refused", "masked_window", rows.of_plan(lambda p: p.experiment_id in masked, bool)),
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
+        ("refused", "users_repeat", either("n_users_repeated")),
         # Groups, unlike units, do not become more.
         ("refused", "too_few_units", is_did & (few < MINIMUM_ROWS)),
         ("not_ready", "immature", (few < MINIMUM_ROWS) & either("n_immature")),
@@ -121,9 +122,9 @@ def _splits(table: Table, rows: Rows) -> tuple[Array, Array]:
 def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[str, NDArray[Any]]:
     """How units divide over variants: the whole of each experiment, and each segment value.
 
-    Counts are those of the metric that has most: all exposed units, mature or not; where units are
-    clustered, mature clusters, since clusters were randomised. A segment's p is a diagnosis: it
-    says where a fault of the whole comes from and refuses nothing.
+    Counts are of what was randomised, exposed units or clusters, whether a metric can read them yet
+    or not. A segment's p is a diagnosis: it says where a fault of the whole comes from and refuses
+    nothing.
 
     Args:
         table: what `moments.read` gave.
@@ -134,22 +135,21 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
         variant_counts (`variant:count;…`, strays too), p_value (NaN where fewer than two variants
         have a planned share) and has_mismatch, one row per the first four.
     """
-    run = codes(table["experiment_id"], table["as_of"])
-    is_clustered = np.bincount(run, weights=table["n_rows"] != table["n_units"])[run] > 0
-    exposed = table["n_units"] + table["n_immature"] + table["n_late"]
-    counted = np.where(is_clustered, table["n_rows"], exposed)
+    counted = table["n_exposed"]
+    # Several variants are met by units, also where those are clustered.
+    units = np.maximum(counted, table["n_units"] + table["n_immature"] + table["n_late"])
     key = ("experiment_id", "as_of", "segment_name", "segment_value")
     cell = codes(*(table[name] for name in key), table["variant"])
     _, first, cell = np.unique(cell, return_index=True, return_inverse=True)
-    most = {name: np.zeros(len(first)) for name in ("counted", "exposed", "multi")}
-    for name, values in (("counted", counted), ("exposed", exposed), ("multi", table["n_multi"])):
+    most = {name: np.zeros(len(first)) for name in ("counted", "units", "multi")}
+    for name, values in (("counted", counted), ("units", units), ("multi", table["n_multi"])):
         np.maximum.at(most[name], cell, values)
 
     group = codes(*(table[name][first] for name in key))
     _, leader, group = np.unique(group, return_index=True, return_inverse=True)
     out: dict[str, NDArray[Any]] = {name: table[name][first][leader] for name in key}
     out["row_count"] = np.bincount(group, weights=most["counted"]).astype(np.int64)
-    multi, seen = (np.bincount(group, weights=most[name]) for name in ("multi", "exposed"))
+    multi, seen = (np.bincount(group, weights=most[name]) for name in ("multi", "units"))
     out["multi_share"] = multi / np.maximum(multi + seen, 1)
     shares = {plan.experiment_id: dict(plan.expected_split) for plan in experiments}
     counts: list[dict[str, float]] = [{} for _ in leader]
