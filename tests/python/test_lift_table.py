@@ -230,10 +230,8 @@ def test_the_split_counts_what_was_exposed() -> None:
     assert split["variant_counts"].tolist() == ["control:1400;treatment:1400"]
 
 
-@pytest.mark.parametrize(("mature", "reason"), [(0, "immature"), (5, "too_few_units")])
-def test_the_split_of_clusters_counts_clusters_also_before_any_is_mature(
-    mature: int, reason: str
-) -> None:
+@pytest.mark.parametrize("mature", [0, 5])
+def test_the_split_of_clusters_counts_clusters_also_before_any_is_mature(mature: int) -> None:
     plan = replace(PLAN, covariate_days=0)
 
     def clustered(variant: str, units: int, clusters: int) -> dict[str, Any]:
@@ -242,7 +240,7 @@ def test_the_split_of_clusters_counts_clusters_also_before_any_is_mature(
         return raw_row({"y": y}, cluster=np.arange(len(y)) // 50, variant=variant, **counts)
 
     found = one(run(clustered("control", 1000, 20), clustered("treatment", 1300, 21), plan=plan))
-    assert (found["status"], found["reason"]) == ("not_ready", reason)
+    assert (found["status"], found["reason"]) == ("not_ready", "immature")
     uneven = run(clustered("control", 5000, 60), clustered("treatment", 5000, 140), plan=plan)
     assert one(uneven)["reason"] == "srm"
 

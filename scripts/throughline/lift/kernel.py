@@ -434,7 +434,7 @@ def _level(
     for arm in (control, treatment):
         top, bottom = arm.mean[:, numerator], arm.mean[:, denominator]
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.where(is_ratio, top / bottom, top)
+            value = np.where(is_ratio, top / np.where(bottom == 0, np.nan, bottom), top)
             gradient = np.zeros_like(arm.mean)
             gradient[:, numerator] = np.where(is_ratio, 1 / bottom, 1.0)
             gradient[is_ratio, denominator] = (-value / bottom)[is_ratio]
