@@ -22,7 +22,7 @@ from building import ROOT
 from conftest import Company, Outcome
 from lift_cases import moments_row, raw_row, table_of
 from throughline import build
-from throughline.lift import aa, command, kernel, run
+from throughline.lift import aa, command, kernel, run, show
 from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.explain import explain
 from throughline.lift.moments import COLUMNS as MOMENTS
@@ -359,6 +359,17 @@ def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspac
 
 
 # What is printed
+
+
+def test_how_effects_differ_between_segments_is_told(here: Here, folder: Workspace) -> None:
+    south = arms(2.0, as_of="2026-07-01", segment_name="region", segment_value="south")
+    put_moments(here.connection, [*trial(), *south])
+    results, inputs = lift(here, folder), run.gather(here)
+    assert inputs is not None
+    ((_, lines),) = show.tables(inputs, results)
+    assert re.fullmatch(
+        r"revenue, p of equal effects by segment: region [0-9.e-]+", lines[-1].plain
+    )
 
 
 @pytest.fixture

@@ -51,9 +51,7 @@ def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]
             line = Text(f"{row['variant']}: ").append(row["decision"], style=style)
             lines.append(line.append(f" ({row['reason']})" if row["reason"] else ""))
         if segments := _by_segment(results.estimates, plan):
-            lines.append(
-                Text(f"one effect of {plan.primary_metric} in all of a segment: {segments}")
-            )
+            lines.append(Text(f"{plan.primary_metric}, p of equal effects by segment: {segments}"))
         yield _table(plan, shown, units=inputs.units), lines
 
 
@@ -70,7 +68,7 @@ def _by_segment(estimates: Columns, plan: Experiment) -> str:
     has_several = len(plan.treatments) > 1
     found = {
         f"{estimates['segment_name'][row]}"
-        + (f" ({estimates['variant'][row]})" if has_several else ""): f"p {p[row]:.2g}"
+        + (f" ({estimates['variant'][row]})" if has_several else ""): f"{p[row]:.2g}"
         for row in np.flatnonzero(fits).tolist()
         if estimates["variant"][row] in plan.treatments
     }
