@@ -99,13 +99,11 @@
     {%- if column -%}
         {{ is_touched(column, model.config.meta.get('touched_key')) }}
     {%- elif model.name == 'stg_rejected_rows' -%}
-        {%- if is_forward() %}
-        1 = 0
-        {%- else %}
-        {%- for table in raw_tables() %}
-        (table_name = '{{ table }}' and {{ is_touched_row(table, "coalesce(row_key, '')") }}){{ ' or' if not loop.last }}
-        {%- endfor %}
-        {%- endif %}
+        {%- set replaced = ['1 = 0'] -%}
+        {%- for table in raw_tables() if not only_brings_rows(table) -%}
+            {%- do replaced.append("(table_name = '" ~ table ~ "' and " ~ is_touched_row(table, "coalesce(row_key, '')") ~ ")") -%}
+        {%- endfor -%}
+        {{ replaced | join(' or ') }}
     {%- else -%}
         {{ is_touched_staged_row(model.name | replace('stg_', '')) }}
     {%- endif -%}
@@ -181,14 +179,23 @@
     {% endif %}
 {% endmacro %}
 
-{# What a delivery held before it was changed is not known, so all that is made of its table is rebuilt whole. #}
-{% macro note_replaced_deliveries() %}
+{# What a delivery held before it was changed is not known, so all is rebuilt whole. New ones are noted, since a build that dies may
+   have read what is changed before the next. #}
+{% macro note_deliveries() %}
     {% if execute and build_ledger() is not none %}
-        {% set rows = [] %}
-        {% for table in rows_of("select distinct table_name from " ~ this ~ " where is_replaced") | map(attribute=0) %}
-            {% for node in touched_models() if node.unique_id in selected_resources and 'source.' ~ project_name ~ '.raw.' ~ table in ancestors(node) %}
-                {% do rows.append([node.name, 'deliveries of ' ~ table ~ ' were replaced']) %}
-            {% endfor %}
+        {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint from " ~ this %}
+        {% set replaced = rows_of("
+            select count(*) from " ~ this ~ " where is_replaced
+            union all
+            select count(*)
+            from " ~ build_starts() ~ " as starts
+            left join (" ~ found ~ ") as found
+                on starts.relation_name = found.relation_name and starts.fingerprint = found.fingerprint
+            where starts.relation_name like 'raw.%' and found.relation_name is null
+        ") | map(attribute=0) | sum %}
+        {% set rows = rows_of(found ~ " where is_new") | map('list') | list %}
+        {% for node in touched_models() if replaced and node.unique_id in selected_resources %}
+            {% do rows.append([node.name, 'deliveries were replaced']) %}
         {% endfor %}
         {{ insert_build_starts(rows) }}
     {% endif %}
@@ -199,7 +206,7 @@
     {% if rows %}
         insert into {{ build_starts() }}
         {% for row in rows %}
-        select '{{ row[0] }}', '{{ row[1] }}', {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
+        select '{{ row[0] }}', {{ text_literal(row[1]) }}, {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
         {% endfor %}
     {% endif %}
 {% endmacro %}
@@ -230,7 +237,7 @@
 {# Changes with whatever decides what a model holds, but for the rows delivered and as_of: the settings, and the parts of all
    it is made from. `parts` keeps those already taken. #}
 {% macro fingerprint(ancestry, parts) %}
-    {% set taken = [dbt_version] %}
+    {% set taken = [dbt_version, project_macros()] %}
     {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days'] %}
         {% do taken.append(setting(name) | string) %}
     {% endfor %}
@@ -243,29 +250,37 @@
     {{ return(local_md5(taken | join('|'))) }}
 {% endmacro %}
 
-{# Of a model or seed: its file, the macros it calls and, where it is compiled from them, the metrics. Of a raw table: its contract. #}
+{# Of a model or seed: its file and, where meta.made_of_metrics says that it is compiled from them, the metrics. Of a raw table: its
+   contract, and the columns that were delivered, since their types tell how a value is written as a text. #}
 {% macro fingerprint_part(id) %}
     {% if id not in graph.nodes %}
-        {{ return(local_md5(graph.sources[id].config.meta | string ~ graph.sources[id].columns)) }}
+        {% set source = graph.sources[id] %}
+        {{ return(local_md5(source.config.meta | string ~ source.columns ~ raw_columns(source.name))) }}
     {% endif %}
     {% set parts = [graph.nodes[id].checksum.checksum] %}
-    {% set queue = graph.nodes[id].depends_on.macros | list %}
-    {% set called = {} %}
-    {% for macro_id in queue if macro_id.startswith('macro.' ~ project_name ~ '.') and macro_id not in called %}
-        {% set source = context[macro_id.split('.')[2]].macro %}
-        {% do called.update({macro_id: source.macro_sql}) %}
-        {% do queue.extend(source.depends_on.macros) %}
-    {% endfor %}
-    {% for macro_id in called | sort %}
-        {% do parts.append(called[macro_id]) %}
-    {% endfor %}
-    {% if 'macro.' ~ project_name ~ '.bricks' in called %}
+    {% if graph.nodes[id].config.meta.get('made_of_metrics') %}
         {% for name, brick in bricks().items() %}
-            {% do parts.append(name ~ brick.expression ~ date_column(brick.semantic_model) ~ segments_of(brick.semantic_model) ~ brick.lift ~ brick.semantic_model.config.meta) %}
+            {% set fact = brick.semantic_model %}
+            {% do parts.append(name ~ brick.expression ~ date_column(fact) ~ segments_of(fact) ~ brick.lift ~ fact.config.meta ~ fact.model ~ is_versioned(fact)) %}
+        {% endfor %}
+        {% for metric in metrics() %}
+            {% do parts.append(metric.name ~ metric.card.tier) %}
         {% endfor %}
         {% do parts.append(metric_bricks() | string) %}
     {% endif %}
     {{ return(local_md5(parts | join('|'))) }}
+{% endmacro %}
+
+{# The project's macros as one hash: which of them a model calls, dbt knows only once it has compiled it. #}
+{% macro project_macros() %}
+    {% if remembered().macros is not defined %}
+        {% set texts = [] %}
+        {% for name in context if context[name].macro is defined and context[name].macro.original_file_path.startswith('macros/') and context[name].macro.package_name == project_name %}
+            {% do texts.append(context[name].macro.macro_sql) %}
+        {% endfor %}
+        {% do remembered().update({'macros': local_md5(texts | sort | join('|'))}) %}
+    {% endif %}
+    {{ return(remembered().macros) }}
 {% endmacro %}
 
 {# The span of as_of over the last finished build, those begun since, and this one: [from, to] as literals. #}
@@ -286,10 +301,10 @@
     {{ return(["cast('" ~ span[0] ~ "' as timestamp)", "cast('" ~ span[1] ~ "' as timestamp)"]) }}
 {% endmacro %}
 
-{# Whether this build only goes on from the last: none began since, and as_of did not go back. Then what was staged still stands,
-   and beside new rows nothing raw need be read. #}
+{# Whether this build only goes on from the last: it looks what is new, none began since, and as_of did not go back. Then what was
+   staged still stands, and beside new rows nothing raw need be read. #}
 {% macro is_forward() %}
-    {% if build_ledger() is none %}
+    {% if build_ledger() is none or 'model.' ~ project_name ~ '.int_deliveries' not in selected_resources %}
         {{ return(false) }}
     {% endif %}
     {% set counts = rows_of("
@@ -298,6 +313,11 @@
             (select count(*) from " ~ build_ledger() ~ " where entry_kind = 'as_of' and cast(entry_value as timestamp) > " ~ as_of() ~ ")
     ")[0] %}
     {{ return(counts[0] == 0 and counts[1] == 0) }}
+{% endmacro %}
+
+{# Whether what is new of a raw table adds rows to those that stand: a day of arrival, unlike a file, is delivered again as it grows. #}
+{% macro only_brings_rows(table) %}
+    {{ return(is_forward() and delivers_files(table)) }}
 {% endmacro %}
 
 {# The raw rows of deliveries that are new, and those of older ones that came into or out of sight. #}
@@ -330,6 +350,7 @@
     {%- do ref('int_deliveries') -%}
     {%- set rules = contract(table) if execute else {'columns': []} -%}
     {%- set names = rules.columns | map(attribute='name') | list -%}
+    {%- set needed = rules.key + [rules.event_at, rules.ends_at, 'loaded_at'] if execute else [] -%}
     {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id', 'experiment_id', 'unit_id', 'cluster_id'] -%}
     {%- if build_ledger() is none or table not in setting('inputs') or raw_columns(table) is none %}
 select
@@ -370,11 +391,12 @@ all_copies as {{ not_materialized() }} (
 
 copies as (
 
+    {%- set columns = names | select('in', needed + shared) | join(', ') %}
     {%- if staged is not none %}
-    select {{ names | join(', ') }} from new_copies
+    select {{ columns }} from new_copies
     union all
     {%- endif %}
-    select {{ names | join(', ') }} from all_copies
+    select {{ columns }} from all_copies
     where {{ row_key(rules) if staged is none else staged_key(rules) }} in (select row_key from touched_keys)
 
 )
@@ -457,9 +479,10 @@ from copies
     {%- endif %}
 {% endmacro %}
 
-{# Whether this run builds every model of strategy `touched`; only then may the ledger move on. #}
+{# Whether this run builds every model of strategy `touched` and all they are made from, seeds too; only then may the ledger move on. #}
 {% macro is_whole_build() %}
-    {{ return(touched_models() | map(attribute='unique_id') | reject('in', selected_resources) | list | length == 0) }}
+    {% set ledger = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {{ return(ancestors(ledger) | select('in', graph.nodes) | reject('in', selected_resources) | list | length == 0) }}
 {% endmacro %}
 
 {% macro forget_build_starts() %}

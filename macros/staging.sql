@@ -262,7 +262,7 @@ where 1 = 0
     {%- for name in raw_columns(table) -%}{%- do raw.update({name: quoted('raw ' ~ name)}) -%}{%- endfor -%}
     {%- set has_model = 'model_id' in contract(table).columns | map(attribute='name') -%}
 (
-with {{ checked_ctes(table, rows=('new' if is_forward() else 'touched') if is_incremental() else 'all', keep_raw=true) }}
+with {{ checked_ctes(table, rows=('new' if only_brings_rows(table) else 'touched') if is_incremental() else 'all', keep_raw=true) }}
 
 select
     cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,

@@ -41,6 +41,11 @@
 
 {% macro default__deliveries(table) %}{{ return(days_of_arrival(table)) }}{% endmacro %}
 
+{# Whether a raw table is delivered in files that show as such, not as rows of a relation. #}
+{% macro delivers_files(table) %}{{ return(adapter.dispatch('delivers_files')(table)) }}{% endmacro %}
+
+{% macro default__delivers_files(table) %}{{ return(false) }}{% endmacro %}
+
 {# A number that changes with any value of a row; sums of it do not depend on the order of rows. #}
 {% macro row_digest(row) %}{{ return(adapter.dispatch('row_digest')(row)) }}{% endmacro %}
 

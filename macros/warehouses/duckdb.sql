@@ -27,7 +27,7 @@
     {% if chosen and not is_file_pattern(chosen) %}
         {{ return(chosen) }}
     {% endif %}
-    {% set named = ", filename = '_delivery'" if with_delivery and duckdb__has_files(table) else '' %}
+    {% set named = ", filename = '_delivery'" if with_delivery and duckdb__delivers_files(table) else '' %}
     {% set readers = [] %}
     {% for path in duckdb__paths(table) %}
         {% if '.parquet' in path %}
@@ -61,14 +61,13 @@
     {{ return(found[path]) }}
 {% endmacro %}
 
-{# Whether what was delivered shows in the file system. #}
-{% macro duckdb__has_files(table) %}
+{% macro duckdb__delivers_files(table) %}
     {% set chosen = (setting('sources') or {}).get(table, 'raw/' ~ table) %}
     {{ return(is_file_pattern(chosen) and '://' not in chosen) }}
 {% endmacro %}
 
 {% macro duckdb__delivery(table, delivered) -%}
-    {%- if duckdb__has_files(table) -%}
+    {%- if duckdb__delivers_files(table) -%}
         delivered._delivery
     {%- else -%}
         {{ day_of_arrival(table, delivered) }}
@@ -76,16 +75,19 @@
 {%- endmacro %}
 
 {% macro duckdb__located(name, table) %}
-    {{ return(workspace() ~ '/' ~ name if duckdb__has_files(table) and not name.startswith('/') else name) }}
+    {{ return(workspace() ~ '/' ~ name if duckdb__delivers_files(table) and not name.startswith('/') else name) }}
 {% endmacro %}
 
 {% macro duckdb__deliveries(table) -%}
-    {%- if duckdb__has_files(table) -%}
+    {%- if duckdb__delivers_files(table) -%}
     {#- relative to the workspace, which may move -#}
     {%- for path in duckdb__paths(table) %}
     select
         '{{ table }}' as table_name,
-        replace(filename, {{ text_literal(workspace() ~ '/') }}, '') as delivery,
+        case
+            when starts_with(filename, {{ text_literal(workspace() ~ '/') }}) then substr(filename, {{ workspace() | length + 2 }})
+            else filename
+        end as delivery,
         concat_ws(' ', size, last_modified) as fingerprint,
         fingerprint as seen_part
     from read_blob('{{ path }}')

@@ -29,7 +29,7 @@ entries as (
         '' as entry_key,
         fingerprint as entry_value
     from starts
-    where invocation_id = '{{ invocation_id }}' and fingerprint not like 'deliveries of %'
+    where invocation_id = '{{ invocation_id }}' and relation_name not like 'raw.%' and fingerprint <> 'deliveries were replaced'
     union all
     select
         'delivery' as entry_kind,

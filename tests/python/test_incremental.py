@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -191,9 +192,65 @@ def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed
     assert histories.differences(folder, fresh, schema="as_of_20260620") == []
 
 
+def dbt(project: Project, folder: Path, *arguments: str) -> None:
+    called, values = command(project, folder, *arguments, "--vars", f"{{as_of: '{LATER}'}}")
+    run = subprocess.run(
+        called, cwd=project.root, env=values, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_another_formula_holds_for_history_too(
+    tmp_path: Path, undisturbed: Path, project: Project
+) -> None:
+    """Each build reads the project in a process of its own, as a user's does."""
+    edited = Project.copy(tmp_path / "project")
+    (edited.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
+    metrics = edited.root / "models/metrics/_metrics.yml"
+    text = metrics.read_text(encoding="utf-8")
+    before, after = text.split("- name: view_rate", 1)
+    after = after.replace("numerator: viewed_decisions", "numerator: correct_decisions", 1)
+    metrics.write_text(f"{before}- name: view_rate{after}", encoding="utf-8")
+    folder = copied(undisturbed, "another_formula")
+    fresh = histories.copied(folder)
+    assert build(edited, folder, as_of=LATER).returncode == 0
+    assert build(edited, fresh, as_of=LATER).returncode == 0
+    assert histories.differences(folder, fresh) == []
+    assert histories.differences(undisturbed, fresh) != []
+
+
+def test_what_an_unfinished_build_read_may_be_withdrawn(
+    project: Project, undisturbed: Path
+) -> None:
+    folder = copied(undisturbed, "withdrawn")
+    ledger = "select * from int_build_ledger order by all"
+    before = query(folder, ledger)
+    path = folder / "raw/prediction_logs/mistaken.csv"
+    path.write_text(
+        "prediction_id,model_id,model_version,predicted_at,entity_id,loaded_at\n"
+        "mistaken,lead_scoring,v1,2026-06-25,lead-1,2026-06-26\n"
+    )
+    # what leaves out a part does not move the ledger, seeds included
+    dbt(project, folder, "run")
+    assert query(folder, ledger).equals(before)
+    staged = "select * from stg_prediction_logs where prediction_id = 'mistaken'"
+    assert len(query(folder, staged)) == 1
+    path.unlink()
+    assert build(project, folder, as_of=LATER).returncode == 0
+    assert histories.differences(folder, undisturbed) == []
+
+
 OLD = "(select * from landing.{table} where loaded_at < '2026-06-15' order by all limit 1)"
-# what happens to a relation between two builds, one table each
-CHANGES = {
+# what comes to a relation between two builds, one table each
+GROWN = {
+    "serving_costs": "insert into landing.serving_costs from {old}",
+    "eligible_users": (
+        "insert into landing.eligible_users by name select * replace ('new' as user_id, "
+        "(select max(loaded_at) from landing.eligible_users) + interval 1 second as loaded_at) "
+        "from {old}"
+    ),
+}
+CHANGED = {
     "business_outcomes": (
         "update landing.business_outcomes set outcome_value = coalesce(outcome_value, 0) + 7 "
         "where outcome_id = (select outcome_id from {old})"
@@ -206,48 +263,52 @@ CHANGES = {
         "insert into landing.prediction_logs by name "
         "select * replace ('belated' as prediction_id) from {old}"
     ),
-    "serving_costs": "insert into landing.serving_costs from {old}",
-    "eligible_users": (
-        "insert into landing.eligible_users by name select * replace ('new' as user_id, "
-        "(select max(loaded_at) from landing.eligible_users) + interval 1 second as loaded_at) "
-        "from {old}"
-    ),
 }
-REPLACED = ["business_outcomes", "prediction_logs", "usage_events"]
+# on the day of the last rows: it is delivered again as the day grows
+REJECTED = (
+    "insert into landing.eligible_users by name select * replace ('nobody' as model_id, "
+    "(select max(loaded_at) from landing.eligible_users) as loaded_at) from {old}"
+)
 
 
 def test_rows_of_a_relation_may_change_in_place(project: Project, undisturbed: Path) -> None:
     folder = copied(undisturbed, "landed")
-    warehouse = str(folder / "warehouse.duckdb")
-    with duckdb.connect(warehouse) as connection:
+    tables = [*GROWN, *CHANGED]
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("create schema landing")
-        for table in CHANGES:
+        for table in tables:
             files = folder / "raw" / table
             connection.execute(
                 f"create table landing.{table} as "
                 f"from read_parquet('{files}/*.parquet', union_by_name = true)"
             )
             shutil.rmtree(files)
+        change(connection, {"eligible_users": REJECTED})
     with (folder / "vars.yml").open("a") as settings:
-        settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in CHANGES)}}}\n")
+        settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in tables)}}}\n")
     assert build(project, folder, as_of=LATER).returncode == 0
 
-    fresh = histories.copied(undisturbed)
-    with duckdb.connect(warehouse) as connection:
-        for table, statement in CHANGES.items():
-            old = OLD.format(table=table)
-            assert connection.execute(statement.format(old=old)).fetchone() == (1,)
-            shutil.rmtree(fresh / "raw" / table)
-            (fresh / "raw" / table).mkdir()
-            connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
-    assert build(project, folder, as_of=LATER).returncode == 0
-    for flag, tables in (("is_new", sorted(CHANGES)), ("is_replaced", REPLACED)):
-        found = query(folder, f"select distinct table_name from int_deliveries where {flag}")
-        assert sorted(found.table_name) == tables
+    for changes, replaced in ((GROWN, []), (CHANGED, sorted(CHANGED))):
+        fresh = histories.copied(undisturbed)
+        with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+            change(connection, changes)
+            for table in tables:
+                shutil.rmtree(fresh / "raw" / table)
+                (fresh / "raw" / table).mkdir()
+                connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
+        assert build(project, folder, as_of=LATER).returncode == 0
+        for flag, named in (("is_new", sorted(changes)), ("is_replaced", replaced)):
+            found = query(folder, f"select distinct table_name from int_deliveries where {flag}")
+            assert sorted(found.table_name) == named
+        assert build(project, fresh, as_of=LATER).returncode == 0
+        assert histories.differences(folder, fresh) == []
+        assert histories.differences(undisturbed, fresh) != []
 
-    assert build(project, fresh, as_of=LATER).returncode == 0
-    assert histories.differences(folder, fresh) == []
-    assert histories.differences(undisturbed, fresh) != []
+
+def change(connection: duckdb.DuckDBPyConnection, statements: Mapping[str, str]) -> None:
+    for table, statement in statements.items():
+        done = connection.execute(statement.format(old=OLD.format(table=table))).fetchone()
+        assert done == (1,)
 
 
 def contents(folder: Path, *, schema: str) -> dict[str, str]:
