@@ -179,28 +179,6 @@
     {% endif %}
 {% endmacro %}
 
-{# What a delivery held before it was changed is not known, so all is rebuilt whole. New ones are noted, since a build that dies may
-   have read what is changed before the next. #}
-{% macro note_deliveries() %}
-    {% if execute and build_ledger() is not none %}
-        {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint from " ~ this %}
-        {% set replaced = rows_of("
-            select count(*) from " ~ this ~ " where is_replaced
-            union all
-            select count(*)
-            from " ~ build_starts() ~ " as starts
-            left join (" ~ found ~ ") as found
-                on starts.relation_name = found.relation_name and starts.fingerprint = found.fingerprint
-            where starts.relation_name like 'raw.%' and found.relation_name is null
-        ") | map(attribute=0) | sum %}
-        {% set rows = rows_of(found ~ " where is_new") | map('list') | list %}
-        {% for node in touched_models() if replaced and node.unique_id in selected_resources %}
-            {% do rows.append([node.name, 'deliveries were replaced']) %}
-        {% endfor %}
-        {{ insert_build_starts(rows) }}
-    {% endif %}
-{% endmacro %}
-
 {# Notes names of relations with a fingerprint, or with why they are rebuilt. #}
 {% macro insert_build_starts(rows) %}
     {% if rows %}
@@ -315,34 +293,6 @@
     {{ return(counts[0] == 0 and counts[1] == 0) }}
 {% endmacro %}
 
-{# Whether what is new of a raw table adds rows to those that stand: a day of arrival, unlike a file, is delivered again as it grows. #}
-{% macro only_brings_rows(table) %}
-    {{ return(is_forward() and delivers_files(table)) }}
-{% endmacro %}
-
-{# The raw rows of deliveries that are new, and those of older ones that came into or out of sight. #}
-{% macro new_rows(table) %}
-    {%- set delivered = raw_columns(table) -%}
-    {%- set span = as_of_span() -%}
-    {%- set arrived = [] -%}
-    {%- for row in rows_of("select delivery from " ~ ref('int_deliveries') ~ " where is_new and table_name = '" ~ table ~ "'") -%}
-        {%- do arrived.append(text_literal(located(row[0], table))) -%}
-    {%- endfor -%}
-    {%- set loaded_at = arrival(table, delivered) -%}
-    (
-    {%- if arrived %}
-    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
-    where {{ delivery(table, delivered) }} in ({{ arrived | join(', ') }})
-    union all
-    {%- endif %}
-    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
-    where {{ loaded_at }} > {{ span[0] }} and {{ loaded_at }} <= {{ span[1] }}
-    {%- if arrived %}
-        and {{ delivery(table, delivered) }} not in ({{ arrived | join(', ') }})
-    {%- endif %}
-    )
-{% endmacro %}
-
 {# Copies of the rows of a raw table that arrived, or came into or out of sight, since the last finished build: the new ones and
    what stood before them. What stood is staged, or, where a build began and did not end, any copy delivered. #}
 {% macro touched_copies(table) %}
@@ -412,70 +362,6 @@ select
     loaded_at
 from copies
 )
-    {%- endif %}
-{% endmacro %}
-
-{# When a delivered row arrived. #}
-{% macro arrival(table, delivered) -%}
-    {%- set is_mapped = 'loaded_at' in (setting('mapping') or {}).get(table, {}) -%}
-    {{ safe_cast_to('timestamp', delivered_expression(table, {'name': 'loaded_at'}, delivered), '' if is_mapped else delivered['loaded_at']) }}
-{%- endmacro %}
-
-{# The day on which a delivered row arrived, as a text. #}
-{% macro day_of_arrival(table, delivered) -%}
-    coalesce(cast(cast({{ arrival(table, delivered) }} as date) as {{ dbt.type_string() }}), 'unknown')
-{%- endmacro %}
-
-{# Deliveries of a raw table that is a relation: the rows of each day of arrival. Their fingerprint is their number, a digest of the
-   different ones, and the moment of the last. Up to that moment a later build must find the same, but for more copies of a row. #}
-{% macro days_of_arrival(table) %}
-    {%- set delivered = raw_columns(table) %}
-    {%- set text = dbt.type_string() %}
-    {%- set was_there = '(seen.last_arrival is null or arrived.loaded_at <= seen.last_arrival)' %}
-    select
-        '{{ table }}' as table_name,
-        arrived.delivery,
-        cast(count(*) as {{ text }})
-        || '|' || cast(sum(distinct arrived.digest) as {{ text }})
-        || '|' || coalesce(cast(max(arrived.loaded_at) as {{ text }}), '') as fingerprint,
-        case
-            when
-                count(case when {{ was_there }} then 1 end) >= max(seen.row_count)
-                and cast(sum(distinct case when {{ was_there }} then arrived.digest end) as {{ text }}) = max(seen.digest)
-                then max(seen.fingerprint)
-            else 'changed'
-        end as seen_part
-    from (
-        select
-            {{ day_of_arrival(table, delivered) }} as delivery,
-            {{ arrival(table, delivered) }} as loaded_at,
-            {{ row_digest('delivered') }} as digest
-        from {{ raw_relation(table) }} as delivered
-    ) as arrived
-    left join ({{ seen_days(table) }}) as seen on arrived.delivery = seen.delivery
-    group by arrived.delivery
-{% endmacro %}
-
-{# What the ledger says of the days of arrival of a raw table. #}
-{% macro seen_days(table) %}
-    {%- set text = dbt.type_string() %}
-    {%- if build_ledger() is none %}
-        select
-            cast(null as {{ text }}) as delivery,
-            cast(null as {{ text }}) as fingerprint,
-            cast(null as bigint) as row_count,
-            cast(null as {{ text }}) as digest,
-            cast(null as timestamp) as last_arrival
-        where 1 = 0
-    {%- else %}
-        select
-            entry_key as delivery,
-            entry_value as fingerprint,
-            {{ safe_cast_to('integer', "split_part(entry_value, '|', 1)", '') }} as row_count,
-            split_part(entry_value, '|', 2) as digest,
-            {{ safe_cast_to('timestamp', "split_part(entry_value, '|', 3)", '') }} as last_arrival
-        from {{ build_ledger() }}
-        where entry_kind = 'delivery' and entry_name = '{{ table }}'
     {%- endif %}
 {% endmacro %}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -50,28 +50,24 @@ def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]
             style = DECISION_STYLES[row["decision"]]
             line = Text(f"{row['variant']}: ").append(row["decision"], style=style)
             lines.append(line.append(f" ({row['reason']})" if row["reason"] else ""))
-        if segments := _by_segment(results.estimates, plan):
+        primaries = [
+            row for row in shown if row["role"] == "primary" and row["variant"] in plan.treatments
+        ]
+        if segments := _by_segment(results.estimates, primaries):
             lines.append(Text(f"{plan.primary_metric}, p of equal effects by segment: {segments}"))
         yield _table(plan, shown, units=inputs.units), lines
 
 
-def _by_segment(estimates: Columns, plan: Experiment) -> str:
-    """P of Cochran's Q by segment and variant, of the primary metric."""
-    wanted = {
-        "experiment_id": plan.experiment_id,
-        "role": "primary",
-        "method": plan.decides_by,
-        "totals": plan.decided_on,
-    }
-    p = estimates["heterogeneity_p_value"]
-    fits = np.all([~np.isnan(p), *(estimates[name] == value for name, value in wanted.items())], 0)
-    has_several = len(plan.treatments) > 1
-    found = {
-        f"{estimates['segment_name'][row]}"
-        + (f" ({estimates['variant'][row]})" if has_several else ""): f"{p[row]:.2g}"
-        for row in np.flatnonzero(fits).tolist()
-        if estimates["variant"][row] in plan.treatments
-    }
+def _by_segment(estimates: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
+    """P of Cochran's Q by segment, with the variant where there are several."""
+    key = ("experiment_id", "variant", "metric", "method", "totals")
+    found: dict[str, str] = {}
+    for row in rows:
+        fits = np.all([estimates[name] == row[name] for name in key], axis=0)
+        p = estimates["heterogeneity_p_value"]
+        whose = f" ({row['variant']})" if len(rows) > 1 else ""
+        for place in np.flatnonzero(fits & ~np.isnan(p)).tolist():
+            found[f"{estimates['segment_name'][place]}{whose}"] = f"{p[place]:.2g}"
     return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
