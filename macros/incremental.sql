@@ -15,7 +15,7 @@
 {% macro touched(date_expression, key=none) -%}
     {%- if not execute -%}
         {%- do ref(touched_dates_of(model)) -%}
-        {%- do ref('int_touched_keys') if key -%}
+        {%- do ref(touched_keys_of(model)) if key -%}
     {%- endif -%}
     {%- if is_incremental() -%}
         {{ is_touched(date_expression, key) }}
@@ -24,13 +24,13 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro is_touched(date_expression, key) -%}
+{% macro is_touched(date_expression, key, relation_name=this.identifier) -%}
     {%- if not key -%}
-        {{ is_on_touched_date(date_expression, this.identifier) }}
+        {{ is_on_touched_date(date_expression, relation_name) }}
     {%- elif not replaces_rows() -%}
-        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', this.identifier) }}
+        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', relation_name) }}
     {%- else -%}
-        {%- set keys = "from " ~ ref('int_touched_keys') ~ " where relation_name = '" ~ this.identifier ~ "'" -%}
+        {%- set keys = "from " ~ ref(touched_keys_of(model)) ~ " where relation_name = '" ~ relation_name ~ "'" -%}
         {%- set text = dbt.type_string() -%}
         {%- set span = rows_of("select cast(min(touched_date) as " ~ text ~ "), cast(max(touched_date) as " ~ text ~ ") " ~ keys)[0] -%}
         {%- if span[0] is none -%}
@@ -61,6 +61,20 @@
     cast('{{ begins or '1900-01-01' }}' as timestamp)
 {%- endmacro %}
 
+{# Before this moment no decision lies whose label matured since the last finished build. #}
+{% macro maturing_begins() -%}
+    {%- set begins = none -%}
+    {%- if not execute -%}
+        {%- do ref('dim_models') -%}
+    {%- elif model.resource_type == 'model' and build_ledger() is not none -%}
+        {%- set begins = rows_of("
+            select cast(" ~ dbt.dateadd('day', '-max(horizon_days + label_delay_days)', as_of_span()[0]) ~ " as " ~ dbt.type_string() ~ ")
+            from " ~ ref('dim_models')
+        )[0][0] -%}
+    {%- endif -%}
+    cast('{{ begins or '1900-01-01' }}' as timestamp)
+{%- endmacro %}
+
 {% macro is_on_touched_date(date_expression, relation_name) -%}
     {{ date_expression }} in (select touched_date from {{ ref(touched_dates_of(model)) }} where relation_name = '{{ relation_name }}')
 {%- endmacro %}
@@ -68,6 +82,11 @@
 {# The model that says which dates of a model are touched. #}
 {% macro touched_dates_of(model) %}
     {{ return(model.config.meta.get('touched_in', 'int_touched_dates')) }}
+{% endmacro %}
+
+{# The model that says which keys of a model are touched. #}
+{% macro touched_keys_of(model) %}
+    {{ return(model.config.meta.get('touched_in', 'int_touched_keys')) }}
 {% endmacro %}
 
 {% macro is_touched_row(table, row_key) -%}

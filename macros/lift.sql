@@ -63,7 +63,7 @@
     {% for row in rows_of("
         select unit_type, cast(cast(min(" ~ dbt.dateadd('day', '-covariate_days', 'exposed_at') ~ ") as date) as " ~ dbt.type_string() ~ ")
         from " ~ ref('fct_assignments') ~ "
-        where " ~ touched('assigned_date') ~ "
+        where " ~ touched('assigned_date', 'unit_id') ~ "
         group by unit_type
     ") %}
         {% do begins.update({row[0]: ever if row[0] == 'prediction' else row[1]}) %}

@@ -41,6 +41,7 @@ credited as (
         outcomes.*,
         credits.model_id,
         credits.prediction_id as credited_prediction_id,
+        credits.predicted_at as credited_at,
         coalesce(outcomes.status, 'final') = 'final' as is_final,
         {{ in_reporting_currency('outcomes.outcome_value', 'outcomes.currency', 'rates.rate') }} as outcome_amount,
         row_number() over (
@@ -85,7 +86,10 @@ credited_outcomes as (
         credited.occurred_at,
         credited.observed_at
     from credited
-    left join predictions on credited.credited_prediction_id = predictions.prediction_id
+    left join predictions
+        on credited.credited_prediction_id = predictions.prediction_id
+        -- the same moment in both, by which a scan can skip the rest
+        and credited.credited_at = predictions.predicted_at
 
 )
 

@@ -6,9 +6,13 @@ with outcomes as (
 
 ),
 
-predictions as {{ not_materialized() }} (
+predictions as {{ not_materialized() if not is_incremental() }} (
 
     select * from {{ ref('stg_prediction_logs') }}
+    {%- if is_incremental() and replaces_rows() %}
+    -- whatever a touched outcome can be linked to is touched as well
+    where {{ is_touched('predicted_at', 'prediction_id', 'fct_decisions') }}
+    {%- endif %}
 
 ),
 

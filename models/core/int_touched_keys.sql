@@ -1,4 +1,4 @@
--- One row per relation, key and date of a row that it recomputes in this build.
+-- One row per relation, key, entity, user and date of a row that it recomputes in this build.
 {%- set arrived = "table_name in ('prediction_logs', 'business_outcomes') and event_at >= cast('1900-01-01' as timestamp)" %}
 {%- set reached_from = reach_begins('int_touched_rows', 'event_at', arrived) %}
 with touched_rows as (
@@ -94,11 +94,11 @@ named_predictions as (
 -- what an outcome labels or pays, whichever decision takes it now
 reached_predictions as (
 
-    select decisions.prediction_id, decisions.predicted_at
+    select decisions.prediction_id, decisions.entity_id, decisions.user_id, decisions.predicted_at
     from decisions
     inner join named_predictions on decisions.prediction_id = named_predictions.prediction_id
     union all
-    select decisions.prediction_id, decisions.predicted_at
+    select decisions.prediction_id, decisions.entity_id, decisions.user_id, decisions.predicted_at
     from decisions
     inner join reached_outcomes
         on decisions.entity_id = reached_outcomes.entity_id
@@ -106,7 +106,7 @@ reached_predictions as (
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
     where decisions.predicted_at >= {{ reached_from }} and reached_outcomes.prediction_id is null
     union all
-    select decisions.prediction_id, decisions.predicted_at
+    select decisions.prediction_id, decisions.entity_id, decisions.user_id, decisions.predicted_at
     from decisions
     inner join reached_outcomes
         on decisions.user_id = reached_outcomes.user_id
@@ -121,35 +121,39 @@ reached_predictions as (
 
 matured_predictions as (
 
-    select prediction_id, predicted_at
+    select prediction_id, entity_id, user_id, predicted_at
     from decisions
-    where matures_at > {{ as_of_span()[0] }} and matures_at <= {{ as_of_span()[1] }}
+    where
+        matures_at > {{ as_of_span()[0] }}
+        and matures_at <= {{ as_of_span()[1] }}
+        and predicted_at >= {{ maturing_begins() }}
+        and predicted_at <= {{ as_of_span()[1] }}
 
 ),
 
 decision_keys as (
 
-    select prediction_id as touched_key, cast(event_at as date) as touched_date from touched_predictions
+    select prediction_id as touched_key, entity_id, user_id, cast(event_at as date) as touched_date from touched_predictions
     union
-    select prediction_id as touched_key, cast(predicted_at as date) as touched_date from reached_predictions
+    select prediction_id as touched_key, entity_id, user_id, cast(predicted_at as date) as touched_date from reached_predictions
     union
-    select prediction_id as touched_key, cast(predicted_at as date) as touched_date from matured_predictions
+    select prediction_id as touched_key, entity_id, user_id, cast(predicted_at as date) as touched_date from matured_predictions
 
 ),
 
 outcome_keys as (
 
-    select distinct outcome_id as touched_key, cast(occurred_at as date) as touched_date from reached_outcomes
+    select distinct outcome_id as touched_key, entity_id, user_id, cast(occurred_at as date) as touched_date from reached_outcomes
 
 ),
 
 relation_keys as (
 
-    select 'fct_decisions' as relation_name, touched_key, touched_date from decision_keys
+    select 'fct_decisions' as relation_name, touched_key, entity_id, user_id, touched_date from decision_keys
     union all
-    select 'int_outcome_links' as relation_name, touched_key, touched_date from outcome_keys
+    select 'int_outcome_links' as relation_name, touched_key, entity_id, user_id, touched_date from outcome_keys
     union all
-    select 'fct_outcomes' as relation_name, touched_key, touched_date from outcome_keys
+    select 'fct_outcomes' as relation_name, touched_key, entity_id, user_id, touched_date from outcome_keys
 
 ),
 

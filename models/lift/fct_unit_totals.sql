@@ -3,14 +3,14 @@
 -- depends_on: {{ ref('fct_usage') }}
 -- depends_on: {{ ref('fct_outcomes') }}
 -- depends_on: {{ ref('fct_feedback') }}
--- depends_on: {{ ref('int_touched_assignment_dates') }}
+-- depends_on: {{ ref('int_touched_units') }}
 -- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 {%- set facts = unit_facts() if execute else {} %}
 {%- set begins = unit_days_begin() %}
 {%- set clocks = {'at': 'exposed_at', 'on': 'cast(cast(exposed_at as date) as timestamp)'} %}
 with assignments as (
 
-    select * from {{ ref('fct_assignments') }} where {{ touched('assigned_date') }}
+    select * from {{ ref('fct_assignments') }} where {{ touched('assigned_date', 'unit_id') }}
 
 ),
 

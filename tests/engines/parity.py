@@ -19,7 +19,7 @@ OF_THE_MECHANISM = {
     "int_touched_rows",
     "int_touched_keys",
     "int_touched_dates",
-    "int_touched_assignment_dates",
+    "int_touched_units",
     "int_build_ledger",
     "build_starts",
 }

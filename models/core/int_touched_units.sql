@@ -1,0 +1,160 @@
+-- One row per relation, unit and day of one of its assignments that it recomputes in this build.
+with touched_rows as (
+
+    select * from {{ ref('int_touched_rows') }}
+
+),
+
+touched_keys as (
+
+    select * from {{ ref('int_touched_keys') }}
+
+),
+
+eligibility as (
+
+    select * from {{ ref('stg_eligible_users') }}
+
+),
+
+assignments as (
+
+    select * from {{ ref('fct_assignments') }}
+
+),
+
+touched_assignments as (
+
+    select * from touched_rows where table_name = 'experiment_assignments'
+
+),
+
+touched_clusters as (
+
+    select experiment_id, cluster_id from touched_assignments
+    union
+    -- a unit that was assigned elsewhere no longer counts in its cluster
+    select assignments.experiment_id, assignments.cluster_id
+    from assignments
+    inner join touched_assignments
+        on assignments.experiment_id = touched_assignments.experiment_id
+        and assignments.unit_id = touched_assignments.unit_id
+
+),
+
+-- every row of a fact that can have changed, and of whom it is
+happenings as (
+
+    select touched_key as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
+    from touched_keys
+    where relation_name = 'fct_decisions'
+    union all
+    select cast(null as {{ dbt.type_string() }}) as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
+    from touched_keys
+    where relation_name = 'fct_outcomes'
+    union all
+    select prediction_id, entity_id, user_id, cast(event_at as date) as first_date, cast(event_at as date) as last_date
+    from touched_rows
+    where table_name in ('usage_events', 'feedback')
+    union all
+    select prediction_id, entity_id, user_id, cast(event_at as date) as first_date, cast(ends_at as date) as last_date
+    from touched_rows
+    where table_name = 'eligible_users'
+    union all
+    -- whoever is eligible has a row on each day that a build of the past had not reached
+    select
+        cast(null as {{ dbt.type_string() }}) as prediction_id,
+        cast(null as {{ dbt.type_string() }}) as entity_id,
+        user_id,
+        cast({{ as_of_span()[0] }} as date) as first_date,
+        cast({{ as_of_span()[1] }} as date) as last_date
+    from eligibility
+    where
+        cast(eligible_from as date) <= cast({{ as_of_span()[1] }} as date)
+        and (eligible_to is null or cast(eligible_to as date) >= cast({{ as_of_span()[0] }} as date))
+
+),
+
+happenings_by_unit as (
+
+    select 'user' as unit_type, user_id as unit_id, first_date, last_date from happenings
+    union
+    select 'entity' as unit_type, entity_id as unit_id, first_date, last_date from happenings
+    union
+    select 'prediction' as unit_type, prediction_id as unit_id, first_date, last_date from happenings
+
+),
+
+segmenting_rows as (
+
+    select 'user' as unit_type, user_id as unit_id, min(event_at) as predicted_at
+    from touched_rows
+    where table_name = 'prediction_logs'
+    group by user_id
+    union all
+    select 'entity' as unit_type, entity_id as unit_id, min(event_at) as predicted_at
+    from touched_rows
+    where table_name = 'prediction_logs'
+    group by entity_id
+
+),
+
+units as (
+
+    select unit_id, cast(event_at as date) as assigned_date from touched_assignments
+    union
+    -- what a unit or cluster was assigned elsewhere decides how its other assignments count
+    select assignments.unit_id, assignments.assigned_date
+    from assignments
+    inner join touched_assignments
+        on assignments.experiment_id = touched_assignments.experiment_id
+        and assignments.unit_id = touched_assignments.unit_id
+    union
+    select assignments.unit_id, assignments.assigned_date
+    from assignments
+    inner join touched_clusters
+        on assignments.experiment_id = touched_clusters.experiment_id
+        and assignments.cluster_id = touched_clusters.cluster_id
+    union
+    select assignments.unit_id, assignments.assigned_date
+    from assignments
+    inner join happenings_by_unit
+        on assignments.unit_type = happenings_by_unit.unit_type
+        and assignments.unit_id = happenings_by_unit.unit_id
+    where
+        -- whatever is known of a prediction counts, whenever it was
+        assignments.unit_type = 'prediction'
+        or (
+            happenings_by_unit.first_date <= cast({{ dbt.dateadd('day', 'assignments.window_days', 'assignments.exposed_at') }} as date)
+            and (
+                happenings_by_unit.last_date is null
+                or happenings_by_unit.last_date >= cast({{ dbt.dateadd('day', '-assignments.covariate_days', 'assignments.exposed_at') }} as date)
+            )
+        )
+    union
+    -- an earlier decision can be the one that says what segment a unit is of
+    select assignments.unit_id, assignments.assigned_date
+    from assignments
+    inner join segmenting_rows
+        on assignments.unit_type = segmenting_rows.unit_type
+        and assignments.unit_id = segmenting_rows.unit_id
+        and assignments.exposed_at >= segmenting_rows.predicted_at
+
+),
+
+relation_units as (
+
+    select
+        'fct_unit_totals' as relation_name,
+        unit_id as touched_key,
+        assigned_date as touched_date
+    from units
+    -- a copy of another year was never let in
+    where
+        unit_id is not null
+        and assigned_date >= cast('1900-01-01' as date)
+        and assigned_date < cast('2200-01-01' as date)
+
+)
+
+select * from relation_units
