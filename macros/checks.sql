@@ -82,6 +82,10 @@
     {% for name, brick in bricks().items() if brick.is_redated or brick.is_semi_additive %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact", "Take it out, or make a fact of that date.")) %}
     {% endfor %}
+    {% set kinds = ['event', 'settled', 'outcome', 'label'] %}
+    {% for name, brick in bricks().items() if brick_known_after(brick) not in kinds %}
+        {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has known_after " ~ brick_known_after(brick) ~ ", which is not one of " ~ kinds | join(', '), "Choose one.")) %}
+    {% endfor %}
     {% set governed = metrics() %}
     {% for metric in governed %}
         {% do problems.extend(card_problems(metric)) %}

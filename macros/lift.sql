@@ -1,5 +1,6 @@
 {#  How metrics become totals per unit of an experiment. A semantic model says under meta which of its columns name units
-    (unit_columns), when its rows happened (event_at, else by day), and whether they are known later. #}
+    (unit_columns), when its rows happened (event_at, else by day), until when they may change (settled_at), and what its bricks
+    wait for (known_after), unless their measure says it. #}
 
 {# The bricks of a metric's value, each once. #}
 {% macro bricks_of(metric) %}
@@ -17,14 +18,21 @@
     {{ return(shared.types) }}
 {% endmacro %}
 
-{# When a metric is known of an event: label where it leaves out what has none, outcome where those are reported late, else event. #}
+{# When a metric is known of an event: label where it leaves out what has none, or a brick waits for it, outcome where those are
+   reported late, else event. #}
 {% macro known_after(metric) %}
     {% set all_bricks = bricks() %}
     {% set found = ['label'] if metric.excluded else [] %}
     {% for name in bricks_of(metric) %}
-        {% do found.append(all_bricks[name].semantic_model.config.meta.get('known_after', 'event')) %}
+        {% do found.append(brick_known_after(all_bricks[name])) %}
     {% endfor %}
     {{ return('label' if 'label' in found else 'outcome' if 'outcome' in found else 'event') }}
+{% endmacro %}
+
+{# When a brick is known of its row: with the event, once the row is settled (the fact's settled_at), with reported outcomes or with
+   the label. Its measure says so, else its fact. #}
+{% macro brick_known_after(brick) %}
+    {{ return(brick.lift.get('known_after') or brick.semantic_model.config.meta.get('known_after', 'event')) }}
 {% endmacro %}
 
 {# The bricks that unit totals hold: those of a metric that an experiment reads, by name. #}
@@ -61,7 +69,7 @@
     {% endif %}
     {% set begins = {} %}
     {% for row in rows_of("
-        select unit_type, cast(cast(min(" ~ dbt.dateadd('day', '-covariate_days', 'exposed_at') ~ ") as date) as " ~ dbt.type_string() ~ ")
+        select unit_type, cast(cast(min(" ~ dbt.dateadd('day', '(-covariate_days - label_wait_days)', 'exposed_at') ~ ") as date) as " ~ dbt.type_string() ~ ")
         from " ~ ref('fct_assignments') ~ "
         where " ~ touched('assigned_date', 'unit_id') ~ "
         group by unit_type
@@ -72,12 +80,19 @@
 {% endmacro %}
 
 {# CTEs that total the bricks of one fact per row of `units`: its rows by unit, those that lie in the days of a unit, the sums.
-   A fact without event_at has rows by day: for them the window begins with the day of the exposure. #}
+   A fact without event_at has rows by day: for them the window begins with the day of the exposure. Before exposure counts what
+   was known by then: rows that were settled, and labels that had matured, of as many days. #}
 {% macro unit_total_ctes(fact, begins) %}
     {%- set semantic_model = fact.semantic_model -%}
     {%- set meta = semantic_model.config.meta -%}
     {%- set clock = 'at' if meta.event_at else 'on' -%}
     {%- set happened = meta.event_at or date_column(semantic_model) -%}
+    {%- set kinds = {} -%}
+    {%- for name, brick in fact.bricks.items() -%}
+        {%- do kinds.update({name: brick_known_after(brick)}) -%}
+    {%- endfor -%}
+    {%- set waits_for_label = 'label' in kinds.values() -%}
+    {%- set settled = 'events.settled_at < units.counted_from_' ~ clock if meta.settled_at else '1 = 1' -%}
 {{ semantic_model.name }}_events as {{ not_materialized() }} (
     {% for unit_type, column in meta.unit_columns.items() %}
     select
@@ -87,6 +102,9 @@
         {%- for name, brick in fact.bricks.items() %}
         cast({{ brick.expression }} as {{ type_double() }}) as {{ name }},
         {%- endfor %}
+        {%- if meta.settled_at %}
+        coalesce({{ meta.settled_at }}, cast({{ happened }} as timestamp)) as settled_at,
+        {%- endif %}
         cast({{ happened }} as timestamp) as happened_at
     from {{ ref(semantic_model.refs[0].name) }}
     where {{ happened ~ " >= cast('" ~ begins[unit_type] ~ "' as date)" if unit_type in begins else '1 = 0' }}
@@ -104,14 +122,20 @@
         {%- for name, brick in fact.bricks.items() %}
         {{ 'case when events.' ~ name ~ ' <> 0 then 1.0 else 0.0 end as' if brick.lift.per_unit == 'any' else 'events.' }}{{ ' ' if brick.lift.per_unit == 'any' }}{{ name }},
         {%- endfor %}
-        events.happened_at >= units.counted_from_{{ clock }} as is_in_window,
-        events.happened_at < units.counted_from_{{ clock }} and events.happened_at >= units.covariate_halves_{{ clock }} as is_just_before
+        {%- for kind in kinds.values() | unique %}
+        {%- set shift = 'label_' if kind == 'label' else '' %}
+        {%- set ends = 'units.label_covariate_ends_' ~ clock if kind == 'label' else 'units.counted_from_' ~ clock %}
+        {%- set is_known = settled if kind in ['settled', 'label'] else '1 = 1' %}
+        events.happened_at < {{ ends }} and events.happened_at >= units.{{ shift }}covariate_starts_{{ clock }} and {{ is_known }} as is_before_{{ kind }},
+        events.happened_at < {{ ends }} and events.happened_at >= units.{{ shift }}covariate_halves_{{ clock }} and {{ is_known }} as is_just_before_{{ kind }},
+        {%- endfor %}
+        events.happened_at >= units.counted_from_{{ clock }} as is_in_window
     from units
     inner join {{ semantic_model.name }}_events as events
         on units.unit_type = events.unit_type
         and units.unit_id = events.unit_id
         and units.model_id = coalesce(events.model_id, units.model_id)
-        and units.covariate_starts_{{ clock }} <= events.happened_at
+        and units.{{ 'label_' if waits_for_label }}covariate_starts_{{ clock }} <= events.happened_at
         and units.window_ends_{{ clock }} > events.happened_at
 
 ),
@@ -125,8 +149,8 @@
         {%- for name, brick in fact.bricks.items() %}
         {%- set total = 'max' if brick.lift.per_unit == 'any' else 'sum' %}
         {{ total }}(case when is_in_window then {{ name }} end) as {{ name }},
-        {{ total }}(case when not is_in_window then {{ name }} end) as {{ name }}_before,
-        {{ total }}(case when is_just_before then {{ name }} end) as {{ name }}_just_before{{ ',' if not loop.last }}
+        {{ total }}(case when is_before_{{ kinds[name] }} then {{ name }} end) as {{ name }}_before,
+        {{ total }}(case when is_just_before_{{ kinds[name] }} then {{ name }} end) as {{ name }}_just_before{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ semantic_model.name }}_of_units
     group by experiment_id, unit_id, variant

@@ -11,6 +11,12 @@ experiments as (
 
 ),
 
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
 exposures as (
 
     select
@@ -23,6 +29,7 @@ exposures as (
         assignments.covariate,
         cast(coalesce(experiments.covariate_days, 0) as bigint) as covariate_days,
         experiments.window_days,
+        cast(coalesce(models.horizon_days + models.label_delay_days, 0) as bigint) as label_wait_days,
         experiments.start_date,
         coalesce(experiments.extended_end_date, experiments.planned_end_date) as end_date,
         cast(assignments.assigned_at as date) as assigned_date,
@@ -30,6 +37,7 @@ exposures as (
         coalesce(assignments.first_exposed_at, assignments.assigned_at) as exposed_at
     from assignments
     inner join experiments on assignments.experiment_id = experiments.experiment_id
+    left join models on experiments.model_id = models.model_id
 
 ),
 
@@ -74,6 +82,7 @@ judged as (
         covariate,
         covariate_days,
         window_days,
+        label_wait_days,
         variant_number,
         is_multi_exposed,
         is_late,

@@ -114,7 +114,8 @@ uses as (
 
     select
         prediction_id,
-        max(case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end) as depth
+        max(case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end) as depth,
+        max(occurred_at) as used_at
     from usage_events
     where prediction_id is not null and event_name <> 'task_completed'
     group by prediction_id
@@ -140,6 +141,7 @@ last_uses as (
     select
         uses.prediction_id,
         uses.depth,
+        uses.used_at,
         coalesce(ranked_actions.event_name, 'ignored') as user_action
     from uses
     left join ranked_actions
@@ -165,6 +167,7 @@ labelled as (
         labels.is_positive,
         credits.credited_amount,
         coalesce(last_uses.depth, 0) as use_depth,
+        last_uses.used_at,
         coalesce(last_uses.user_action, 'not_shown') as user_action
     from predictions
     inner join models on predictions.model_id = models.model_id
@@ -294,6 +297,7 @@ decisions as (
         sampling_weight * decision_value as value_amount,
         cast(predicted_at as date) as decision_date,
         predicted_at,
+        used_at,
         matures_at
     from valued
 

@@ -33,6 +33,11 @@ units as (
         {%- set begins = "case when unit_type = 'prediction' then cast('1900-01-01' as timestamp) else " ~ exposed ~ " end" %}
         cast({{ dbt.dateadd('day', '-covariate_days', begins) }} as timestamp) as covariate_starts_{{ clock }},
         cast({{ dbt.dateadd('hour', '-12 * covariate_days', begins) }} as timestamp) as covariate_halves_{{ clock }},
+        -- a label known before exposure is of a decision made so much earlier
+        cast({{ dbt.dateadd('day', '(-covariate_days - label_wait_days)', begins) }} as timestamp) as label_covariate_starts_{{ clock }},
+        cast({{ dbt.dateadd('hour', '(-12 * covariate_days - 24 * label_wait_days)', begins) }} as timestamp)
+            as label_covariate_halves_{{ clock }},
+        cast({{ dbt.dateadd('day', '-label_wait_days', begins) }} as timestamp) as label_covariate_ends_{{ clock }},
         {{ begins }} as counted_from_{{ clock }},
         cast({{ dbt.dateadd('day', 'window_days', exposed) }} as timestamp) as window_ends_{{ clock }},
         {%- endfor %}

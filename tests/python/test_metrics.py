@@ -335,3 +335,16 @@ def test_a_brick_that_is_no_sum_stops_the_build(project: Project) -> None:
         f"brick {brick[1]} has agg average: a brick is a sum. "
         "Write the condition into a column or a case and use agg: sum."
     ) in run.output
+
+
+def test_a_brick_that_waits_for_what_nobody_knows_stops_the_build(project: Project) -> None:
+    facts = project.root / "models" / "core" / "fct_decisions.yml"
+    original = facts.read_text()
+    facts.write_text(original.replace("{known_after: settled}", "{known_after: setled}", 1))
+    run = project.build(project.root / "workspace")
+    facts.write_text(original)
+    assert run.status != 0
+    assert (
+        "brick shown_decisions has known_after setled, which is not one of event, settled, "
+        "outcome, label. Choose one."
+    ) in run.output

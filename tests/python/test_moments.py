@@ -253,20 +253,33 @@ def users_repeated(company: plain_pandas.Company, units: pd.DataFrame, trial: Tr
 
 
 def totals_of(
-    units: pd.DataFrame, trial: Trial, rows: pd.DataFrame, values: pd.Series, *, how: str = "sum"
+    units: pd.DataFrame,
+    trial: Trial,
+    rows: pd.DataFrame,
+    values: pd.Series,
+    *,
+    how: str = "sum",
+    wait: int = 0,
 ) -> pd.DataFrame:
-    """Totals of a column per assignment: in the window, before, and in the later half of before."""
+    """Totals of a column per assignment: in the window, before, and in the later half of before.
+
+    What is known `wait` days after it happened counts before exposure by when it was known, and
+    what changed after the exposure does not count.
+    """
     rows = rows.assign(value=values.astype(float))
     rows = rows[rows.model_id.isin([trial.model, "(none)"]) & rows.value.notna()]
     pairs = units[["unit_id", "variant", "t0"]].merge(
-        rows[[trial.key, "happened", "by_day", "value"]], left_on="unit_id", right_on=trial.key
+        rows[[trial.key, "happened", "changed", "by_day", "value"]],
+        left_on="unit_id",
+        right_on=trial.key,
     )
     start = pairs.t0.where(~pairs.by_day, pairs.t0.dt.normalize())
     age = (pairs.happened - start) / pd.Timedelta(days=1)
+    is_known = (age + wait < 0) & ~(pairs.changed >= start)
     spans = {
         "now": (age >= 0) & (age < trial.window),
-        "before": (age < 0) & (age >= -trial.covariates),
-        "just_before": (age < 0) & (age >= -trial.covariates / 2),
+        "before": is_known & (age + wait >= -trial.covariates),
+        "just_before": is_known & (age + wait >= -trial.covariates / 2),
     }
     if trial.unit == "prediction":
         spans = {"now": age < trial.window, "before": age > np.inf, "just_before": age > np.inf}
@@ -287,22 +300,32 @@ def values_of(
     registry = company.registry.set_index("model_id").loc[trial.model]
     label = int(registry.horizon_days + registry.label_delay_days)
     outcome = int(registry.label_delay_days)
-    d = company.decisions.assign(happened=company.decisions.predicted_at, by_day=False)
-    days = company.user_days.assign(happened=company.user_days.day, by_day=True)
+    touched = company.events[company.events.event_name != "task_completed"]
+    last_touch = touched.groupby("prediction_id").occurred_at.max()
+    d = company.decisions.assign(
+        happened=company.decisions.predicted_at,
+        changed=company.decisions.prediction_id.map(last_touch),
+        by_day=False,
+    )
+    days = company.user_days.assign(happened=company.user_days.day, changed=pd.NaT, by_day=True)
 
     def credited(name: str) -> pd.DataFrame:
         rows = company.credited(name).merge(
             company.outcomes[["outcome_id", "user_id", "entity_id"]], on="outcome_id"
         )
-        return rows.assign(happened=rows.occurred_at, by_day=False)
+        return rows.assign(happened=rows.occurred_at, changed=pd.NaT, by_day=False)
 
     revenue, churn = credited("revenue"), credited("churned")
-    asked = company.feedback.assign(happened=company.feedback.asked_at, by_day=False)
+    asked = company.feedback.assign(
+        happened=company.feedback.asked_at, changed=company.feedback.responded_at, by_day=False
+    )
     answered = (asked.survey_type == "csat") & asked.score.notna()
     top = answered & ((asked.score - asked.scale_min) / (asked.scale_max - asked.scale_min) >= 0.75)
 
-    def of(rows: pd.DataFrame, values: pd.Series, how: str = "sum") -> pd.DataFrame:
-        found = totals_of(units, trial, rows, values, how=how)
+    def of(
+        rows: pd.DataFrame, values: pd.Series, how: str = "sum", *, wait: int = 0
+    ) -> pd.DataFrame:
+        found = totals_of(units, trial, rows, values, how=how, wait=wait)
         if how != "drop":
             found["now"] = found.now.fillna(0)
         return found
@@ -310,13 +333,13 @@ def values_of(
     matured = d.state == "matured"
     valued = d.cell.notna() & d.value.notna()
     if metric == "conversion_rate":
-        return of(d, d.is_yes), of(d, matured), label
+        return of(d, d.is_yes, wait=label), of(d, matured, wait=label), label
     if metric == "acceptance_rate":
         return of(d, d.action == "accepted"), of(d, d.action != "not_shown"), 0
     if metric == "net_value_per_decision":
-        return of(d, d.value), of(d, valued), label
+        return of(d, d.value, wait=label), of(d, valued, wait=label), label
     if metric == "net_value":
-        return of(d, d.value), None, label
+        return of(d, d.value, wait=label), None, label
     if metric == "credited_revenue":
         return of(revenue, revenue.amount), None, outcome
     if metric == "retained_customers":
