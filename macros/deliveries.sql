@@ -1,10 +1,10 @@
 {#  What was delivered of raw tables: files, or days of arrival of relations, and which rows of them are new. #}
 
-{# What a delivery held before it was changed is not known, so all is rebuilt whole. New ones are noted, since a build that dies may
-   have read what is changed before the next. #}
+{# What a delivery held before it was changed is not known, so all is rebuilt whole. New ones are noted, since a build that dies, or of
+   a part, may have read what is changed before the next. #}
 {% macro note_deliveries() %}
-    {% if execute and build_ledger() is not none %}
-        {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint from " ~ this %}
+    {% if execute %}
+        {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint, is_new from " ~ this %}
         {% set replaced = rows_of("
             select count(*) from " ~ this ~ " where is_replaced
             union all
@@ -14,11 +14,14 @@
                 on starts.relation_name = found.relation_name and starts.fingerprint = found.fingerprint
             where starts.relation_name like 'raw.%' and found.relation_name is null
         ") | map(attribute=0) | sum %}
-        {% set rows = rows_of(found ~ " where is_new") | map('list') | list %}
+        insert into {{ build_starts() }}
+        select relation_name, fingerprint, {{ as_of() }}, '{{ invocation_id }}'
+        from ({{ found }}) as found
+        where is_new
         {% for node in touched_models() if replaced and node.unique_id in selected_resources %}
-            {% do rows.append([node.name, 'deliveries were replaced']) %}
+        union all
+        select '{{ node.name }}', 'deliveries were replaced', {{ as_of() }}, '{{ invocation_id }}'
         {% endfor %}
-        {{ insert_build_starts(rows) }}
     {% endif %}
 {% endmacro %}
 
@@ -42,7 +45,7 @@
     where {{ delivery(table, delivered) }} in ({{ arrived | join(', ') }})
     union all
     {%- endif %}
-    select * from {{ raw_relation(table, with_delivery=true) }} as delivered
+    select * from {{ delivered_rows(table, with_delivery=true) }} as delivered
     where {{ loaded_at }} > {{ span[0] }} and {{ loaded_at }} <= {{ span[1] }}
     {%- if arrived %}
         and {{ delivery(table, delivered) }} not in ({{ arrived | join(', ') }})

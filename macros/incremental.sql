@@ -142,7 +142,7 @@
     {% if model.config.get('incremental_strategy') != 'touched' or flags.FULL_REFRESH %}
         {{ return(dbt.should_full_refresh()) }}
     {% endif %}
-    {% if build_ledger() is none %}
+    {% if build_ledger() is none or without_rows() %}
         {{ return(true) }}
     {% endif %}
     {% set counts = rows_of("
@@ -188,24 +188,24 @@
 {% endmacro %}
 
 {% macro note_build_start() %}
+    {% set rows = [] %}
     {% if execute and flags.WHICH in ['run', 'build'] %}
-        {% set rows = [] %}
         {% set parts = {} %}
         {% for node in touched_models() if node.unique_id in selected_resources %}
-            {% do rows.append([node.name, fingerprint(ancestors(node), parts)]) %}
+            {% do rows.append([node.name, 'no rows' if without_rows() else fingerprint(ancestors(node), parts)]) %}
         {% endfor %}
-        {{ insert_build_starts(rows) }}
     {% endif %}
-{% endmacro %}
-
-{# Notes names of relations with a fingerprint, or with why they are rebuilt. #}
-{% macro insert_build_starts(rows) %}
     {% if rows %}
         insert into {{ build_starts() }}
         {% for row in rows %}
         select '{{ row[0] }}', {{ text_literal(row[1]) }}, {{ as_of() }}, '{{ invocation_id }}' {{ 'union all' if not loop.last }}
         {% endfor %}
     {% endif %}
+{% endmacro %}
+
+{# Whether the run makes relations without rows, `dbt build --empty`. #}
+{% macro without_rows() %}
+    {{ return(flags.EMPTY is defined and flags.EMPTY) }}
 {% endmacro %}
 
 {# The models of strategy `touched`. #}
@@ -351,7 +351,7 @@ touched_keys as (
 all_copies as {{ not_materialized() }} (
 
     {%- if staged is none %}
-    {{ typed_select(table, raw_relation(table)) }}
+    {{ typed_select(table, delivered_rows(table)) }}
     {%- else %}
     select * from {{ staged }}
     {%- endif %}
@@ -387,7 +387,7 @@ from copies
 {# Whether this run builds every model of strategy `touched` and all they are made from, seeds too; only then may the ledger move on. #}
 {% macro is_whole_build() %}
     {% set ledger = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
-    {{ return(ancestors(ledger) | select('in', graph.nodes) | reject('in', selected_resources) | list | length == 0) }}
+    {{ return(not without_rows() and ancestors(ledger) | select('in', graph.nodes) | reject('in', selected_resources) | list | length == 0) }}
 {% endmacro %}
 
 {% macro forget_build_starts() %}

@@ -64,7 +64,7 @@ typed as {{ not_materialized() }} (
     {%- if rows == 'new' %}
     {{ typed_select(table, new_rows(table), keep_raw=keep_raw) }}
     {%- else %}
-    {{ typed_select(table, raw_relation(table), keep_raw=keep_raw) }}
+    {{ typed_select(table, delivered_rows(table), keep_raw=keep_raw) }}
     {%- endif %}
 
 ),

@@ -26,6 +26,11 @@
 {# What a raw table is read from: files of the workspace or a relation. #}
 {% macro raw_relation(table, with_delivery=false) %}{{ return(adapter.dispatch('raw_relation')(table, with_delivery)) }}{% endmacro %}
 
+{# The rows of those deliveries of a raw table that int_deliveries found: a file that comes while a build runs is for the next. #}
+{% macro delivered_rows(table, with_delivery=false) %}{{ return(adapter.dispatch('delivered_rows')(table, with_delivery)) }}{% endmacro %}
+
+{% macro default__delivered_rows(table, with_delivery=false) %}{{ return(raw_relation(table, with_delivery)) }}{% endmacro %}
+
 {# What delivered a row: its file, or the day it arrived where a relation is read. #}
 {% macro delivery(table, delivered) %}{{ return(adapter.dispatch('delivery')(table, delivered)) }}{% endmacro %}
 

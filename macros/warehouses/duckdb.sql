@@ -66,6 +66,22 @@
     {{ return(is_file_pattern(chosen) and '://' not in chosen) }}
 {% endmacro %}
 
+{% macro duckdb__delivered_rows(table, with_delivery=false) -%}
+    {%- if not duckdb__delivers_files(table) -%}
+        {{ raw_relation(table, with_delivery) }}
+    {%- else -%}
+    (
+        select *{{ ' exclude (_delivery)' if not with_delivery }}
+        from {{ raw_relation(table, with_delivery=true) }}
+        where _delivery in (
+            select case when starts_with(delivery, '/') then delivery else {{ text_literal(workspace() ~ '/') }} || delivery end
+            from {{ ref('int_deliveries') }}
+            where table_name = '{{ table }}' and fingerprint is not null
+        )
+    )
+    {%- endif -%}
+{%- endmacro %}
+
 {% macro duckdb__delivery(table, delivered) -%}
     {%- if duckdb__delivers_files(table) -%}
         delivered._delivery

@@ -17,7 +17,7 @@ valid as (
 counts as (
 
     select
-        (select count(*) from {{ raw_relation(table) }}) as delivered_count,
+        (select count(*) from {{ delivered_rows(table) }} as delivered) as delivered_count,
         (select count(*) from {{ model }}) as staged_count,
         (select count(*) from {{ ref('stg_rejected_rows') }} where table_name = '{{ table }}') as rejected_count,
         (select coalesce(sum(copy_count - 1), 0) from valid) as superseded_count,

@@ -133,7 +133,7 @@ def test_a_killed_build_is_simply_run_again(
     )
     # dbt says when each model begins: the build dies some milliseconds into one of them
     chance = random.Random(death)
-    model, after = chance.randint(3, 30), chance.random() * 0.2
+    model, after = chance.randint(3, 37), chance.random() * 0.2
     process = subprocess.Popen(
         called, cwd=project.root, env=values, stdout=subprocess.PIPE, text=True
     )
@@ -219,9 +219,20 @@ def test_another_formula_holds_for_history_too(
     assert histories.differences(undisturbed, fresh) != []
 
 
+PARTS = {
+    # what leaves out a part does not move the ledger, seeds included
+    "all but seeds": (["run"], 1),
+    "anew": (["build", "--full-refresh", "--select", "+stg_prediction_logs"], 1),
+    # deliveries are those that were looked for
+    "without a look at deliveries": (["build", "--select", "stg_prediction_logs"], 0),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_what_an_unfinished_build_read_may_be_withdrawn(
-    project: Project, undisturbed: Path
+    project: Project, undisturbed: Path, part: str
 ) -> None:
+    arguments, read = PARTS[part]
     folder = copied(undisturbed, "withdrawn")
     ledger = "select * from int_build_ledger order by all"
     before = query(folder, ledger)
@@ -230,12 +241,51 @@ def test_what_an_unfinished_build_read_may_be_withdrawn(
         "prediction_id,model_id,model_version,predicted_at,entity_id,loaded_at\n"
         "mistaken,lead_scoring,v1,2026-06-25,lead-1,2026-06-26\n"
     )
-    # what leaves out a part does not move the ledger, seeds included
-    dbt(project, folder, "run")
+    dbt(project, folder, *arguments, *histories.WITHOUT_TESTS[: 4 * (arguments[0] == "build")])
     assert query(folder, ledger).equals(before)
     staged = "select * from stg_prediction_logs where prediction_id = 'mistaken'"
-    assert len(query(folder, staged)) == 1
+    assert len(query(folder, staged)) == read
     path.unlink()
+    assert build(project, folder, as_of=LATER).returncode == 0
+    assert histories.differences(folder, undisturbed) == []
+
+
+def test_a_file_that_comes_during_a_build_is_for_the_next(
+    project: Project, undisturbed: Path
+) -> None:
+    folder = histories.copied(undisturbed)
+    called, values = command(
+        project,
+        folder,
+        *("--no-use-colors", "build", *histories.WITHOUT_TESTS),
+        *("--vars", f"{{as_of: '{LATER}'}}"),
+    )
+    process = subprocess.Popen(
+        called, cwd=project.root, env=values, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    path = folder / "raw/feedback/meanwhile.csv"
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if "OK created" in line and ".int_deliveries" in line:
+            path.write_text(
+                "response_id,survey_type,asked_at,model_id,user_id,loaded_at\n"
+                "meanwhile,csat,2026-06-25,nobody,somebody,2026-06-26\n"
+            )
+    assert process.wait() == 0, "".join(output)
+    process.stdout.close()
+    counted = "select count(*) as n from stg_rejected_rows where row_key = 'meanwhile'"
+    assert query(folder, counted).n[0] == 0
+    dbt(project, folder, "test", "--select", "accounted_for_stg_feedback_feedback")
+    assert build(project, folder, as_of=LATER).returncode == 0
+    assert query(folder, counted).n[0] == 1
+
+
+def test_a_build_without_rows_leaves_no_trace(project: Project, undisturbed: Path) -> None:
+    folder = copied(undisturbed, "emptied")
+    dbt(project, folder, "build", "--empty", *histories.WITHOUT_TESTS)
+    assert len(query(folder, "select * from fct_decisions")) == 0
     assert build(project, folder, as_of=LATER).returncode == 0
     assert histories.differences(folder, undisturbed) == []
 
