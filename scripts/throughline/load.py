@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -184,11 +185,10 @@ class _Spark(_Loader):
             quoted = '"' + name.replace('"', '""') + '"'
             is_known = type_ in SPARK_TYPES or type_.startswith("DECIMAL")
             selected.append(quoted if is_known else f"cast({quoted} as varchar) as {quoted}")
-        made = f"{table}__{fingerprint[:12]}"
+        # Never the same name: Spark takes none whose folder a killed load has left.
+        made = f"{table}__{secrets.token_hex(6)}"
         earlier = [
-            row["tableName"]
-            for row in self.target.query(f"show tables in raw like '{table}__*'")
-            if row["tableName"] != made
+            row["tableName"] for row in self.target.query(f"show tables in raw like '{table}__*'")
         ]
         # The cluster reads the file, so it lies where the raw files lie.
         with tempfile.TemporaryDirectory(prefix=".load-", dir=self.workspace.folder) as folder:
@@ -196,7 +196,6 @@ class _Spark(_Loader):
             path = f"{folder}/{table}.parquet"
             query = f"select {', '.join(selected)} from {delivered.relation}"
             self.connection.execute(f"copy ({query}) to '{path}' (format parquet)")
-            self.target.execute(f"drop table if exists raw.{made}")
             source = f"select * from parquet.`file://{path}`"
             self.target.execute(f"create table raw.{made} using parquet as {source}")
         self.target.execute(
