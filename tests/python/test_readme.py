@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from building import ROOT, Project
@@ -26,21 +26,25 @@ def lines_by_model(text: str) -> set[tuple[str, str]]:
     return found
 
 
-def test_the_shortened_scorecard_is_from_the_demo(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The workspace of `make demo`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    demo = re.search(r"simulate --predictions (\d+) --days (\d+) --seed (\d+)", makefile)
-    assert demo is not None
-    predictions, days, seed = map(int, demo.groups())
-    project = Project.copy(tmp_path / "project")
-    workspace = project.root / "workspace"
-    simulate(out=workspace, predictions=predictions, days=days, seed=seed)
-    models = ("--select", "+mart_scorecard", "--exclude-resource-type", "test", "unit_test")
-    run = project.build(workspace, *models)
+    named = re.search(r"simulate --predictions (\d+) --days (\d+) --seed (\d+)", makefile)
+    assert named is not None
+    predictions, days, seed = map(int, named.groups())
+    project = Project.copy(tmp_path_factory.mktemp("demo") / "project")
+    folder = project.root / "workspace"
+    simulate(out=folder, predictions=predictions, days=days, seed=seed)
+    models = ("--select", "+mart_scorecard", "+path:models/lift")
+    run = project.build(folder, *models, "--exclude-resource-type", "test", "unit_test")
     assert run.status == 0, run.output
+    return Workspace(project=project.root, folder=folder, chosen_by="the test")
 
+
+def test_the_shortened_scorecard_is_from_the_demo(demo: Workspace) -> None:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    chosen = Workspace(project=project.root, folder=workspace, chosen_by="the test")
-    console.print(build.scorecard(build.read_mart(chosen, "mart_scorecard")))
+    console.print(build.scorecard(build.read_mart(demo, "mart_scorecard")))
     assert isinstance(console.file, io.StringIO)
     printed = lines_by_model(console.file.getvalue())
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,4 +52,18 @@ def test_the_shortened_scorecard_is_from_the_demo(tmp_path: Path) -> None:
     assert block is not None
     shown = lines_by_model(block[1])
     assert len(shown) > 15
+    assert shown <= printed, sorted(shown - printed)
+
+
+def test_the_shortened_experiment_is_from_the_demo(demo: Workspace) -> None:
+    run = Project(demo.project).run(demo.folder, ["throughline", "lift"])
+    assert run.status == 0, run.output
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"\n(offer_ranking_reasons, as of .*?)```", readme, re.DOTALL)
+    assert block is not None
+    shown, printed = (
+        {" ".join(line.split()).strip("─ ") for line in text.splitlines()}
+        for text in (block[1], run.output)
+    )
+    assert len(shown) > 6
     assert shown <= printed, sorted(shown - printed)
