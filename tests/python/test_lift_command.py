@@ -553,7 +553,7 @@ def test_a_reader_computes_clusters_again() -> None:
 
 
 def test_a_reader_computes_differences_in_differences_and_uptake_again() -> None:
-    rows = [{**row, "pair_role": "none"} for row in arms()]
+    rows = [{**row, "pair_role": "none", "n_unclustered": 0.0} for row in arms()]
     at, row = explained(rows, method="did")
     mean = means_of(at, "yx")
     effect = (mean["y_t"] - mean["x_t"]) - (mean["y_c"] - mean["x_c"])

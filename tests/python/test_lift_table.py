@@ -290,6 +290,7 @@ def trending(trend: float, *, n: int = 400, variant: str, level: float) -> dict[
     early, late = rng.normal(level, 1, n), rng.normal(level + trend, 1, n)
     return raw_row(
         {"y": early + late + rng.normal(2 * trend, 1, n), "x": early + late, "e": late},
+        cluster=np.arange(n),
         variant=variant,
         constants={"y": 16.0, "x": 16.0, "e": 8.0},
     )
@@ -320,6 +321,18 @@ def test_differences_in_differences_need_ten_groups_per_arm() -> None:
     assert found["cluster_count_treatment"] == 9
     found = one(run(grouped("control", 30), grouped("treatment", 10), plan=plan), method="did")
     assert found["status"] == "ok"
+
+
+@pytest.mark.parametrize("alone", ["control", "treatment"])
+def test_differences_in_differences_need_the_group_of_each_unit(alone: str) -> None:
+    """Units of two regions would each time tell them apart by what happened to the regions."""
+    plan = replace(PLAN, method="did", comparison="unmatched")
+    rows = [trending(0.2, variant="control", level=9), trending(0.2, variant="treatment", level=12)]
+    assert one(run(*rows, plan=plan), method="did")["status"] == "ok"
+    rows = [{**row, "n_unclustered": 1.0} if row["variant"] == alone else row for row in rows]
+    found = one(run(*rows, plan=plan), method="did")
+    assert (found["status"], found["reason"]) == ("refused", "needs_cluster_id")
+    assert np.isnan(found["estimate"])
 
 
 def test_an_effect_per_uptake_has_a_set_and_no_relative_lift() -> None:

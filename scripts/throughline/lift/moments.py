@@ -46,7 +46,7 @@ COUNTS = (
     "n_multi",
     "n_late",
 )
-OPTIONAL_COUNTS = ("n_clusters_shared",)
+OPTIONAL_COUNTS = ("n_unclustered", "n_clusters_shared")
 OF_EXPERIMENT = ("n_users_repeated",)
 """Counts over the whole experiment, the same in each of its rows, which do not add."""
 CONSTANTS = tuple(f"k_{name}" for name in VARIABLES)

@@ -64,6 +64,8 @@ def status(
         ("refused", "masked_window", rows.of_plan(lambda p: p.experiment_id in masked, bool)),
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
         ("refused", "users_repeat", either("n_users_repeated")),
+        # Units of one released group share its luck.
+        ("refused", "needs_cluster_id", is_did & either("n_unclustered")),
         # Groups, unlike units, do not become more.
         ("refused", "too_few_units", is_did & (few < MINIMUM_ROWS)),
         ("not_ready", "immature", (few < MINIMUM_ROWS) & either("n_immature")),

@@ -104,8 +104,9 @@ def estimate(
     """Every estimate that the moments allow, or the reason why there is none.
 
     Args:
-        moments: one row per `moments.KEY`, with the columns `moments.COLUMNS` and, where units are
-            clustered, `n_clusters_shared`: clusters of the row with units of another variant.
+        moments: one row per `moments.KEY`, with the columns `moments.COLUMNS` and, optionally,
+            `n_unclustered`: units in no cluster; `n_clusters_shared`: clusters of the row with
+            units of another variant.
         experiments: every experiment that the moments name.
         metrics: every metric that the moments name.
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
