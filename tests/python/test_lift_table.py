@@ -323,6 +323,26 @@ def test_differences_in_differences_need_ten_groups_per_arm() -> None:
     assert found["status"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("comparison", "status", "reason"),
+    [
+        ("randomised", "ok", None),
+        ("unmatched", "not_identified", "unmatched"),
+        ("before_after", "not_identified", "before_after"),
+    ],
+)
+def test_parallel_trends_identify_no_difference_of_levels(
+    comparison: Comparison, status: str, reason: str | None
+) -> None:
+    plan = replace(PLAN, method="did", comparison=comparison)
+    rows = [trending(0.2, variant="control", level=9), trending(0.2, variant="treatment", level=12)]
+    naive = one(run(*rows, plan=plan))
+    assert (naive["status"], naive["reason"]) == (status, reason)
+    assert naive["estimate"] > 5
+    change = one(run(*rows, plan=plan), method="did")
+    assert (change["status"] == "ok") == (comparison != "before_after")
+
+
 @pytest.mark.parametrize("alone", ["control", "treatment"])
 def test_differences_in_differences_need_the_group_of_each_unit(alone: str) -> None:
     """Units of two regions would each time tell them apart by what happened to the regions."""

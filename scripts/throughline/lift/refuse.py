@@ -79,7 +79,8 @@ def status(
             ~is_randomised & adjusts & ~(diagnosis.imbalance <= OVERLAP_UP_TO),
         ),
         ("not_identified", "before_after", planned("before_after")),
-        ("not_identified", "unmatched", ~rows.of_plan(lambda plan: plan.is_identified, bool)),
+        # Parallel trends identify a change against the pre-period, no difference of levels.
+        ("not_identified", "unmatched", planned("unmatched") & ~is_did),
         # No pre-period to look at is no sign of parallel trends.
         ("not_identified", "pre_trend", is_did & ~(diagnosis.pre_trend_p >= PRE_TREND_BELOW)),
     )
