@@ -331,8 +331,6 @@ def test_a_metric_waits_for_the_delays_of_its_model(here: Here) -> None:
 def test_without_units_there_is_nothing_to_compute(here: Here) -> None:
     here.connection.execute("delete from main_lift.fct_moments")
     assert run.gather(here) is None
-    here.connection.execute("drop table main_lift.fct_moments")
-    assert run.gather(here) is None
 
 
 def test_units_of_the_control_alone_stop_the_experiment(here: Here, folder: Workspace) -> None:
@@ -416,6 +414,35 @@ def test_lift_on_a_workspace(lifted: Path, throughline: Call) -> None:
     for option, said in (((), command.NO_UNITS), (("--json",), '{"experiments": []}')):
         ended = throughline("lift", *option)
         assert (ended.status, ended.out) == (0, f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--json",),
+        ("--explain", "trial", "revenue"),
+        ("--aa", "revenue"),
+        ("--as-of", "2026-01-01"),
+    ],
+)
+@pytest.mark.parametrize("has_file", [False, True])
+def test_before_the_first_build_lift_says_so(
+    project: Path,
+    throughline: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    options: Sequence[str],
+    has_file: bool,
+) -> None:
+    (project / "bare" / "raw").mkdir(parents=True)
+    monkeypatch.setenv("THROUGHLINE_WORKSPACE", "bare")
+    if has_file:
+        duckdb.connect(str(project / "bare/warehouse.duckdb")).close()
+    ended = throughline("lift", *options)
+    option = " --as-of '2026-01-01 00:00:00'" if "--as-of" in options else ""
+    said = f"error bare: nothing is built yet. Build it: throughline build{option}"
+    assert (ended.status, ended.lines) == (1, [said])
+    assert (project / "bare/warehouse.duckdb").exists() == has_file
 
 
 NUMBER = re.compile(r"^(\w+) += (\S+) ", re.MULTILINE)
