@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lift_cases import WORKED, moments_row, raw_row, table_of, worked_row
+from throughline.lift.comparisons import compare
 from throughline.lift.moments import MomentsError, read
 from throughline.lift.multiplicity import benjamini_hochberg, holm
 from throughline.lift.plan import (
@@ -28,7 +29,7 @@ from throughline.lift.plan import (
 )
 from throughline.lift.refuse import sample_ratios
 from throughline.lift.sequential import always_valid, lan_demets
-from throughline.lift.table import COLUMNS, FIXED_HORIZON, estimate, heterogeneity
+from throughline.lift.table import COLUMNS, FIXED_HORIZON, estimate, heterogeneity, spans_values
 
 PLAN = Experiment(
     experiment_id="trial",
@@ -600,9 +601,17 @@ def region(value: str, lift: float) -> list[dict[str, Any]]:
     return pair(lift, n=500, segment_name="region", segment_value=value)
 
 
+def differences(*rows: Row) -> dict[str, Any]:
+    """Whether the unadjusted effect differs between regions."""
+    table = read(table_of(rows))
+    compared = compare(table, experiments=[PLAN], metrics=METRICS)
+    spans = spans_values(table)
+    spans = spans[compared.control] | spans[compared.treatment]
+    return one(heterogeneity(run(*rows), spans=spans))
+
+
 def test_effects_that_differ_between_segments() -> None:
-    found = heterogeneity(run(*pair(), *region("north", 0.1), *region("south", 0.9)))
-    row = one(found)
+    row = differences(*pair(), *region("north", 0.1), *region("south", 0.9))
     errors = 2 * 4 / 500
     assert row["q"] == pytest.approx(2 * 0.4**2 / errors, rel=1e-9)
     assert (row["degrees_of_freedom"], row["value_count"]) == (1, 2)
@@ -611,24 +620,43 @@ def test_effects_that_differ_between_segments() -> None:
     for value, p in (("all", np.nan), ("north", row["p_value"]), ("south", row["p_value"])):
         shown = one(estimates, segment_value=value)["heterogeneity_p_value"]
         assert shown == pytest.approx(p, nan_ok=True)
-    single = one(heterogeneity(run(*pair(), *region("north", 0.1))))
+    single = differences(*pair(), *region("north", 0.1))
     assert (single["reason"], single["value_count"]) == ("too_few_values", 1)
 
 
-@pytest.mark.parametrize("spans", [False, True])
-def test_clusters_that_span_segments_are_refused(spans: bool) -> None:
-    rng = np.random.default_rng(5)
-    rows = []
-    for variant in ("control", "treatment"):
-        cluster, y = np.arange(400) // 4, rng.normal(10, 1, 400)
-        north = np.arange(400) % 2 == 0 if spans else cluster < 50
-        rows.append(raw_row({"y": y}, cluster=cluster, variant=variant))
-        for value, part in (("north", north), ("south", ~north)):
-            key: dict[str, Any] = {"segment_name": "region", "segment_value": value}
-            rows.append(raw_row({"y": y[part]}, cluster=cluster[part], variant=variant, **key))
-    row = one(heterogeneity(run(*rows)))
-    assert row["reason"] == ("clusters_span_segments" if spans else None)
-    assert np.isnan(row["p_value"]) == spans
+def clusters_in_regions(variant: str, *, spanning: int, west: int = 0) -> list[dict[str, Any]]:
+    """A hundred clusters of four units: the first in the west, the last in north and south."""
+    cluster, y = np.arange(400) // 4, np.random.default_rng(5).normal(10, 1, 400)
+    is_north = (cluster < 60) ^ ((cluster >= 100 - spanning) & (np.arange(400) % 2 == 0))
+    place = np.where(cluster < west, "west", np.where(is_north, "north", "south"))
+    rows = [raw_row({"y": y}, cluster=cluster, variant=variant)]
+    for value in np.unique(place):
+        part = place == value
+        key: dict[str, Any] = {"segment_name": "region", "segment_value": value}
+        rows.append(raw_row({"y": y[part]}, cluster=cluster[part], variant=variant, **key))
+    return rows
+
+
+@pytest.mark.parametrize("spanning", [0, 5, 100])
+def test_clusters_that_span_segments_are_refused(spanning: int) -> None:
+    arms = [clusters_in_regions(v, spanning=spanning) for v in ("control", "treatment")]
+    row = differences(*arms[0], *arms[1])
+    assert row["reason"] == ("clusters_span_segments" if spanning else None)
+    shown = one(run(*arms[0], *arms[1]), segment_value="north")["heterogeneity_p_value"]
+    assert np.isnan(shown) == np.isnan(row["p_value"]) == (spanning > 0)
+
+
+@pytest.mark.parametrize("alone", ["control", "treatment"])
+@pytest.mark.parametrize("spans", ["control", "treatment"])
+def test_values_of_one_arm_hide_no_cluster_that_spans(spans: str, alone: str) -> None:
+    """With units in the west, an arm has fewer clusters where the other one is."""
+    arms = [
+        clusters_in_regions(v, spanning=5 * (v == spans), west=20 * (v == alone))
+        for v in ("control", "treatment")
+    ]
+    assert differences(*arms[0], *arms[1])["reason"] == "clusters_span_segments"
+    shown = one(run(*arms[0], *arms[1]), segment_value="north")["heterogeneity_p_value"]
+    assert np.isnan(shown)
 
 
 def test_a_row_without_control_is_not_ready() -> None:

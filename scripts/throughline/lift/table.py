@@ -135,7 +135,9 @@ def estimate(
     out |= _effects(rows, contrast, diagnosis, timing)
     out |= _guardrails(rows, contrast, timing, is_evidence=out["status"] == "ok")
     out |= _multiplicity(table, rows, contrast, out, timing)
-    out["heterogeneity_p_value"] = _of_segments(out, heterogeneity(out))
+    spans = spans_values(table)
+    spans = spans[rows.treatment] | ((rows.control >= 0) & spans[rows.control])
+    out["heterogeneity_p_value"] = _of_segments(out, heterogeneity(out, spans=spans))
     for name in FIXED_HORIZON:
         out[name] = np.where(timing.shows_fixed, out[name], _null(out[name]))
     waiting = (out["status"] == "ok") & ~timing.shows_fixed
@@ -460,11 +462,24 @@ def _of_segments(estimates: Estimates, found: Estimates) -> Array:
     return np.asarray(p[group[len(found["q"]) :]])
 
 
-def heterogeneity(estimates: Estimates) -> Estimates:
+def spans_values(table: Table) -> Flags:
+    """Whether clusters of each row's arm lie in several values of its segment: shape (rows,).
+
+    Values in which the other arm has no units count too.
+    """
+    arm = codes(*(table[name] for name in KEY if name not in ("segment_name", "segment_value")))
+    segment = codes(arm, table["segment_name"])
+    is_total = table["segment_name"] == refuse.TOTAL
+    whole = np.bincount(arm, weights=np.where(is_total, table["n_rows"], 0.0))
+    return np.asarray(np.bincount(segment, weights=table["n_rows"])[segment] > whole[arm])
+
+
+def heterogeneity(estimates: Estimates, *, spans: Flags) -> Estimates:
     """Whether an effect differs between the values of a segment: Cochran's Q.
 
     Args:
         estimates: what `estimate` gave.
+        spans: whether clusters of either arm of an estimate lie in several values.
 
     Returns:
         Columns experiment_id, variant, metric, segment_name, method, totals, as_of, value_count,
@@ -473,18 +488,11 @@ def heterogeneity(estimates: Estimates) -> Estimates:
         `too_few_values`, where fewer than two have an estimate.
     """
     key = ("experiment_id", "variant", "metric", "method", "totals", "as_of")
-    whole = codes(*(estimates[name] for name in key))
-    is_total = estimates["segment_name"] == refuse.TOTAL
-    clusters = estimates["cluster_count_control"] + estimates["cluster_count_treatment"]
-    all_clusters = np.full(whole.max(initial=0) + 1, np.nan)
-    all_clusters[whole[is_total]] = clusters[is_total]
-
-    parts = np.flatnonzero(~is_total)
+    parts = np.flatnonzero(estimates["segment_name"] != refuse.TOTAL)
     group = codes(*(estimates[name][parts] for name in (*key, "segment_name")))
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     out: Estimates = {name: estimates[name][parts][first] for name in (*key, "segment_name")}
-    seen = np.bincount(group, weights=np.nan_to_num(clusters[parts]), minlength=len(first))
-    spans = seen > all_clusters[whole[parts][first]]
+    is_spanned = np.bincount(group, weights=spans[parts], minlength=len(first)) > 0
     known = parts[~np.isnan(estimates["estimate"][parts])]
     of_known = group[~np.isnan(estimates["estimate"][parts])]
     weight = estimates["std_error"][known] ** -2.0
@@ -497,10 +505,10 @@ def heterogeneity(estimates: Estimates) -> Estimates:
     with np.errstate(divide="ignore", invalid="ignore"):
         pooled = total(weight * effect) / total(weight)
     q = total(weight * (effect - pooled[of_known]) ** 2)
-    usable = ~spans & (count > 1)
+    usable = ~is_spanned & (count > 1)
     reason = np.full(len(first), None, dtype=object)
     reason[count < 2] = "too_few_values"
-    reason[spans] = "clusters_span_segments"
+    reason[is_spanned] = "clusters_span_segments"
     return {
         **out,
         "value_count": count.astype(np.int64),
