@@ -335,11 +335,14 @@ def test_without_units_there_is_nothing_to_compute(here: Here) -> None:
 
 def test_units_of_the_control_alone_stop_the_experiment(here: Here, folder: Workspace) -> None:
     put_moments(here.connection, [row for row in trial() if row["variant"] == "control"])
-    lift(here, folder)
-    assert stored(here) == []
-    assert stored(here, "fct_lift_splits")
+    results, inputs = lift(here, folder), run.gather(here)
+    assert inputs is not None
     query = "select decision, reason from main_lift.fct_lift_decisions"
     assert here.connection.execute(query).fetchall() == [("stop_invalid", "srm")]
+    query = "select distinct variant, status, reason from main_lift.fct_lift_estimates"
+    assert here.connection.execute(query).fetchall() == [("treatment", "refused", "srm")]
+    ((table, _),) = show.tables(inputs, results)
+    assert str(table.title).startswith("trial, as of 2026-07-01: against control")
 
 
 def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspace) -> None:
@@ -360,8 +363,10 @@ def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspac
 
 
 def test_how_effects_differ_between_segments_is_told(here: Here, folder: Workspace) -> None:
+    _, _, *others = trial()
+    whole = arms(1.0, n=800, as_of="2026-07-01")
     south = arms(2.0, as_of="2026-07-01", segment_name="region", segment_value="south")
-    put_moments(here.connection, [*trial(), *south])
+    put_moments(here.connection, [*whole, *others, *south])
     results, inputs = lift(here, folder), run.gather(here)
     assert inputs is not None
     ((_, lines),) = show.tables(inputs, results)

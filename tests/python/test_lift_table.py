@@ -665,6 +665,30 @@ def test_a_row_without_control_is_not_ready() -> None:
     assert (found["unit_count_control"], np.isnan(found["mean_control"])) == (0, True)
 
 
+def test_a_planned_variant_without_units_says_why_it_has_no_estimate() -> None:
+    split = (("control", 0.4), ("a", 0.3), ("b", 0.3), ("old", 0.0))
+    plan = replace(PLAN, expected_split=split)
+    rows = [*pair(), *pair(metric="orders"), *region("north", 0.1)]
+    controls = [row for row in rows if row["variant"] == "control"]
+    found = run(*controls, {**normal("a"), "as_of": "2026-06-30"}, plan=plan)
+    assert set(found["status"]) == {"refused"}
+    assert set(found["reason"]) == {"srm"}
+    days = [str(day)[:10] for day in found["as_of"]]
+    assert sorted({*zip(days, found["variant"], found["metric"], strict=True)}) == [
+        ("2026-06-30", "a", "revenue"),
+        ("2026-06-30", "b", "revenue"),
+        ("2026-07-01", "a", "orders"),
+        ("2026-07-01", "a", "revenue"),
+        ("2026-07-01", "b", "orders"),
+        ("2026-07-01", "b", "revenue"),
+    ]
+    row = one(found, variant="b", metric="orders")
+    assert (row["unit_count_control"], row["unit_count_treatment"]) == (1000, 0)
+    assert (row["mean_control"], np.isnan(row["mean_treatment"])) == (10, True)
+    waiting = replace(plan, comparison="unmatched")
+    assert set(run(*controls, plan=waiting)["reason"]) == {"too_few_units"}
+
+
 def test_missing_values_do_not_count_as_units() -> None:
     """Half the rows without a value: the interval is that of the other half."""
     rng = np.random.default_rng(6)

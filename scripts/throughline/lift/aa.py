@@ -16,6 +16,7 @@ from throughline.lift.moments import (
     OPTIONAL_COUNTS,
     PRODUCTS,
     SUMS,
+    TOTAL,
     Arm,
     Array,
     MomentsError,
@@ -23,7 +24,7 @@ from throughline.lift.moments import (
     number,
     read,
 )
-from throughline.lift.refuse import MINIMUM_ROWS, TOTAL
+from throughline.lift.refuse import MINIMUM_ROWS
 
 DRAWS = 2_000
 BINS = 10

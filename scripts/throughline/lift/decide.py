@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.lift.kernel import Flags
+from throughline.lift.moments import TOTAL
 from throughline.lift.plan import Experiment, Metric
-from throughline.lift.refuse import INVALID, TOTAL
+from throughline.lift.refuse import INVALID
 
 Primary: TypeAlias = Literal["win", "small", "flat", "open", "harm"]
 Guard: TypeAlias = Literal["pass", "fail", "unknown"]
@@ -145,15 +146,12 @@ def decisions(
     experiments: Iterable[Experiment],
     metrics: Iterable[Metric],
     first_plan_hashes: Mapping[str, str] | None = None,
-    splits: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[DecisionRow]:
     """One decision per experiment, planned variant and day of the estimates.
 
     Args:
         estimates: what `table.estimate` gave.
         experiments, metrics: as given there.
-        splits: what `refuse.sample_ratios` gave; they alone tell of an experiment of which one
-            variant has units.
         first_plan_hashes: plan_hash stored with the first decision about each experiment; where
             it differs from the plan now, nothing ships.
 
@@ -165,7 +163,7 @@ def decisions(
     first = first_plan_hashes or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
-    faults = _faults(estimates, splits or {}, plans)
+    faults = _faults(estimates)
     days = sorted(faults)
     made: list[DecisionRow] = []
     for experiment, day in days:
@@ -252,20 +250,13 @@ def _deciding(
 
 def _faults(
     estimates: Mapping[str, NDArray[Any]],
-    splits: Mapping[str, NDArray[Any]],
-    plans: Mapping[str, Experiment],
 ) -> dict[tuple[str, date], str | None]:
     """What invalidates each experiment on each day, whichever variant's rows say so."""
     found: dict[tuple[str, date], str | None] = {}
-    runs = ("experiment_id", "as_of")
-    for experiment, day, reason in zip(*(estimates[n] for n in (*runs, "reason")), strict=True):
+    columns = (estimates[name] for name in ("experiment_id", "as_of", "reason"))
+    for experiment, day, reason in zip(*columns, strict=True):
         run = experiment, _day(day)
         found[run] = found.get(run) or (reason if reason in INVALID else None)
-    if splits:
-        columns = (splits[name] for name in (*runs, "segment_name", "has_mismatch"))
-        for experiment, day, segment, differs in zip(*columns, strict=True):
-            if segment == TOTAL and differs and plans[experiment].is_randomised:
-                found[experiment, _day(day)] = "srm"
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from throughline.lift.comparisons import compare
+from throughline.lift.comparisons import compare, with_absent
 from throughline.lift.decide import is_deciding
 from throughline.lift.moments import VARIABLES, Table, read
 from throughline.lift.plan import Experiment, Metric
@@ -54,7 +54,7 @@ def explain(
     Yields:
         Lines `name = value how`, numbers in full, after a heading; c is the control, t the variant.
     """
-    table = read(moments)
+    table = with_absent(read(moments), experiments=experiments)
     rows = compare(table, experiments=experiments, metrics=metrics)
     fits = is_deciding(estimates, experiments=experiments)
     fits &= (estimates["experiment_id"] == plan.experiment_id) & (estimates["metric"] == metric)

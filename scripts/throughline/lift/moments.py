@@ -37,6 +37,8 @@ KEY = (
 )
 SAME = ("cap_value", "window_from", "window_to", "definition_hash")
 """What two rows must share before their sums may be added or compared."""
+TOTAL = "all"
+"""Segment name of the rows over all units."""
 COUNTS = (
     "n_rows",
     "n_units",

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from throughline.lift import kernel
 from throughline.lift.comparisons import METHODS, Diagnosis, Rows
 from throughline.lift.kernel import Contrast, Flags
-from throughline.lift.moments import Array, Table, codes
+from throughline.lift.moments import TOTAL, Array, Table, codes
 from throughline.lift.plan import Experiment
-
-TOTAL = "all"
-"""Segment name of the rows over all units."""
 
 MINIMUM_ROWS = 10
 """Row units per arm below which no standard error is trusted."""

@@ -187,7 +187,6 @@ def compute(inputs: Inputs) -> Results:
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         first_plan_hashes=inputs.first_plan_hashes,
-        splits=splits,
     )
     splits["as_of"] = splits["as_of"].astype("datetime64[us]")
     return Results(estimates=estimates, splits=splits, decisions=tuple(made))

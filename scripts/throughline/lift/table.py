@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.lift import kernel, refuse
-from throughline.lift.comparisons import METHODS, Diagnosis, Rows, compare, evaluate
+from throughline.lift.comparisons import METHODS, Diagnosis, Rows, compare, evaluate, with_absent
 from throughline.lift.decide import guardrail_states
 from throughline.lift.kernel import Contrast, Flags
-from throughline.lift.moments import KEY, Array, Table, codes, read
+from throughline.lift.moments import KEY, TOTAL, Array, Table, codes, read
 from throughline.lift.multiplicity import benjamini_hochberg, holm, holm_level
 from throughline.lift.plan import Experiment, Metric
 from throughline.lift.sequential import always_valid, always_valid_p, lan_demets
@@ -103,6 +103,8 @@ def estimate(
 ) -> Estimates:
     """Every estimate that the moments allow, or the reason why there is none.
 
+    A planned variant that no unit is in has a row per metric all the same.
+
     Args:
         moments: one row per `moments.KEY`, with the columns `moments.COLUMNS` and, optionally,
             `n_unclustered`: units in no cluster; `n_clusters_shared`: clusters of the row with
@@ -119,8 +121,9 @@ def estimate(
         MomentsError: the moments are not readable, name what is not declared, or the arms of a
             comparison differ in window, definition or cap.
     """
-    table = read(moments)
-    rows = compare(table, experiments=experiments, metrics=metrics)
+    plans = tuple(experiments)
+    table = with_absent(read(moments), experiments=plans)
+    rows = compare(table, experiments=plans, metrics=metrics)
     contrast, diagnosis = evaluate(table, rows)
     out = _described(table, rows)
     out |= {"mean_control": diagnosis.mean_control, "mean_treatment": diagnosis.mean_treatment}
@@ -409,7 +412,7 @@ def _multiplicity(
     segments over their metric (Benjamini-Hochberg); a guardrail's harm stands at alpha over the
     number of guardrails. Strays are in none.
     """
-    is_total = table["segment_name"][rows.treatment] == refuse.TOTAL
+    is_total = table["segment_name"][rows.treatment] == TOTAL
     kind = np.select(
         [~is_total, out["role"] == "primary", out["role"] == "guardrail"], [3, 0, 1], default=2
     )
@@ -469,7 +472,7 @@ def spans_values(table: Table) -> Flags:
     """
     arm = codes(*(table[name] for name in KEY if name not in ("segment_name", "segment_value")))
     segment = codes(arm, table["segment_name"])
-    is_total = table["segment_name"] == refuse.TOTAL
+    is_total = table["segment_name"] == TOTAL
     whole = np.bincount(arm, weights=np.where(is_total, table["n_rows"], 0.0))
     return np.asarray(np.bincount(segment, weights=table["n_rows"])[segment] > whole[arm])
 
@@ -488,7 +491,7 @@ def heterogeneity(estimates: Estimates, *, spans: Flags) -> Estimates:
         `too_few_values`, where fewer than two have an estimate.
     """
     key = ("experiment_id", "variant", "metric", "method", "totals", "as_of")
-    parts = np.flatnonzero(estimates["segment_name"] != refuse.TOTAL)
+    parts = np.flatnonzero(estimates["segment_name"] != TOTAL)
     group = codes(*(estimates[name][parts] for name in (*key, "segment_name")))
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     out: Estimates = {name: estimates[name][parts][first] for name in (*key, "segment_name")}
