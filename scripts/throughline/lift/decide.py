@@ -210,25 +210,23 @@ def is_deciding(
 ) -> Flags:
     """Whether a row is the one of its metric and variant by which it is judged: shape (rows,).
 
-    It is over all units, by the planned estimator and totals; raw ones of what is never capped.
+    It is over all units, by the planned estimator and totals; raw ones of what is never capped, and
+    the plain difference of a secondary metric that the estimator cannot read.
     """
     plans = {plan.experiment_id: plan for plan in experiments}
     found = np.zeros(len(estimates["metric"]), dtype=bool)
-    is_capped = {
-        (experiment, metric)
-        for experiment, metric, totals in zip(
-            *(estimates[name].tolist() for name in ("experiment_id", "metric", "totals")),
-            strict=True,
-        )
-        if totals == "capped"
-    }
-    for row in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
-        plan = plans[estimates["experiment_id"][row]]
-        has_caps = (plan.experiment_id, estimates["metric"][row]) in is_capped
-        totals = plan.decided_on if has_caps else "raw"
-        found[row] = (
-            estimates["method"][row] == plan.decides_by and estimates["totals"][row] == totals
-        )
+    names = ("experiment_id", "metric", "method", "totals")
+    rows = [*zip(*(estimates[name].tolist() for name in names), strict=True)]
+    is_capped = {(experiment, metric) for experiment, metric, _, how in rows if how == "capped"}
+    methods = {(experiment, metric, method) for experiment, metric, method, _ in rows}
+    for place in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
+        experiment, metric, method, totals = rows[place]
+        plan = plans[experiment]
+        wanted = plan.decides_by
+        if plan.role(metric) == "secondary" and (experiment, metric, wanted) not in methods:
+            wanted = "unadjusted"
+        has_caps = (experiment, metric) in is_capped
+        found[place] = method == wanted and totals == (plan.decided_on if has_caps else "raw")
     return found
 
 

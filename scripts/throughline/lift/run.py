@@ -169,9 +169,19 @@ def _first_plan_hashes(warehouse: Warehouse) -> dict[str, str]:
     return dict(zip(*pairs, strict=True))
 
 
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """Raises UserError where moments do not fit what is declared."""
+    try:
+        yield
+    except MomentsError as error:
+        fix = "If a seed or a metric changed since the last build: throughline build"
+        raise fault(str(error), where="fct_moments", fix=fix) from None
+
+
 def compute(inputs: Inputs) -> Results:
     """Estimates, sample ratios and decisions; raises UserError where the moments do not fit."""
-    try:
+    with fitting():
         estimates = table.estimate(
             inputs.moments,
             experiments=inputs.experiments,
@@ -179,9 +189,6 @@ def compute(inputs: Inputs) -> Results:
             masked=inputs.masked,
         )
         splits = refuse.sample_ratios(read(inputs.moments), experiments=inputs.experiments)
-    except MomentsError as error:
-        fix = "If a seed or a metric changed since the last build: throughline build"
-        raise fault(str(error), where="fct_moments", fix=fix) from None
     made = decisions(
         estimates,
         experiments=inputs.experiments,
@@ -261,11 +268,10 @@ def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
         return inputs, results
 
 
-def inspect(workspace: Workspace) -> tuple[Inputs, Results] | None:
-    """The same without writing."""
+def inspect(workspace: Workspace) -> Inputs | None:
+    """What lift is computed from; None where no experiment has units, UserError as `refresh`."""
     with _last_build(workspace) as warehouse:
-        inputs = gather(warehouse)
-        return None if inputs is None else (inputs, compute(inputs))
+        return gather(warehouse)
 
 
 def buckets(workspace: Workspace) -> Columns:

@@ -91,6 +91,20 @@ COLUMNS = (
 )
 """Columns of the estimates; the first eight are their key."""
 
+WORKINGS = (
+    "sequential_critical",
+    "decides_sequentially",
+    "deciding_p",
+    "decision_level",
+    "decision_critical",
+    "ni_critical",
+    "sequential_ni_critical",
+    "harm_critical",
+    "harm_high",
+)
+"""What estimates are explained by: critical values in standard errors, the p that Holm's step goes
+by and the level it leads to, and the upper end below which a guardrail is harmed."""
+
 Estimates = dict[str, NDArray[Any]]
 
 
@@ -103,6 +117,25 @@ def estimate(
 ) -> Estimates:
     """Every estimate that the moments allow, or the reason why there is none.
 
+    Args and errors as of `workings`.
+
+    Returns:
+        `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
+        are NaN, texts None. The same moments, in any order, give the same bytes.
+    """
+    found = workings(moments, experiments=experiments, metrics=metrics, masked=masked)
+    return {name: found[name] for name in COLUMNS}
+
+
+def workings(
+    moments: Table,
+    *,
+    experiments: Iterable[Experiment],
+    metrics: Iterable[Metric],
+    masked: Collection[str] = (),
+) -> Estimates:
+    """The estimates, and what their intervals are made with.
+
     A planned variant that no unit is in has a row per metric all the same.
 
     Args:
@@ -114,8 +147,7 @@ def estimate(
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
 
     Returns:
-        `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
-        are NaN, texts None. The same moments, in any order, give the same bytes.
+        `COLUMNS`, and `WORKINGS`.
 
     Raises:
         MomentsError: the moments are not readable, name what is not declared, or the arms of a
@@ -146,7 +178,7 @@ def estimate(
     waiting = (out["status"] == "ok") & ~timing.shows_fixed
     waits_for = np.where(timing.is_complete, "after_extension", "before_planned_end")
     out["reason"] = np.where(waiting, waits_for, out["reason"])
-    return {name: out[name] for name in COLUMNS}
+    return out
 
 
 def _null(values: NDArray[Any]) -> Any:
@@ -237,7 +269,7 @@ def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
         alpha=rows.of_plan(lambda plan: plan.alpha),
         level=level,
     )
-    has_looks = rows.of_plan(_has_looks, bool) & ~np.isnan(level)
+    has_looks = rows.of_plan(lambda plan: plan.has_looks, bool) & ~np.isnan(level)
     looks = np.flatnonzero(has_looks)
     look = codes(rows.plan[looks], timing.as_of[looks], timing.horizon_days[looks], level[looks])
     _, first, place = np.unique(look, return_index=True, return_inverse=True)
@@ -250,11 +282,6 @@ def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
         bounds.append(spent[-1] if spent else np.nan)
     critical[looks] = np.array(bounds)[place]
     return critical
-
-
-def _has_looks(plan: Experiment) -> bool:
-    # Looks spend all of alpha by the planned end; an extension goes on as a confidence sequence.
-    return plan.method == "group_sequential" and not plan.is_extended
 
 
 def _sign(rows: Rows) -> Array:
@@ -306,6 +333,7 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
         "relative_ci_high": np.where(is_wald, np.nan, lift_high),
         "relative_reason": reason,
         "variance_reduction": np.where(is_adjusted & known, saved, np.nan),
+        "sequential_critical": sequential,
         "sequential_ci_low": either(
             np.where(is_bounded, sequential_set.low, np.nan),
             contrast.delta - sequential * contrast.std_error,
@@ -379,15 +407,22 @@ def _guardrails(
     is_of_base = np.where(is_wald, ~is_relative, is_relative)
     distance, error = kernel.above_margin(turned, margin=margin, is_relative=is_of_base)
     p = kernel.non_inferiority_p(turned, margin=margin, is_relative=is_of_base)
-    is_bounded = ~is_wald | ~np.isnan(bounds(chosen(2 * alpha))[0])
+    critical, harm_critical = chosen(2 * alpha), chosen(alpha / count)
+    is_bounded = ~is_wald | ~np.isnan(bounds(critical)[0])
+    harm_high = bounds(harm_critical)[1]
     state = guardrail_states(
-        passes=is_evidence & is_bounded & (distance > chosen(2 * alpha) * error),
-        harms=is_evidence & (bounds(chosen(alpha / count))[1] < 0),
+        passes=is_evidence & is_bounded & (distance > critical * error),
+        harms=is_evidence & (harm_high < 0),
     )
-    sequential_bound = bounds(_sequential_critical(rows, timing, level=2 * alpha))[0]
+    ni_critical = fixed(2 * alpha)
+    sequential_critical = _sequential_critical(rows, timing, level=2 * alpha)
     return {
-        "ni_bound": bounds(fixed(2 * alpha))[0],
-        "sequential_ni_bound": sequential_bound,
+        "ni_critical": ni_critical,
+        "ni_bound": bounds(ni_critical)[0],
+        "sequential_ni_critical": sequential_critical,
+        "sequential_ni_bound": bounds(sequential_critical)[0],
+        "harm_critical": harm_critical,
+        "harm_high": harm_high,
         "p_non_inferiority": np.where(is_wald & is_relative, np.nan, p),
         "guardrail_state": np.where(is_guardrail, state, _null(state)),
     }
@@ -441,7 +476,7 @@ def _multiplicity(
     # Bounds at looks have no p-value to step down by: variants share alpha evenly.
     variants = np.bincount(family, weights=~np.isnan(deciding))[family]
     evenly = np.where(np.isnan(level), np.nan, alpha / np.maximum(variants, 1))
-    level = np.where(rows.of_plan(_has_looks, bool), evenly, level)
+    level = np.where(rows.of_plan(lambda plan: plan.has_looks, bool), evenly, level)
     critical = np.where(
         timing.decides_sequentially,
         _sequential_critical(rows, timing, level=level),
@@ -453,7 +488,15 @@ def _multiplicity(
         critical=critical,
         is_relative=rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool),
     )
-    return {"p_value_adjusted": adjusted, "decision_low": low, "decision_high": high}
+    return {
+        "p_value_adjusted": adjusted,
+        "decides_sequentially": timing.decides_sequentially,
+        "deciding_p": deciding,
+        "decision_level": level,
+        "decision_critical": critical,
+        "decision_low": low,
+        "decision_high": high,
+    }
 
 
 def _of_segments(estimates: Estimates, found: Estimates) -> Array:
