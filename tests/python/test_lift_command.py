@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -449,6 +451,26 @@ def test_before_the_first_build_lift_says_so(
     said = f"error bare: nothing is built yet. Build it: throughline build{option}"
     assert (ended.status, ended.lines) == (1, [said])
     assert (project / "bare/warehouse.duckdb").exists() == has_file
+
+
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+
+
+def test_who_holds_the_warehouse_is_named(lifted: Path, throughline: Call) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lifted / "warehouse.duckdb")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        ended = [throughline("lift"), throughline("lift", "--aa", "revenue")]
+        holder.communicate("")
+    program = Path(sys.executable).resolve().name
+    said = f"error lifted/warehouse.duckdb: in use by {program} (process {holder.pid}). "
+    for each in ended:
+        assert (each.status, each.lines) == (1, [f"{said}Close it and try again."])
 
 
 NUMBER = re.compile(r"^(\w+) += (\S+) ", re.MULTILINE)
