@@ -453,6 +453,23 @@ def test_before_the_first_build_lift_says_so(
     assert (project / "bare/warehouse.duckdb").exists() == has_file
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--json", "--aa", "m"),
+        ("--json", "--explain", "e", "m"),
+        ("--explain", "e", "m", "--aa", "m"),
+    ],
+)
+def test_one_form_of_lift_at_a_time(
+    project: Path, throughline: Call, options: Sequence[str]
+) -> None:
+    ended = throughline("lift", *options)
+    forms = " ".join(option for option in options if option.startswith("--"))
+    said = f"error {forms}: one of them at a time can be printed. Leave out all but one."
+    assert (ended.status, ended.lines) == (1, [said])
+
+
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
 
 
@@ -970,6 +987,12 @@ def test_the_check_reads_the_groups_of_the_analysis(
     ended = throughline("lift", "--aa", "revenue")
     assert ended.status == 0
     assert "revenue, unadjusted: 2,000 random halves of 5,000 units of trial" in ended.out
+    ended = throughline("lift", "--aa", "revenue", "--alpha", "0.125", "--draws", "400")
+    assert "revenue, cuped: 400 random halves" in ended.out
+    assert ended.out.count("differ at 12.5%: ") == 2
+    assert "999 of 1,000 checks lie in 7.06% to 17.94%" in ended.out
+    for option, value in (("--alpha", "1"), ("--alpha", "0"), ("--draws", "9")):
+        assert throughline("lift", "--aa", "revenue", option, value).status == 2
     ended = throughline("lift", "--aa", "orders")
     assert (ended.status, len(ended.lines)) == (1, 1)
     assert ended.lines[0].startswith("error --aa: orders has 0 groups of units")

@@ -75,10 +75,15 @@ def explained(workspace: Workspace, experiment_id: str, metric: str) -> Iterator
             yield from [*([""] if number else []), *lines]
 
 
-def checked(workspace: Workspace, *, metric: str, experiment_id: str | None) -> Iterator[str]:
+def checked(
+    workspace: Workspace, *, metric: str, experiment_id: str | None, alpha: float, draws: int
+) -> Iterator[str]:
     """The A/A check of a metric on the units of an experiment; raises UserError."""
+    buckets = run.buckets(workspace)
     try:
-        for found in aa.check(run.buckets(workspace), metric=metric, experiment_id=experiment_id):
+        for found in aa.check(
+            buckets, metric=metric, experiment_id=experiment_id, alpha=alpha, draws=draws
+        ):
             yield from aa.report(found)
     except MomentsError as error:
         fix = "Choose a metric and an experiment that throughline lift shows."
