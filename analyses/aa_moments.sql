@@ -99,7 +99,9 @@ moments as (
         'all' as segment_value,
         'raw' as totals,
         sums.n_rows as n_exposed,
-        {%- for count in ['n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared', 'n_users_repeated'] %}
+        {%- for count in [
+            'n_unclustered', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared', 'n_users_repeated'
+        ] %}
         cast(0 as bigint) as {{ count }},
         {%- endfor %}
         {%- for variable in moment_variables() %}

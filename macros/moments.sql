@@ -117,7 +117,7 @@
 
 {# Counts and sums of a row of moments that differ by reading. #}
 {% macro moment_columns() %}
-    {% set names = ['n_rows', 'n_units', 'n_covariate_missing', 'n_immature', 'n_clusters_shared'] %}
+    {% set names = ['n_rows', 'n_units', 'n_unclustered', 'n_covariate_missing', 'n_immature', 'n_clusters_shared'] %}
     {% for variable in moment_variables() %}
         {% do names.append('s_' ~ variable) %}
     {% endfor %}
@@ -299,6 +299,7 @@
         {%- set variables = variables_of(reading) %}
         cells.n_units_{{ i }} as n_rows_{{ i }},
         cells.n_units_{{ i }},
+        cells.n_units_{{ i }} as n_unclustered_{{ i }},
         {%- if 'c' in reading.columns %}
         cells.n_covariate_missing_{{ i }},
         {%- endif %}
@@ -329,6 +330,7 @@
         {%- set variables = variables_of(reading) %}
         case when m_{{ i }} > 0 then 1 else 0 end as n_rows_{{ i }},
         m_{{ i }} as n_units_{{ i }},
+        0 as n_unclustered_{{ i }},
         {%- if 'c' in reading.columns %}
         n_covariate_missing_{{ i }},
         {%- endif %}

@@ -1,7 +1,8 @@
 {# How large an experiment must be. #}
 
 {# CTE `histories`: level and variance per unit of each experiment's metrics, from its own control, else from the largest control
-   of another experiment on the same model, kind of unit and window. What the units of a cluster share is in that variance. #}
+   of another experiment on the same model, kind of unit and window, by the totals that decide. What the units of a cluster share is
+   in that variance; NULL where there is none. #}
 {% macro history_ctes() -%}
 experiments as (
 
@@ -15,7 +16,7 @@ experiments as (
 moments as (
 
     select * from {{ ref('fct_moments') }}
-    where segment_name = 'all' and totals = 'raw' and pair_role <> 'uptake' and n_rows > 1
+    where segment_name = 'all' and pair_role <> 'uptake' and n_rows > 1
 
 ),
 
@@ -46,6 +47,7 @@ arms as (
         experiment_id,
         variant,
         metric,
+        totals,
         level,
         n_units,
         1.0 * n_units / n_rows as units_per_row,
@@ -64,7 +66,8 @@ candidates as (
         arms.metric,
         arms.experiment_id as history_experiment_id,
         arms.level,
-        arms.variance,
+        -- a smaller one is what rounding leaves
+        case when arms.variance > 1e-12 * arms.level * arms.level then arms.variance end as variance,
         experiments.quantile_sum,
         coalesce(experiments.expected_units, 5000) * arms.units_per_row as planned_units,
         experiments.minimum_effect,
@@ -72,7 +75,12 @@ candidates as (
         arms.metric = experiments.primary_metric as is_primary,
         row_number() over (
             partition by experiments.experiment_id, arms.metric
-            order by case when arms.experiment_id = experiments.experiment_id then 0 else 1 end, arms.n_units desc, arms.experiment_id
+            order by
+                case when arms.experiment_id = experiments.experiment_id then 0 else 1 end,
+                arms.n_units desc,
+                arms.experiment_id,
+                -- what is never capped is judged by raw totals
+                case when arms.totals = experiments.decided_on then 0 else 1 end
         ) as choice
     from experiments
     inner join experiments as others
@@ -82,6 +90,7 @@ candidates as (
     inner join arms
         on others.experiment_id = arms.experiment_id
         and others.control_variant = arms.variant
+        and (arms.totals = 'raw' or arms.totals = experiments.decided_on)
 
 ),
 

@@ -3,7 +3,8 @@
 {%- set readings = moment_readings() if execute else [] %}
 {%- set variables = moment_variables() %}
 {%- set counts = [
-    'n_rows', 'n_units', 'n_exposed', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared', 'n_users_repeated'
+    'n_rows', 'n_units', 'n_unclustered', 'n_exposed', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared',
+    'n_users_repeated'
 ] %}
 with totals as {{ not_materialized() }} (
 

@@ -11,6 +11,24 @@ decisions as (
 
 ),
 
+experiments as (
+
+    select * from {{ ref('experiments') }}
+
+),
+
+capped_metrics as (
+
+    select distinct
+        experiment_id,
+        metric,
+        as_of,
+        totals
+    from estimates
+    where totals = 'capped'
+
+),
+
 deciding_days as (
 
     select
@@ -44,8 +62,19 @@ deciding_days as (
         and estimates.variant = decisions.variant
         and estimates.as_of = decisions.as_of
         and estimates.method = decisions.method
-        and estimates.totals = decisions.totals
-    where estimates.segment_name = 'all' and estimates.role <> 'secondary'
+    left join experiments on estimates.experiment_id = experiments.experiment_id
+    left join capped_metrics
+        on estimates.experiment_id = capped_metrics.experiment_id
+        and estimates.metric = capped_metrics.metric
+        and estimates.as_of = capped_metrics.as_of
+    where
+        estimates.segment_name = 'all'
+        and estimates.role <> 'secondary'
+        -- what is never capped is judged by its raw totals; a plan no longer declared left those of its primary metric
+        and estimates.totals = case coalesce(experiments.decided_on, decisions.totals)
+            when 'capped' then coalesce(capped_metrics.totals, 'raw')
+            else 'raw'
+        end
 
 )
 

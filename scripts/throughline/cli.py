@@ -256,12 +256,28 @@ def build_(
     "--aa", metavar="METRIC", help="Check the metric on random halves instead; nothing is written."
 )
 @click.option("--experiment", metavar="ID", help="Whose units --aa takes; else those with most.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Error rate that --aa asks for.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(min=100),
+    default=2_000,
+    show_default=True,
+    help="Random halves that --aa takes.",
+)
 @click.option("--as-of", metavar="MOMENT", help="Of a replay that was built for this moment.")
 def lift_(
     as_json: bool,
     explain: tuple[str, str] | None,
     aa: str | None,
     experiment: str | None,
+    alpha: float,
+    draws: int,
     as_of: str | None,
 ) -> None:
     """Compute what each experiment changed and write it to the warehouse, with what to do.
@@ -277,11 +293,18 @@ def lift_(
     # Most commands do without numpy and scipy.
     from throughline.lift import command
 
+    forms = {"--json": as_json, "--explain": explain, "--aa": aa}
+    given = [name for name, value in forms.items() if value]
+    if len(given) > 1:
+        what, fix = "one of them at a time can be printed", "Leave out all but one."
+        raise workspace.refuse(what, where=" ".join(given), fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     if explain:
         lines = command.explained(current, *explain)
     elif aa:
-        lines = command.checked(current, metric=aa, experiment_id=experiment)
+        lines = command.checked(
+            current, metric=aa, experiment_id=experiment, alpha=alpha, draws=draws
+        )
     else:
         command.refresh(current, console=console, as_json=as_json)
         return

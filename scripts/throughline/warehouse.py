@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build
+from throughline import build, doctor
 from throughline.workspace import UserError, Workspace, refuse
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def compiled(workspace: Workspace, name: str) -> str:
     results: list[Any] = list(getattr(answer.result, "results", ()))
     if not answer.success or len(results) != 1:
         what = str(answer.exception or build.telling(said.getvalue()))
-        raise refuse(what, where=name, fix="See logs/dbt.log.")
+        raise _fault(workspace, what, where=name, fix="See logs/dbt.log.")
     return str(results[0].node.compiled_code)
 
 
@@ -282,8 +282,9 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
         with contextlib.redirect_stdout(said):
             answer = dbtRunner().invoke(["--no-use-colors", "debug", "--connection"])
         if not answer.success:
-            raise refuse(
-                _fault(said.getvalue()) or str(answer.exception),
+            raise _fault(
+                workspace,
+                _said_to_be_wrong(said.getvalue()) or str(answer.exception),
                 where=f"target {build.target(workspace)}",
                 fix="Start the server, or correct the variables that profiles.yml reads.",
             )
@@ -310,7 +311,16 @@ def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]
         raise LookupError(relation) from None
 
 
-def _fault(output: str) -> str:
+def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserError:
+    """What keeps dbt from the warehouse; where a process holds its file, which one."""
+    if "lock on file" in what:
+        file = f"{workspace.relative}/warehouse.duckdb"
+        if locked := doctor.lock_fault(workspace.warehouse, where=file):
+            return UserError(locked)
+    return refuse(what, where=where, fix=fix)
+
+
+def _said_to_be_wrong(output: str) -> str:
     """What `dbt debug` says is wrong, on one line."""
     text = re.split(r"(?m)^.*failed:\n|^\s*>", build.plain(output))[-1]
     return build.telling(re.split("Check your database credentials|^.*following reason:", text)[0])

@@ -102,6 +102,7 @@ def raw_row(
     values: dict[str, Any] = {
         "n_rows": len(shifted["m"]),
         "n_units": units,
+        "n_unclustered": units if cluster is None else 0,
         **{f"k_{name}": value for name, value in k.items()},
         **{f"s_{name}": shifted[name].sum() for name in names if name != "m"},
         **{

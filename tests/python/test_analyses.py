@@ -20,7 +20,13 @@ NORMAL = NormalDist()
 
 
 def moments(
-    experiment: str, variant: str, y: NDArray[Any], d: NDArray[Any] | None, size: int
+    experiment: str,
+    variant: str,
+    y: NDArray[Any],
+    d: NDArray[Any] | None,
+    size: int,
+    *,
+    totals: str = "raw",
 ) -> dict[str, Any]:
     """A row of fct_moments; units lie in clusters of `size`, one after the other."""
     sums = {"m": np.ones(len(y)), "y": y - SHIFTS["y"]}
@@ -37,7 +43,7 @@ def moments(
         "metric": "income",
         "segment_name": "all",
         "pair_role": "none" if d is None else "denominator",
-        "totals": "raw",
+        "totals": totals,
         "n_rows": len(rows["m"]),
         "n_units": len(y),
         **{f"k_{name}": SHIFTS[name] if name in sums else None for name in SHIFTS},
@@ -59,6 +65,7 @@ def experiment(name: str, **cells: Any) -> dict[str, Any]:
         "minimum_effect_kind": "relative",
         "alpha": 0.05,
         "power": 0.8,
+        "decided_on": "raw",
     }
     return row | cells
 
@@ -173,6 +180,57 @@ def test_an_experiment_without_history_takes_that_of_its_like(
     )
     taken = sizes.history_experiment_id.dropna().to_dict()
     assert taken == {"large": "large", "small": "small", "new": "large"}
+
+
+def test_history_that_does_not_vary_says_nothing(
+    compiled: dict[str, str], warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    d = np.random.default_rng(7).uniform(1, 3, 400)
+    given = {
+        "experiments": [experiment(name) for name in ("constant", "zero", "share")],
+        "histories": [
+            moments("constant", "control", np.full(400, 0.1), None, 1),
+            moments("zero", "control", np.zeros(400), None, 1),
+            # Wholly explained by the denominator, but for rounding.
+            moments("share", "control", 2.7 * d, d, 1),
+        ],
+    }
+    sizes = answers(warehouse, compiled["sample_size"], **given)
+    effects = answers(warehouse, compiled["minimum_detectable_effect"], **given)
+    assert sizes.units_per_arm.isna().all()
+    assert effects.detectable_effect.isna().all()
+    assert effects.level.to_dict() == pytest.approx({"constant": 0.1, "zero": 0, "share": 2.7})
+
+
+def test_history_is_read_by_the_totals_that_decide(
+    compiled: dict[str, str], warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    y = np.random.default_rng(8).lognormal(3, 1, 400)
+    capped = np.minimum(y, np.quantile(y, 0.9))
+    given = {
+        "experiments": [
+            experiment("raw", decided_on=None),
+            experiment("capped", decided_on="capped"),
+            experiment("never_capped", decided_on="capped"),
+        ],
+        "histories": [
+            moments("raw", "control", y, None, 1),
+            moments("raw", "control", capped, None, 1, totals="capped"),
+            moments("capped", "control", y, None, 1),
+            moments("capped", "control", capped, None, 1, totals="capped"),
+            moments("never_capped", "control", y, None, 1),
+        ],
+    }
+    for query in ("sample_size", "minimum_detectable_effect"):
+        found = answers(warehouse, compiled[query], **given)
+        assert found.index.is_unique
+        assert found.variance.to_dict() == pytest.approx(
+            {
+                "raw": y.var(ddof=1),
+                "capped": capped.var(ddof=1),
+                "never_capped": y.var(ddof=1),
+            }
+        )
 
 
 @pytest.mark.parametrize("share", [1e-6, 0.01, 0.02425, 0.1, 0.5, 0.8, 0.97575, 0.99, 0.999999])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -23,11 +25,12 @@ from conftest import Company, Outcome
 from lift_cases import moments_row, raw_row, table_of
 from throughline import build
 from throughline.lift import aa, command, kernel, run, show
-from throughline.lift.decide import DecisionRow, decisions
+from throughline.lift.decide import DecisionRow, decisions, is_deciding
 from throughline.lift.explain import explain
 from throughline.lift.moments import COLUMNS as MOMENTS
 from throughline.lift.moments import KEY, OPTIONAL_COUNTS, SAME, MomentsError
-from throughline.lift.plan import Experiment, Metric
+from throughline.lift.plan import Direction, Experiment, Metric
+from throughline.lift.sequential import lan_demets
 from throughline.lift.table import COLUMNS, estimate
 from throughline.warehouse import Columns, Warehouse
 from throughline.workspace import UserError, Workspace, refuse
@@ -331,17 +334,18 @@ def test_a_metric_waits_for_the_delays_of_its_model(here: Here) -> None:
 def test_without_units_there_is_nothing_to_compute(here: Here) -> None:
     here.connection.execute("delete from main_lift.fct_moments")
     assert run.gather(here) is None
-    here.connection.execute("drop table main_lift.fct_moments")
-    assert run.gather(here) is None
 
 
 def test_units_of_the_control_alone_stop_the_experiment(here: Here, folder: Workspace) -> None:
     put_moments(here.connection, [row for row in trial() if row["variant"] == "control"])
-    lift(here, folder)
-    assert stored(here) == []
-    assert stored(here, "fct_lift_splits")
+    results, inputs = lift(here, folder), run.gather(here)
+    assert inputs is not None
     query = "select decision, reason from main_lift.fct_lift_decisions"
     assert here.connection.execute(query).fetchall() == [("stop_invalid", "srm")]
+    query = "select distinct variant, status, reason from main_lift.fct_lift_estimates"
+    assert here.connection.execute(query).fetchall() == [("treatment", "refused", "srm")]
+    ((table, _),) = show.tables(inputs, results)
+    assert str(table.title).startswith("trial, as of 2026-07-01: against control")
 
 
 def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspace) -> None:
@@ -362,8 +366,10 @@ def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspac
 
 
 def test_how_effects_differ_between_segments_is_told(here: Here, folder: Workspace) -> None:
+    _, _, *others = trial()
+    whole = arms(1.0, n=800, as_of="2026-07-01")
     south = arms(2.0, as_of="2026-07-01", segment_name="region", segment_value="south")
-    put_moments(here.connection, [*trial(), *south])
+    put_moments(here.connection, [*whole, *others, *south])
     results, inputs = lift(here, folder), run.gather(here)
     assert inputs is not None
     ((_, lines),) = show.tables(inputs, results)
@@ -418,26 +424,110 @@ def test_lift_on_a_workspace(lifted: Path, throughline: Call) -> None:
         assert (ended.status, ended.out) == (0, f"{said}\n")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--json",),
+        ("--explain", "trial", "revenue"),
+        ("--aa", "revenue"),
+        ("--as-of", "2026-01-01"),
+    ],
+)
+@pytest.mark.parametrize("has_file", [False, True])
+def test_before_the_first_build_lift_says_so(
+    project: Path,
+    throughline: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    options: Sequence[str],
+    has_file: bool,
+) -> None:
+    (project / "bare" / "raw").mkdir(parents=True)
+    monkeypatch.setenv("THROUGHLINE_WORKSPACE", "bare")
+    if has_file:
+        duckdb.connect(str(project / "bare/warehouse.duckdb")).close()
+    ended = throughline("lift", *options)
+    option = " --as-of '2026-01-01 00:00:00'" if "--as-of" in options else ""
+    said = f"error bare: nothing is built yet. Build it: throughline build{option}"
+    assert (ended.status, ended.lines) == (1, [said])
+    assert (project / "bare/warehouse.duckdb").exists() == has_file
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--json", "--aa", "m"),
+        ("--json", "--explain", "e", "m"),
+        ("--explain", "e", "m", "--aa", "m"),
+    ],
+)
+def test_one_form_of_lift_at_a_time(
+    project: Path, throughline: Call, options: Sequence[str]
+) -> None:
+    ended = throughline("lift", *options)
+    forms = " ".join(option for option in options if option.startswith("--"))
+    said = f"error {forms}: one of them at a time can be printed. Leave out all but one."
+    assert (ended.status, ended.lines) == (1, [said])
+
+
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+
+
+def test_who_holds_the_warehouse_is_named(lifted: Path, throughline: Call) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lifted / "warehouse.duckdb")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        ended = [throughline("lift"), throughline("lift", "--aa", "revenue")]
+        holder.communicate("")
+    program = Path(sys.executable).resolve().name
+    said = f"error lifted/warehouse.duckdb: in use by {program} (process {holder.pid}). "
+    for each in ended:
+        assert (each.status, each.lines) == (1, [f"{said}Close it and try again."])
+
+
 NUMBER = re.compile(r"^(\w+) += (\S+) ", re.MULTILINE)
 
 
-def explained(rows: Sequence[Row], **plan: str) -> tuple[dict[str, float], dict[str, Any]]:
-    """The numbers of the one block that is printed, and the estimate it explains."""
-    declared = Experiment.from_row({**EXPERIMENT, **plan})
-    metrics = [Metric(metric="revenue")]
-    found = estimate(table_of(rows), experiments=[declared], metrics=metrics)
-    (lines,) = explain(
-        table_of(rows),
-        found,
-        plan=declared,
-        metric="revenue",
-        experiments=[declared],
-        metrics=metrics,
-    )
+def blocks(
+    rows: Sequence[Row],
+    *,
+    metric: str = "revenue",
+    direction: Direction = "up",
+    guardrails: Sequence[Row] = (),
+    **plan: str,
+) -> tuple[list[list[str]], list[dict[str, Any]]]:
+    """What is printed of a metric, a block per variant, and the estimates that it explains."""
+    declared = Experiment.from_row({**EXPERIMENT, **plan}, guardrails=guardrails)
+    given: dict[str, Any] = {
+        "experiments": [declared],
+        "metrics": [Metric(metric="revenue"), Metric(metric="visits", direction=direction)],
+    }
+    found = estimate(table_of(rows), **given)
+    fits = is_deciding(found, experiments=[declared]) & (found["metric"] == metric)
+    printed = [*explain(table_of(rows), plan=declared, metric=metric, **given)]
+    explained_rows = [
+        {name: column[place] for name, column in found.items()} for place in np.flatnonzero(fits)
+    ]
+    return printed, explained_rows
+
+
+def numbers(lines: Sequence[str]) -> dict[str, float]:
     text = "\n".join(f"{line} " for line in lines)
-    values = {name: float(value) for name, value in NUMBER.findall(text)}
-    (place,) = np.flatnonzero(found["method"] == declared.decides_by)
-    return values, {name: column[place] for name, column in found.items()}
+    return {name: float(value) for name, value in NUMBER.findall(text)}
+
+
+def explained(rows: Sequence[Row], **options: Any) -> tuple[dict[str, float], dict[str, Any]]:
+    """The numbers of the one block that is printed, and the estimate it explains."""
+    (lines,), (row,) = blocks(rows, **options)
+    at = numbers(lines)
+    for name in set(at) & set(row):
+        assert at[name] == row[name] or at[name] == pytest.approx(row[name], rel=1e-9), name
+    return at, row
 
 
 def means_of(at: Mapping[str, float], names: str) -> dict[str, float]:
@@ -452,6 +542,16 @@ def means_of(at: Mapping[str, float], names: str) -> dict[str, float]:
 def scatter(at: Mapping[str, float], one: str, two: str, side: str) -> float:
     sums = at[f"s_{one}_{side}"] * at[f"s_{two}_{side}"] / at[f"n_{side}"]
     return at[f"s_{one}{two}_{side}"] - sums
+
+
+def share_of_base(at: Mapping[str, float], critical: float, sign: float = 1.0) -> list[float]:
+    """Ends of an effect as a share of the base, after Fieller, up as good if `sign` says so."""
+    estimate_, cov = sign * at["estimate"], sign * at["cov"]
+    a = at["base"] ** 2 - critical**2 * at["var_base"]
+    b = estimate_ * at["base"] - critical**2 * cov
+    c = estimate_**2 - critical**2 * at["var_delta"]
+    root = math.sqrt(b**2 - a * c)
+    return [(b - root) / a, (b + root) / a]
 
 
 def finish(at: Mapping[str, float], *, estimate_: float, variances: Sequence[float]) -> None:
@@ -470,18 +570,23 @@ def finish(at: Mapping[str, float], *, estimate_: float, variances: Sequence[flo
         "critical": critical,
         "ci_low": estimate_ - critical * error,
         "ci_high": estimate_ + critical * error,
-        "any_time": wide,
-        "sequential_low": estimate_ - wide * error,
-        "sequential_high": estimate_ + wide * error,
+        "sequential_critical": wide,
+        "sequential_ci_low": estimate_ - wide * error,
+        "sequential_ci_high": estimate_ + wide * error,
         "p_value": 2 * special.stdtr(freedom, -abs(estimate_ / error)),
+        "relative_lift": estimate_ / at["base"],
+        "decision_critical": critical,
     }.items():
         assert at[name] == pytest.approx(value, rel=1e-7), name
+    for name in ("relative_ci", "decision"):
+        ends = [at[f"{name}_low"], at[f"{name}_high"]]
+        assert ends == pytest.approx(share_of_base(at, critical), rel=1e-7), name
 
 
 @pytest.mark.parametrize("is_adjusted", [False, True])
 def test_a_reader_computes_a_mean_again(is_adjusted: bool) -> None:
     rows = [{**row, "pair_role": "none"} for row in arms()]
-    at, row = explained(rows, covariate_days="14" if is_adjusted else "0")
+    at, _ = explained(rows, covariate_days="14" if is_adjusted else "0")
     mean = means_of(at, "yx" if is_adjusted else "y")
     theta = 0.0
     if is_adjusted:
@@ -498,8 +603,23 @@ def test_a_reader_computes_a_mean_again(is_adjusted: bool) -> None:
     if is_adjusted:
         effect -= theta * (mean["x_t"] - mean["x_c"])
     finish(at, estimate_=effect, variances=variances)
-    for name, column in (("sequential_low", "sequential_ci_low"), ("estimate", "estimate")):
-        assert at[name] == pytest.approx(row[column], rel=1e-9)
+    # The control level at the pre-period mean of both arms, and how it varies with the effect.
+    pull = theta * at["n_t"] / (at["n_c"] + at["n_t"])
+    level = mean["y_c"] + (pull * (mean["x_t"] - mean["x_c"]) if is_adjusted else 0)
+    assert at["base"] == pytest.approx(level, rel=1e-9)
+
+    def product(side: str, of: tuple[float, float], by: tuple[float, float]) -> float:
+        total = of[0] * by[0] * scatter(at, "y", "y", side)
+        if is_adjusted:
+            total += (of[0] * by[1] + of[1] * by[0]) * scatter(at, "y", "x", side)
+            total += of[1] * by[1] * scatter(at, "x", "x", side)
+        return total / (at[f"n_{side}"] - 1) / at[f"n_{side}"]
+
+    control, treatment = (1.0, -pull), (0.0, pull)
+    varies = product("c", control, control) + product("t", treatment, treatment)
+    with_effect = product("t", (1.0, -theta), treatment) - product("c", (1.0, -theta), control)
+    assert at["var_base"] == pytest.approx(varies, rel=1e-9)
+    assert at["cov"] == pytest.approx(with_effect, rel=1e-9)
 
 
 def test_a_reader_computes_an_adjusted_ratio_again() -> None:
@@ -553,14 +673,17 @@ def test_a_reader_computes_clusters_again() -> None:
 
 
 def test_a_reader_computes_differences_in_differences_and_uptake_again() -> None:
-    rows = [{**row, "pair_role": "none"} for row in arms()]
+    rows = [{**row, "pair_role": "none", "n_unclustered": 0.0} for row in arms()]
     at, row = explained(rows, method="did")
     mean = means_of(at, "yx")
     effect = (mean["y_t"] - mean["x_t"]) - (mean["y_c"] - mean["x_c"])
     assert at["estimate"] == pytest.approx(effect, rel=1e-9)
     assert at["std_error"] == pytest.approx(row["std_error"], rel=1e-9)
+    # What the treated would have been with the change of the control.
+    assert at["base"] == pytest.approx(mean["y_c"] + mean["x_t"] - mean["x_c"], rel=1e-9)
+    ends = share_of_base(at, at["critical"])
+    assert [at["relative_ci_low"], at["relative_ci_high"]] == pytest.approx(ends, rel=1e-7)
 
-    rows = [{**row, "pair_role": "uptake"} for row in arms()]
     rng = np.random.default_rng(5)
     rows = []
     for variant, share in (("control", 0.2), ("treatment", 0.7)):
@@ -584,6 +707,172 @@ def test_a_reader_computes_differences_in_differences_and_uptake_again() -> None
         spread = v["yy"] - 2 * end * v["yd"] + end**2 * v["dd"]
         distance = abs(at["delta"] - end * at["base"]) / math.sqrt(spread)
         assert distance == pytest.approx(at["critical"], rel=1e-6)
+    assert [at["decision_low"], at["decision_high"]] == [at["ci_low"], at["ci_high"]]
+
+
+def level_of(mean: float, *, variant: str, seed: int, n: int = 400, **key: Any) -> dict[str, Any]:
+    y = np.random.default_rng(seed).normal(mean, 2, n)
+    return raw_row({"y": y}, variant=variant, constants={"y": 10.0}, **key)
+
+
+TWO_VARIANTS: dict[str, Any] = {
+    "expected_split": "control:0.4;a:0.3;b:0.3",
+    "minimum_effect_kind": "absolute",
+    "covariate_days": "0",
+}
+
+
+def two_variants(day: str) -> list[dict[str, Any]]:
+    return [
+        level_of(10, variant="control", seed=1, n=800, as_of=day),
+        level_of(10.7, variant="a", seed=2, n=600, as_of=day),
+        level_of(9.9, variant="b", seed=3, n=600, as_of=day),
+    ]
+
+
+@pytest.mark.parametrize(("day", "is_fixed"), [("2026-07-01", True), ("2026-06-10", False)])
+def test_a_reader_computes_the_share_of_alpha_again(day: str, is_fixed: bool) -> None:
+    printed, rows = blocks(two_variants(day), **TWO_VARIANTS)
+    assert [row["variant"] for row in rows] == ["a", "b"]
+    for place, (lines, row) in enumerate(zip(printed, rows, strict=True)):
+        at = numbers(lines)
+        statistic = at["estimate"] / at["std_error"]
+        grown = at["q"] + 1
+        anytime = math.exp(min(0.0, math.log(grown) / 2 - statistic**2 / 2 * at["q"] / grown))
+        p = at["p_value"] if is_fixed else anytime
+        assert at[f"p_{row['variant']}"] == pytest.approx(p, rel=1e-9)
+        # Of the stronger variant the test is the first step, at half of alpha.
+        assert at["p_a"] < 0.025
+        assert at["p_b"] > 0.05
+        assert at["decision_level"] == pytest.approx(0.05 / (2 - place))
+        reach = math.sqrt(grown / at["q"] * math.log(grown / at["decision_level"] ** 2))
+        if is_fixed:
+            reach = float(special.stdtrit(at["df"], 1 - at["decision_level"] / 2))
+        assert at["decision_critical"] == pytest.approx(reach, rel=1e-9)
+        ends = [at["estimate"] - reach * at["std_error"], at["estimate"] + reach * at["std_error"]]
+        assert [at["decision_low"], at["decision_high"]] == pytest.approx(ends, rel=1e-9)
+        assert [row["decision_low"], row["decision_high"]] == pytest.approx(ends, rel=1e-9)
+
+
+def test_a_reader_computes_the_bounds_of_declared_looks_again() -> None:
+    plan = {**TWO_VARIANTS, "method": "group_sequential", "look_dates": "2026-06-05"}
+    (_, lines), _ = blocks(two_variants("2026-06-05"), **plan)
+    at = numbers(lines)
+    (wide,) = lan_demets(information=(21 / 31,), alpha=0.05)
+    (own,) = lan_demets(information=(21 / 31,), alpha=0.025)
+    assert at["sequential_critical"] == pytest.approx(wide, rel=1e-9)
+    assert (at["decision_level"], at["decision_critical"]) == pytest.approx((0.025, own), rel=1e-9)
+    assert at["decision_low"] == pytest.approx(at["estimate"] - own * at["std_error"], rel=1e-9)
+    assert any("at information 0.677419" in line for line in lines)
+    (_, lines), _ = blocks(two_variants("2026-06-06"), **plan)
+    assert "no sequential interval: no look was declared for this day" in lines
+    assert "decision_low" not in numbers(lines)
+
+
+@pytest.mark.parametrize("kind", ["relative", "absolute"])
+@pytest.mark.parametrize("direction", ["up", "down"])
+@pytest.mark.parametrize("day", ["2026-07-01", "2026-06-10"])
+def test_a_reader_computes_a_guardrail_again(kind: str, direction: Direction, day: str) -> None:
+    key: dict[str, Any] = {"metric": "visits", "as_of": day}
+    rows = [
+        level_of(10, variant="control", seed=4, **key),
+        level_of(10.2, variant="treatment", seed=5, **key),
+    ]
+    margin = 0.04 if kind == "relative" else 0.4
+    rail = {"metric": "visits", "margin": margin, "margin_kind": kind}
+    options = {"direction": direction, "guardrails": [rail], "covariate_days": "0"}
+    at, row = explained(rows, metric="visits", **options)
+    sign = 1 if direction == "up" else -1
+    above = sign * at["estimate"] + margin * (at["base"] if kind == "relative" else 1)
+    squared = at["var_delta"]
+    if kind == "relative":
+        squared += 2 * margin * sign * at["cov"] + margin**2 * at["var_base"]
+    error = math.sqrt(squared)
+    assert (at["above_margin"], at["above_error"]) == pytest.approx((above, error), rel=1e-9)
+
+    def ends(critical: float) -> list[float]:
+        if kind == "relative":
+            return share_of_base(at, critical, sign)
+        return [sign * at["estimate"] + turn * critical * at["std_error"] for turn in (-1, 1)]
+
+    grown = (at["q"] + 1) / at["q"]
+    always = math.sqrt(grown * math.log((at["q"] + 1) / 0.1**2))
+    assert at["sequential_ni_critical"] == pytest.approx(always, rel=1e-9)
+    assert at["sequential_ni_bound"] == pytest.approx(ends(always)[0], rel=1e-7)
+    harm = math.sqrt(grown * math.log((at["q"] + 1) / 0.05**2))
+    reach = always
+    if day == "2026-07-01":
+        reach = float(special.stdtrit(at["df"], 0.95))
+        harm = float(special.stdtrit(at["df"], 0.975))
+        assert at["ni_bound"] == pytest.approx(ends(reach)[0], rel=1e-7)
+        p = special.stdtr(at["df"], -above / error)
+        assert at["p_non_inferiority"] == pytest.approx(p, rel=1e-7)
+    assert at["harm_high"] == pytest.approx(ends(harm)[1], rel=1e-7)
+    state = "pass" if above > reach * error else "fail" if at["harm_high"] < 0 else "unknown"
+    assert row["guardrail_state"] == state
+
+
+def test_harm_of_a_level_near_zero_is_explained() -> None:
+    rows = [
+        level_of(0.01, variant="control", seed=6),
+        level_of(-1, variant="treatment", seed=7),
+    ]
+    at, row = explained(rows, covariate_days="0")
+    assert "decision_low" not in at
+    largest = at["base"] + at["decision_critical"] * math.sqrt(at["var_base"])
+    least = at["estimate"] + at["decision_critical"] * at["std_error"]
+    assert at["decision_high"] == pytest.approx(least / largest, rel=1e-9)
+    assert row["decision_high"] < 0
+
+
+def test_what_the_planned_estimator_cannot_read_is_explained_without_it(
+    here: Here, folder: Workspace
+) -> None:
+    ratio = arms(metric="visits")
+    offered = [
+        raw_row(
+            {"y": np.arange(100.0), "d": (np.arange(100) < taken).astype(float)},
+            variant=variant,
+            pair_role="uptake",
+        )
+        for variant, taken in (("control", 10), ("treatment", 60))
+    ]
+    plan: dict[str, Any] = {
+        "method": "instrument",
+        "uptake_metric": "visits",
+        "minimum_effect_kind": "absolute",
+        "secondary_metrics": "visits",
+    }
+    rows = [*offered, *ratio]
+    at, row = explained(rows, metric="visits", covariate_days="0", **plan)
+    assert (row["method"], row["role"], row["status"]) == ("unadjusted", "secondary", "ok")
+    assert at["estimate"] == pytest.approx(row["estimate"])
+    given = Experiment.from_row({**EXPERIMENT, **plan, "covariate_days": "0"})
+    inputs = run.Inputs(
+        moments=table_of(rows),
+        experiments=(given,),
+        metrics=(Metric(metric="revenue"), Metric(metric="visits")),
+        masked=frozenset(),
+        first_plan_hashes={},
+        units={"revenue": "USD", "visits": "share"},
+    )
+    ((table, _),) = show.tables(inputs, run.compute(inputs))
+    assert [*table.columns[0].cells][-1] == "  visits, unadjusted"
+
+
+def test_what_no_variant_has_units_for_is_explained() -> None:
+    (lines,), _ = blocks(arms()[:1])
+    assert lines[-1] == "no estimate: srm"
+    waiting = [
+        moments_row(variant=variant, n_immature=50, window_from=np.datetime64("2026-05-01T00:00"))
+        for variant in ("control", "treatment")
+    ]
+    (lines,), _ = blocks(waiting)
+    assert lines[-1] == "no estimate: immature"
+    assert "days 2026-05-01 to " in lines[1]
+    assert [*blocks(arms(), metric="visits")[0]] == [
+        ["trial / visits", "no estimate: no row by cuped"]
+    ]
 
 
 def test_a_refused_row_is_explained_without_an_estimate() -> None:
@@ -698,6 +987,12 @@ def test_the_check_reads_the_groups_of_the_analysis(
     ended = throughline("lift", "--aa", "revenue")
     assert ended.status == 0
     assert "revenue, unadjusted: 2,000 random halves of 5,000 units of trial" in ended.out
+    ended = throughline("lift", "--aa", "revenue", "--alpha", "0.125", "--draws", "400")
+    assert "revenue, cuped: 400 random halves" in ended.out
+    assert ended.out.count("differ at 12.5%: ") == 2
+    assert "999 of 1,000 checks lie in 7.06% to 17.94%" in ended.out
+    for option, value in (("--alpha", "1"), ("--alpha", "0"), ("--draws", "9")):
+        assert throughline("lift", "--aa", "revenue", option, value).status == 2
     ended = throughline("lift", "--aa", "orders")
     assert (ended.status, len(ended.lines)) == (1, 1)
     assert ended.lines[0].startswith("error --aa: orders has 0 groups of units")

@@ -24,9 +24,7 @@ from throughline.lift.decide import (
     guardrail_states,
     primary_state,
 )
-from throughline.lift.moments import read
 from throughline.lift.plan import Experiment, Guardrail
-from throughline.lift.refuse import sample_ratios
 from throughline.lift.table import estimate
 
 PRIMARIES: tuple[Primary | None, ...] = ("win", "small", "flat", "open", "harm", None)
@@ -276,11 +274,12 @@ def test_a_planned_variant_without_units_stops_the_experiment() -> None:
         ("a", *stopped),
         ("b", *stopped),
     ]
-    table = table_of([normal("control")])
-    none = estimate(table, experiments=[PLAN], metrics=METRICS)
-    splits = sample_ratios(read(table), experiments=[PLAN])
-    (row,) = decisions(none, experiments=[PLAN], metrics=METRICS, splits=splits)
-    assert (row.variant, row.decision, row.reason) == ("treatment", *stopped)
+    assert outcome(normal("control")) == stopped
+    # Those of groups that were not randomised may still come, or show no more than the plan does.
+    apart = replace(PLAN, comparison="unmatched")
+    assert outcome(normal("control"), plan=apart) == ("hold", "not_identified")
+    did = replace(PLAN, method="did")
+    assert outcome(normal("control"), plan=did) == ("hold", "primary_unavailable")
 
 
 def test_a_guardrail_that_still_waits_keeps_the_experiment_open() -> None:

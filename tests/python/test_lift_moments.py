@@ -116,11 +116,11 @@ def test_reading_takes_masked_columns_and_missing_variables() -> None:
     table = table_of([worked_row("control")])
     table["s_xx"] = np.ma.MaskedArray(table["s_xx"], mask=[True])
     table["s_x"] = np.array([None], dtype=object)
-    optional = ("n_clusters_shared", "n_users_repeated")
+    optional = ("n_unclustered", "n_clusters_shared", "n_users_repeated")
     for name in optional:
         del table[name]
     found = read(table)
-    assert [found[name][0] for name in ("s_xx", "s_x", *optional)] == [0, 0, 0, 0]
+    assert [found[name][0] for name in ("s_xx", "s_x", *optional)] == [0] * 5
     assert arm(found, np.array([0])).mean[0, 0] == pytest.approx(1904480 / 2000)
 
 

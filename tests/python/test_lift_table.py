@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lift_cases import WORKED, moments_row, raw_row, table_of, worked_row
+from throughline.lift.comparisons import compare
 from throughline.lift.moments import MomentsError, read
 from throughline.lift.multiplicity import benjamini_hochberg, holm
 from throughline.lift.plan import (
@@ -28,7 +29,7 @@ from throughline.lift.plan import (
 )
 from throughline.lift.refuse import sample_ratios
 from throughline.lift.sequential import always_valid, lan_demets
-from throughline.lift.table import COLUMNS, FIXED_HORIZON, estimate, heterogeneity
+from throughline.lift.table import COLUMNS, FIXED_HORIZON, estimate, heterogeneity, spans_values
 
 PLAN = Experiment(
     experiment_id="trial",
@@ -290,6 +291,7 @@ def trending(trend: float, *, n: int = 400, variant: str, level: float) -> dict[
     early, late = rng.normal(level, 1, n), rng.normal(level + trend, 1, n)
     return raw_row(
         {"y": early + late + rng.normal(2 * trend, 1, n), "x": early + late, "e": late},
+        cluster=np.arange(n),
         variant=variant,
         constants={"y": 16.0, "x": 16.0, "e": 8.0},
     )
@@ -320,6 +322,38 @@ def test_differences_in_differences_need_ten_groups_per_arm() -> None:
     assert found["cluster_count_treatment"] == 9
     found = one(run(grouped("control", 30), grouped("treatment", 10), plan=plan), method="did")
     assert found["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("comparison", "status", "reason"),
+    [
+        ("randomised", "ok", None),
+        ("unmatched", "not_identified", "unmatched"),
+        ("before_after", "not_identified", "before_after"),
+    ],
+)
+def test_parallel_trends_identify_no_difference_of_levels(
+    comparison: Comparison, status: str, reason: str | None
+) -> None:
+    plan = replace(PLAN, method="did", comparison=comparison)
+    rows = [trending(0.2, variant="control", level=9), trending(0.2, variant="treatment", level=12)]
+    naive = one(run(*rows, plan=plan))
+    assert (naive["status"], naive["reason"]) == (status, reason)
+    assert naive["estimate"] > 5
+    change = one(run(*rows, plan=plan), method="did")
+    assert (change["status"] == "ok") == (comparison != "before_after")
+
+
+@pytest.mark.parametrize("alone", ["control", "treatment"])
+def test_differences_in_differences_need_the_group_of_each_unit(alone: str) -> None:
+    """Units of two regions would each time tell them apart by what happened to the regions."""
+    plan = replace(PLAN, method="did", comparison="unmatched")
+    rows = [trending(0.2, variant="control", level=9), trending(0.2, variant="treatment", level=12)]
+    assert one(run(*rows, plan=plan), method="did")["status"] == "ok"
+    rows = [{**row, "n_unclustered": 1.0} if row["variant"] == alone else row for row in rows]
+    found = one(run(*rows, plan=plan), method="did")
+    assert (found["status"], found["reason"]) == ("refused", "needs_cluster_id")
+    assert np.isnan(found["estimate"])
 
 
 def test_an_effect_per_uptake_has_a_set_and_no_relative_lift() -> None:
@@ -567,9 +601,17 @@ def region(value: str, lift: float) -> list[dict[str, Any]]:
     return pair(lift, n=500, segment_name="region", segment_value=value)
 
 
+def differences(*rows: Row) -> dict[str, Any]:
+    """Whether the unadjusted effect differs between regions."""
+    table = read(table_of(rows))
+    compared = compare(table, experiments=[PLAN], metrics=METRICS)
+    spans = spans_values(table)
+    spans = spans[compared.control] | spans[compared.treatment]
+    return one(heterogeneity(run(*rows), spans=spans))
+
+
 def test_effects_that_differ_between_segments() -> None:
-    found = heterogeneity(run(*pair(), *region("north", 0.1), *region("south", 0.9)))
-    row = one(found)
+    row = differences(*pair(), *region("north", 0.1), *region("south", 0.9))
     errors = 2 * 4 / 500
     assert row["q"] == pytest.approx(2 * 0.4**2 / errors, rel=1e-9)
     assert (row["degrees_of_freedom"], row["value_count"]) == (1, 2)
@@ -578,30 +620,73 @@ def test_effects_that_differ_between_segments() -> None:
     for value, p in (("all", np.nan), ("north", row["p_value"]), ("south", row["p_value"])):
         shown = one(estimates, segment_value=value)["heterogeneity_p_value"]
         assert shown == pytest.approx(p, nan_ok=True)
-    single = one(heterogeneity(run(*pair(), *region("north", 0.1))))
+    single = differences(*pair(), *region("north", 0.1))
     assert (single["reason"], single["value_count"]) == ("too_few_values", 1)
 
 
-@pytest.mark.parametrize("spans", [False, True])
-def test_clusters_that_span_segments_are_refused(spans: bool) -> None:
-    rng = np.random.default_rng(5)
-    rows = []
-    for variant in ("control", "treatment"):
-        cluster, y = np.arange(400) // 4, rng.normal(10, 1, 400)
-        north = np.arange(400) % 2 == 0 if spans else cluster < 50
-        rows.append(raw_row({"y": y}, cluster=cluster, variant=variant))
-        for value, part in (("north", north), ("south", ~north)):
-            key: dict[str, Any] = {"segment_name": "region", "segment_value": value}
-            rows.append(raw_row({"y": y[part]}, cluster=cluster[part], variant=variant, **key))
-    row = one(heterogeneity(run(*rows)))
-    assert row["reason"] == ("clusters_span_segments" if spans else None)
-    assert np.isnan(row["p_value"]) == spans
+def clusters_in_regions(variant: str, *, spanning: int, west: int = 0) -> list[dict[str, Any]]:
+    """A hundred clusters of four units: the first in the west, the last in north and south."""
+    cluster, y = np.arange(400) // 4, np.random.default_rng(5).normal(10, 1, 400)
+    is_north = (cluster < 60) ^ ((cluster >= 100 - spanning) & (np.arange(400) % 2 == 0))
+    place = np.where(cluster < west, "west", np.where(is_north, "north", "south"))
+    rows = [raw_row({"y": y}, cluster=cluster, variant=variant)]
+    for value in np.unique(place):
+        part = place == value
+        key: dict[str, Any] = {"segment_name": "region", "segment_value": value}
+        rows.append(raw_row({"y": y[part]}, cluster=cluster[part], variant=variant, **key))
+    return rows
+
+
+@pytest.mark.parametrize("spanning", [0, 5, 100])
+def test_clusters_that_span_segments_are_refused(spanning: int) -> None:
+    arms = [clusters_in_regions(v, spanning=spanning) for v in ("control", "treatment")]
+    row = differences(*arms[0], *arms[1])
+    assert row["reason"] == ("clusters_span_segments" if spanning else None)
+    shown = one(run(*arms[0], *arms[1]), segment_value="north")["heterogeneity_p_value"]
+    assert np.isnan(shown) == np.isnan(row["p_value"]) == (spanning > 0)
+
+
+@pytest.mark.parametrize("alone", ["control", "treatment"])
+@pytest.mark.parametrize("spans", ["control", "treatment"])
+def test_values_of_one_arm_hide_no_cluster_that_spans(spans: str, alone: str) -> None:
+    """With units in the west, an arm has fewer clusters where the other one is."""
+    arms = [
+        clusters_in_regions(v, spanning=5 * (v == spans), west=20 * (v == alone))
+        for v in ("control", "treatment")
+    ]
+    assert differences(*arms[0], *arms[1])["reason"] == "clusters_span_segments"
+    shown = one(run(*arms[0], *arms[1]), segment_value="north")["heterogeneity_p_value"]
+    assert np.isnan(shown)
 
 
 def test_a_row_without_control_is_not_ready() -> None:
     found = one(run(normal("treatment")))
     assert found["status"] != "ok"
     assert (found["unit_count_control"], np.isnan(found["mean_control"])) == (0, True)
+
+
+def test_a_planned_variant_without_units_says_why_it_has_no_estimate() -> None:
+    split = (("control", 0.4), ("a", 0.3), ("b", 0.3), ("old", 0.0))
+    plan = replace(PLAN, expected_split=split)
+    rows = [*pair(), *pair(metric="orders"), *region("north", 0.1)]
+    controls = [row for row in rows if row["variant"] == "control"]
+    found = run(*controls, {**normal("a"), "as_of": "2026-06-30"}, plan=plan)
+    assert set(found["status"]) == {"refused"}
+    assert set(found["reason"]) == {"srm"}
+    days = [str(day)[:10] for day in found["as_of"]]
+    assert sorted({*zip(days, found["variant"], found["metric"], strict=True)}) == [
+        ("2026-06-30", "a", "revenue"),
+        ("2026-06-30", "b", "revenue"),
+        ("2026-07-01", "a", "orders"),
+        ("2026-07-01", "a", "revenue"),
+        ("2026-07-01", "b", "orders"),
+        ("2026-07-01", "b", "revenue"),
+    ]
+    row = one(found, variant="b", metric="orders")
+    assert (row["unit_count_control"], row["unit_count_treatment"]) == (1000, 0)
+    assert (row["mean_control"], np.isnan(row["mean_treatment"])) == (10, True)
+    waiting = replace(plan, comparison="unmatched")
+    assert set(run(*controls, plan=waiting)["reason"]) == {"too_few_units"}
 
 
 def test_missing_values_do_not_count_as_units() -> None:

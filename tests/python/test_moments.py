@@ -187,6 +187,7 @@ def test_what_is_left_out_is_counted(built: Path) -> None:
     assert clusters.n_clusters_shared.max() > 0
     assert (clusters.n_clusters_shared < clusters.n_rows).any()
     assert (clusters.n_exposed < clusters.n_units).any()
+    assert (clusters.n_unclustered == 0).all()
     surveyed = users[users.metric == "csat"]
     assert (surveyed.n_exposed > surveyed.n_units + surveyed.n_immature + surveyed.n_late).any()
     repeated = moments.groupby("experiment_id").n_users_repeated.max()
@@ -419,6 +420,7 @@ def assert_row_is(found: pd.Series, cell: Cell, *, where: object) -> None:
     for state in ("immature", "multi", "late"):
         assert found[f"n_{state}"] == (part.state == state).sum(), (where, state)
     assert found.n_units == len(counted), where
+    assert found.n_unclustered == counted.cluster_id.isna().sum(), where
     exposed = part[part.state != "multi"]
     is_clustered = part.cluster_id.notna().any()
     rows_exposed = exposed.cluster_id.nunique() if is_clustered else len(exposed)

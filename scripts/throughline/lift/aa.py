@@ -16,6 +16,7 @@ from throughline.lift.moments import (
     OPTIONAL_COUNTS,
     PRODUCTS,
     SUMS,
+    TOTAL,
     Arm,
     Array,
     MomentsError,
@@ -23,9 +24,8 @@ from throughline.lift.moments import (
     number,
     read,
 )
-from throughline.lift.refuse import MINIMUM_ROWS, TOTAL
+from throughline.lift.refuse import MINIMUM_ROWS
 
-DRAWS = 2_000
 BINS = 10
 CHUNK = 256
 FEWEST_BUCKETS = 20
@@ -86,7 +86,7 @@ def check(
     metric: str,
     experiment_id: str | None = None,
     alpha: float = 0.05,
-    draws: int = DRAWS,
+    draws: int = 2_000,
     seed: int = 0,
 ) -> list[Check]:
     """Error rates of the plain estimator and, where units have a history, of CUPED.
@@ -172,7 +172,7 @@ def report(found: Check) -> list[str]:
     lines = [
         f"{found.metric}, {found.method}: {len(found.p_values):,} random halves of "
         f"{found.unit_count:,} units of {found.experiment_id} ({found.bucket_count:,} groups)",
-        f"differ at {found.alpha:.0%}: {found.rate:.2%} of them, {verdict} "
+        f"differ at {100 * found.alpha:.4g}%: {found.rate:.2%} of them, {verdict} "
         f"(999 of 1,000 checks lie in {low:.2%} to {high:.2%})",
     ]
     for place, count in enumerate(found.histogram.tolist()):

@@ -47,11 +47,10 @@ def summary(workspace: Workspace, *, console: Console) -> str:
 
 def explained(workspace: Workspace, experiment_id: str, metric: str) -> Iterator[str]:
     """The arithmetic of the deciding estimates of a metric; raises UserError."""
-    found = run.inspect(workspace)
-    if found is None:
+    inputs = run.inspect(workspace)
+    if inputs is None:
         yield NO_UNITS
         return
-    inputs, results = found
     plans = {plan.experiment_id: plan for plan in inputs.experiments}
     if experiment_id not in plans:
         fix = did_you_mean(experiment_id, plans)
@@ -65,20 +64,26 @@ def explained(workspace: Workspace, experiment_id: str, metric: str) -> Iterator
         raise refuse(f"{experiment_id} has no metric {metric}", where="--explain", fix=fix)
     blocks = explain(
         inputs.moments,
-        results.estimates,
         plan=plans[experiment_id],
         metric=metric,
         experiments=inputs.experiments,
         metrics=inputs.metrics,
+        masked=inputs.masked,
     )
-    for number, lines in enumerate(blocks):
-        yield from [*([""] if number else []), *lines]
+    with run.fitting():
+        for number, lines in enumerate(blocks):
+            yield from [*([""] if number else []), *lines]
 
 
-def checked(workspace: Workspace, *, metric: str, experiment_id: str | None) -> Iterator[str]:
+def checked(
+    workspace: Workspace, *, metric: str, experiment_id: str | None, alpha: float, draws: int
+) -> Iterator[str]:
     """The A/A check of a metric on the units of an experiment; raises UserError."""
+    buckets = run.buckets(workspace)
     try:
-        for found in aa.check(run.buckets(workspace), metric=metric, experiment_id=experiment_id):
+        for found in aa.check(
+            buckets, metric=metric, experiment_id=experiment_id, alpha=alpha, draws=draws
+        ):
             yield from aa.report(found)
     except MomentsError as error:
         fix = "Choose a metric and an experiment that throughline lift shows."

@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from throughline.lift import kernel
 from throughline.lift.kernel import Contrast, Flags
 from throughline.lift.moments import (
+    COUNTS,
     KEY,
+    OPTIONAL_COUNTS,
+    PRODUCTS,
     SAME,
+    SUMS,
+    TOTAL,
     Arm,
     Array,
     C,
@@ -92,6 +97,38 @@ class Diagnosis:
     pre_trend_p: Array
     imbalance: Array
     lost: Array
+
+
+def with_absent(table: Table, *, experiments: Iterable[Experiment]) -> Table:
+    """The moments, and empty ones over all units of each planned variant that no unit is in.
+
+    So its rows say why there is no estimate, and what that means for the experiment.
+
+    Args:
+        table: what `moments.read` gave.
+    """
+    planned = {plan.experiment_id: plan.treatments for plan in experiments}
+    total = np.flatnonzero(table["segment_name"] == TOTAL)
+    run = codes(table["experiment_id"][total], table["as_of"][total])
+    order = np.argsort(run, kind="stable")
+    copied: list[int] = []
+    variants: list[str] = []
+    for rows in np.split(total[order], np.flatnonzero(np.diff(run[order])) + 1):
+        present = set(table["variant"][rows].tolist())
+        wanted = planned.get(table["experiment_id"][rows[0]], ()) if rows.size else ()
+        absent = [variant for variant in wanted if variant not in present]
+        if absent:
+            cell = codes(*(table[name][rows] for name in KEY if name != "variant"))
+            one_each = rows[np.unique(cell, return_index=True)[1]].tolist()
+            copied += one_each * len(absent)
+            variants += np.repeat(absent, len(one_each)).tolist()
+    if not copied:
+        return table
+    empty = {name: values[copied] for name, values in table.items()}
+    empty["variant"] = np.array(variants, dtype=object)
+    sums = (*COUNTS, *OPTIONAL_COUNTS, *SUMS, *PRODUCTS)
+    empty |= {name: np.zeros(len(copied)) for name in sums}
+    return {name: np.concatenate([values, empty[name]]) for name, values in table.items()}
 
 
 def compare(table: Table, *, experiments: Iterable[Experiment], metrics: Iterable[Metric]) -> Rows:

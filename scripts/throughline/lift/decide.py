@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.lift.kernel import Flags
+from throughline.lift.moments import TOTAL
 from throughline.lift.plan import Experiment, Metric
-from throughline.lift.refuse import INVALID, TOTAL
+from throughline.lift.refuse import INVALID
 
 Primary: TypeAlias = Literal["win", "small", "flat", "open", "harm"]
 Guard: TypeAlias = Literal["pass", "fail", "unknown"]
@@ -145,15 +146,12 @@ def decisions(
     experiments: Iterable[Experiment],
     metrics: Iterable[Metric],
     first_plan_hashes: Mapping[str, str] | None = None,
-    splits: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[DecisionRow]:
     """One decision per experiment, planned variant and day of the estimates.
 
     Args:
         estimates: what `table.estimate` gave.
         experiments, metrics: as given there.
-        splits: what `refuse.sample_ratios` gave; they alone tell of an experiment of which one
-            variant has units.
         first_plan_hashes: plan_hash stored with the first decision about each experiment; where
             it differs from the plan now, nothing ships.
 
@@ -165,7 +163,7 @@ def decisions(
     first = first_plan_hashes or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
-    faults = _faults(estimates, splits or {}, plans)
+    faults = _faults(estimates)
     days = sorted(faults)
     made: list[DecisionRow] = []
     for experiment, day in days:
@@ -212,25 +210,23 @@ def is_deciding(
 ) -> Flags:
     """Whether a row is the one of its metric and variant by which it is judged: shape (rows,).
 
-    It is over all units, by the planned estimator and totals; raw ones of what is never capped.
+    It is over all units, by the planned estimator and totals; raw ones of what is never capped, and
+    the plain difference of a secondary metric that the estimator cannot read.
     """
     plans = {plan.experiment_id: plan for plan in experiments}
     found = np.zeros(len(estimates["metric"]), dtype=bool)
-    is_capped = {
-        (experiment, metric)
-        for experiment, metric, totals in zip(
-            *(estimates[name].tolist() for name in ("experiment_id", "metric", "totals")),
-            strict=True,
-        )
-        if totals == "capped"
-    }
-    for row in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
-        plan = plans[estimates["experiment_id"][row]]
-        has_caps = (plan.experiment_id, estimates["metric"][row]) in is_capped
-        totals = plan.decided_on if has_caps else "raw"
-        found[row] = (
-            estimates["method"][row] == plan.decides_by and estimates["totals"][row] == totals
-        )
+    names = ("experiment_id", "metric", "method", "totals")
+    rows = [*zip(*(estimates[name].tolist() for name in names), strict=True)]
+    is_capped = {(experiment, metric) for experiment, metric, _, how in rows if how == "capped"}
+    methods = {(experiment, metric, method) for experiment, metric, method, _ in rows}
+    for place in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
+        experiment, metric, method, totals = rows[place]
+        plan = plans[experiment]
+        wanted = plan.decides_by
+        if plan.role(metric) == "secondary" and (experiment, metric, wanted) not in methods:
+            wanted = "unadjusted"
+        has_caps = (experiment, metric) in is_capped
+        found[place] = method == wanted and totals == (plan.decided_on if has_caps else "raw")
     return found
 
 
@@ -252,20 +248,13 @@ def _deciding(
 
 def _faults(
     estimates: Mapping[str, NDArray[Any]],
-    splits: Mapping[str, NDArray[Any]],
-    plans: Mapping[str, Experiment],
 ) -> dict[tuple[str, date], str | None]:
     """What invalidates each experiment on each day, whichever variant's rows say so."""
     found: dict[tuple[str, date], str | None] = {}
-    runs = ("experiment_id", "as_of")
-    for experiment, day, reason in zip(*(estimates[n] for n in (*runs, "reason")), strict=True):
+    columns = (estimates[name] for name in ("experiment_id", "as_of", "reason"))
+    for experiment, day, reason in zip(*columns, strict=True):
         run = experiment, _day(day)
         found[run] = found.get(run) or (reason if reason in INVALID else None)
-    if splits:
-        columns = (splits[name] for name in (*runs, "segment_name", "has_mismatch"))
-        for experiment, day, segment, differs in zip(*columns, strict=True):
-            if segment == TOTAL and differs and plans[experiment].is_randomised:
-                found[experiment, _day(day)] = "srm"
     return found
 
 

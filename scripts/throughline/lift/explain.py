@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
-from throughline.lift.comparisons import compare
+from throughline.lift import kernel
+from throughline.lift.comparisons import with_absent
 from throughline.lift.decide import is_deciding
-from throughline.lift.moments import VARIABLES, Table, read
+from throughline.lift.moments import TOTAL, VARIABLES, Table, read
 from throughline.lift.plan import Experiment, Metric
-from throughline.lift.sequential import always_valid
+from throughline.lift.table import workings
 
 MEANING = {"y": "numerator", "d": "denominator", "x": "y before exposure", "w": "d before exposure"}
 SIDES = ("c", "t")
 """Control and treatment."""
+Row = Mapping[str, Any]
 
 
 @dataclass
@@ -28,76 +30,128 @@ class Sheet:
     lines: list[str] = field(default_factory=list)
 
     def say(self, name: str, value: float, how: str) -> float:
+        """Adds a number, unless it is none."""
         value = float(value)
+        if np.isnan(value):
+            return value
         number = repr(value).removesuffix(".0")
         self.values[name] = value
-        self.lines.append(f"{name:<16} = {number:<24} {how}".rstrip())
+        self.lines.append(f"{name:<22} = {number:<24} {how}".rstrip())
         return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A row of `table.workings` and what it was made from.
+
+    Attributes:
+        sides: moments by side; the control is missing where there is none.
+        p_by_variant: what Holm's step goes by, over the planned variants.
+    """
+
+    row: Row
+    sides: Mapping[str, Row]
+    plan: Experiment
+    card: Metric
+    p_by_variant: Mapping[str, float]
+
+    @property
+    def is_ratio(self) -> bool:
+        return bool(self.sides["t"]["pair_role"] == "denominator")
+
+    @property
+    def is_wald(self) -> bool:
+        return bool(self.row["method"] == "wald")
 
 
 def explain(
     moments: Table,
-    estimates: Mapping[str, Any],
     *,
     plan: Experiment,
     metric: str,
     experiments: Sequence[Experiment],
     metrics: Sequence[Metric],
+    masked: Collection[str] = (),
 ) -> Iterator[list[str]]:
     """The deciding estimate of each variant over all units, block by block.
 
     Args:
-        moments, estimates: what `table.estimate` took and gave.
+        moments, experiments, metrics, masked: as of `table.estimate`.
         plan: the experiment; `metric`: one of its metrics.
-        experiments, metrics: as given to `table.estimate`.
 
     Yields:
         Lines `name = value how`, numbers in full, after a heading; c is the control, t the variant.
     """
-    table = read(moments)
-    rows = compare(table, experiments=experiments, metrics=metrics)
-    fits = is_deciding(estimates, experiments=experiments)
-    fits &= (estimates["experiment_id"] == plan.experiment_id) & (estimates["metric"] == metric)
-    for place in np.flatnonzero(fits).tolist():
-        row = {name: values[place] for name, values in estimates.items()}
-        sides = {
-            side: {name: values[index] for name, values in table.items()}
-            for side, index in zip(SIDES, (rows.control[place], rows.treatment[place]), strict=True)
-            if index >= 0
-        }
-        yield [*_heading(row, sides), *_arithmetic(row, sides, plan=plan)]
+    table = with_absent(read(moments), experiments=experiments)
+    found = workings(moments, experiments=experiments, metrics=metrics, masked=masked)
+    fits = is_deciding(found, experiments=experiments)
+    fits &= (found["experiment_id"] == plan.experiment_id) & (found["metric"] == metric)
+    rows = [
+        {name: values[place] for name, values in found.items()} for place in np.flatnonzero(fits)
+    ]
+    if not rows:
+        yield [f"{plan.experiment_id} / {metric}", f"no estimate: no row by {plan.decides_by}"]
+    for row in rows:
+        case = Case(
+            row=row,
+            sides=_sides(table, row),
+            plan=plan,
+            card=next(card for card in metrics if card.metric == metric),
+            p_by_variant={
+                other["variant"]: float(other["deciding_p"])
+                for other in rows
+                if other["as_of"] == row["as_of"] and not np.isnan(other["deciding_p"])
+            },
+        )
+        yield [*_heading(case), *_arithmetic(case)]
 
 
-def _heading(row: Mapping[str, Any], sides: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    treatment = sides["t"]
-    day = row["as_of"].astype("datetime64[D]")
+def _sides(table: Table, row: Row) -> dict[str, Row]:
+    """The moments that a row was made from."""
+    fits = (table["pair_role"] == "uptake") == (row["method"] == "wald")
+    fits &= table["segment_name"] == TOTAL
+    for name in ("experiment_id", "metric", "totals", "as_of"):
+        fits &= table[name] == row[name]
+    variants = {"c": row["control_variant"], "t": row["variant"]}
+    return {
+        side: {name: values[place] for name, values in table.items()}
+        for side, variant in variants.items()
+        for place in np.flatnonzero(fits & (table["variant"] == variant))
+    }
+
+
+def _heading(case: Case) -> list[str]:
+    row, treatment = case.row, case.sides["t"]
+    first, end, day = (
+        str(day)[:10] for day in (treatment["window_from"], treatment["window_to"], row["as_of"])
+    )
     status = row["status"] + (f" ({row['reason']})" if row["reason"] else "")
     return [
         f"{row['experiment_id']} / {row['metric']}: {row['variant']} (t) against "
         f"{row['control_variant']} (c), {row['role']}, as of {day}",
-        f"estimator {row['method']} on {row['totals']} totals, days {treatment['window_from']} to "
-        f"{treatment['window_to']}, definition {row['definition_hash']}, status {status}",
+        f"estimator {row['method']} on {row['totals']} totals, days {first} to {end}, "
+        f"definition {row['definition_hash']}, status {status}",
     ]
 
 
-def _arithmetic(
-    row: Mapping[str, Any], sides: Mapping[str, Mapping[str, Any]], *, plan: Experiment
-) -> list[str]:
+def _arithmetic(case: Case) -> list[str]:
     sheet = Sheet()
-    method = row["method"]
-    is_ratio = sides["t"]["pair_role"] == "denominator"
-    used = ["y", *(["d"] if is_ratio or method == "wald" else [])]
+    method = case.row["method"]
+    used = ["y", *(["d"] if case.is_ratio or case.is_wald else [])]
     if method in ("cuped", "did"):
-        used += ["x", *(["w"] if is_ratio else [])]
-    for side, moments in sides.items():
+        used += ["x", *(["w"] if case.is_ratio else [])]
+    for side, moments in case.sides.items():
         _arm(sheet, side, moments, used)
-    if row["status"] not in ("ok", "not_identified"):
-        return [*sheet.lines, f"no estimate: {row['reason']}"]
-    if method == "wald":
+    if case.row["status"] not in ("ok", "not_identified"):
+        return [*sheet.lines, f"no estimate: {case.row['reason']}"]
+    if case.is_wald:
         _per_uptake(sheet, used)
     else:
-        _difference(sheet, used, method=method, is_ratio=is_ratio)
-    _intervals(sheet, row, plan=plan)
+        _difference(sheet, used, method=method, is_ratio=case.is_ratio)
+    _fixed(sheet, case)
+    _sequential(sheet, case)
+    _guardrail(sheet, case)
+    _decision(sheet, case)
     return sheet.lines
 
 
@@ -105,6 +159,8 @@ def _arm(sheet: Sheet, side: str, moments: Mapping[str, Any], used: Sequence[str
     """The sums of one arm, its means, and what its units scatter about them."""
     units = sheet.say(f"n_{side}", moments["n_units"], "units")
     rows = sheet.say(f"g_{side}", moments["n_rows"], "independent row units: units, or clusters")
+    if not units:
+        return
     is_clustered = rows != units
     away = {}
     for name in used:
@@ -147,6 +203,7 @@ def _covariance(
 
 
 def _difference(sheet: Sheet, used: Sequence[str], *, method: str, is_ratio: bool) -> None:
+    """The effect, the level that a relative lift divides by, and how both vary together."""
     at = sheet.values
     names = {
         "Y": ("y", "d" if is_ratio else None),
@@ -161,37 +218,59 @@ def _difference(sheet: Sheet, used: Sequence[str], *, method: str, is_ratio: boo
             value = at[f"{top}_{side}"] / (at[f"{bottom}_{side}"] if bottom else 1.0)
             how = f"{top}_{side} / {bottom}_{side}" if bottom else f"{top}_{side}"
             sheet.say(f"{level}_{side}", value, how)
-    theta = 1.0
+    theta = pull = 1.0 if has_twin else 0.0
+    gap = " - (X_t - X_c)" if has_twin else ""
     if method == "cuped" and has_twin:
         theta = sheet.say("theta", *_theta(at, is_ratio=is_ratio))
-    estimate = at["Y_t"] - at["Y_c"]
-    how = "Y_t - Y_c"
-    if has_twin:
-        estimate -= theta * (at["X_t"] - at["X_c"])
-        how += " - theta (X_t - X_c)" if method == "cuped" else " - (X_t - X_c)"
+        pull = theta * at["n_t"] / (at["n_c"] + at["n_t"])
+        sheet.say("pull", pull, "theta n_t / (n_c + n_t)")
+        gap = " - theta (X_t - X_c)"
+    moves = {side: _weights(at, side, y=1.0, x=-theta, is_ratio=is_ratio) for side in SIDES}
+    of_base = {
+        "c": _weights(at, "c", y=1.0, x=-pull, is_ratio=is_ratio),
+        "t": _weights(at, "t", y=0.0, x=pull, is_ratio=is_ratio),
+    }
     for side in SIDES:
-        weights = _weights(at, side, theta=theta if has_twin else None, is_ratio=is_ratio)
-        for name, weight in weights.items():
+        for name, weight in moves[side].items():
             sheet.say(f"w_{name}_{side}", weight, f"how far the level moves with {name}_{side}")
         sheet.say(
             f"var_{side}",
-            _covariance(at, side, weights, weights),
+            _covariance(at, side, moves[side], moves[side]),
             "g / (g - 1) / n^2 times the sum over all a, b of w_a w_b S_ab",
         )
-    sheet.say("estimate", estimate, how)
+    change = at["X_t"] - at["X_c"] if has_twin else 0.0
+    sheet.say("estimate", at["Y_t"] - at["Y_c"] - theta * change, f"Y_t - Y_c{gap}")
+    sheet.say("var_delta", at["var_c"] + at["var_t"], "var_c + var_t")
+    sheet.say("std_error", np.sqrt(at["var_delta"]), "sqrt(var_delta)")
+
+    control = at["Y_c"] + pull * change
+    # A lift is a share of the size of the level, so that it has the sign of the effect.
+    turn = -1.0 if control < 0 else 1.0
+    pulled = {"cuped": " + pull (X_t - X_c)", "did": " + X_t - X_c"}[method] if has_twin else ""
+    sheet.say("base", turn * control, f"size of the control level, Y_c{pulled}")
+    for side in SIDES if has_twin else ():
+        for name, weight in of_base[side].items():
+            sheet.say(f"v_{name}_{side}", weight, f"how far that level moves with {name}_{side}")
+    both = "both arms added: g / (g - 1) / n^2 times the sum over all a, b of "
+    var_base = sum(_covariance(at, side, of_base[side], of_base[side]) for side in SIDES)
+    sheet.say("var_base", var_base, f"{both}v_a v_b S_ab" if has_twin else "var_c")
+    cov = _covariance(at, "t", moves["t"], of_base["t"])
+    cov -= _covariance(at, "c", moves["c"], of_base["c"])
+    how = f"{both}w_a v_b S_ab, with -w_a for the control" if has_twin else "-var_c"
+    sheet.say("cov", turn * cov, f"-({how})" if turn < 0 else how)
 
 
 def _weights(
-    at: Mapping[str, float], side: str, *, theta: float | None, is_ratio: bool
+    at: Mapping[str, float], side: str, *, y: float, x: float, is_ratio: bool
 ) -> dict[str, float]:
-    if not is_ratio:
-        return {"y": 1.0, **({} if theta is None else {"x": -theta})}
-    weights = {"y": 1 / at[f"d_{side}"], "d": -at[f"Y_{side}"] / at[f"d_{side}"]}
-    if theta is not None:
-        weights |= {
-            "x": -theta / at[f"w_{side}"],
-            "w": theta * at[f"X_{side}"] / at[f"w_{side}"],
-        }
+    """How `y` times the level and `x` times its twin move with the means of an arm."""
+    weights: dict[str, float] = {}
+    for level, top, bottom, times in (("Y", "y", "d", y), ("X", "x", "w", x)):
+        if times:
+            unit = at[f"{bottom}_{side}"] if is_ratio else 1.0
+            weights[top] = times / unit
+            if is_ratio:
+                weights[bottom] = -times * at[f"{level}_{side}"] / unit
     return weights
 
 
@@ -243,60 +322,180 @@ def _per_uptake(sheet: Sheet, used: Sequence[str]) -> None:
     sheet.say("first_stage_f", base**2 / both["dd"], "base^2 / V_dd")
 
 
-def _intervals(sheet: Sheet, row: Mapping[str, Any], *, plan: Experiment) -> None:
-    at = sheet.values
-    is_wald = row["method"] == "wald"
-    if not is_wald:
-        sheet.say("std_error", np.sqrt(at["var_c"] + at["var_t"]), "sqrt(var_c + var_t)")
-    total = at["var_c"] + at["var_t"]
-    freedom = total**2 / (at["var_c"] ** 2 / (at["g_c"] - 1) + at["var_t"] ** 2 / (at["g_t"] - 1))
+def _fixed(sheet: Sheet, case: Case) -> None:
+    """What holds at the one look of a fixed horizon, and the lift."""
+    row = case.row
     how = "(var_c + var_t)^2 / (var_c^2 / (g_c - 1) + var_t^2 / (g_t - 1))"
-    sheet.say("df", freedom, how)
-    critical = sheet.say(
-        "critical",
-        _quantile(freedom, plan.alpha / 2),
-        f"t quantile at 1 - alpha / 2, alpha = {plan.alpha}",
-    )
+    sheet.say("df", row["degrees_of_freedom"], how)
+    alpha = sheet.say("alpha", case.plan.alpha, "as declared")
+    freedom = np.array([row["degrees_of_freedom"]])
+    critical = kernel.quantile(freedom, tail=alpha / 2)[0]
+    sheet.say("critical", critical, "t quantile at 1 - alpha / 2, df")
     if np.isnan(row["p_value"]):
         sheet.lines.append(f"no interval of a fixed horizon: {row['reason']}")
-    elif is_wald:
-        how = "all r with |delta - r base| within critical standard errors (Fieller)"
-        sheet.say("ci_low", row["ci_low"], f"{row['ci_shape']}: {how}")
-        sheet.say("ci_high", row["ci_high"], "")
     else:
-        reach = critical * at["std_error"]
-        sheet.say("ci_low", at["estimate"] - reach, "estimate - critical std_error")
-        sheet.say("ci_high", at["estimate"] + reach, "estimate + critical std_error")
-        sheet.say("p_value", row["p_value"], "P(|T| > |estimate / std_error|) at df")
-    if not is_wald and not (plan.method == "group_sequential" and not plan.is_extended):
-        count = np.array([at["g_c"] + at["g_t"]])
-        wide = always_valid(
-            rows=count,
-            planned=np.array([float(plan.expected_units)]),
-            alpha=np.array([plan.alpha]),
-        )[0]
-        how = (
-            "sqrt((q + 1) / q ln((q + 1) / alpha^2)), q = g rho^2, g = g_c + g_t, rho^2 = "
-            f"(-2 ln alpha + ln(1 - 2 ln alpha)) / {plan.expected_units}"
+        _ends(sheet, case, "critical", "ci_low", "ci_high", is_of_base=case.is_wald)
+        if case.is_wald:
+            sheet.lines.append(f"effects per uptake that are not excluded: {row['ci_shape']}")
+        sheet.say("p_value", row["p_value"], f"P(|T| > |{_statistic(case)}|) at df")
+    sheet.say("relative_lift", row["relative_lift"], "estimate / base")
+    if row["relative_reason"]:
+        sheet.lines.append(f"no relative lift: {row['relative_reason']}")
+    elif not np.isnan(row["relative_ci_low"]):
+        columns = ("relative_ci_low", "relative_ci_high")
+        _ends(sheet, case, "critical", *columns, is_of_base=True)
+
+
+def _sequential(sheet: Sheet, case: Case) -> None:
+    """What holds at every look, or at those declared."""
+    if not case.plan.has_looks:
+        surprise = -2 * np.log(case.plan.alpha)
+        planned = case.plan.expected_units
+        rows = sheet.values["g_c"] + sheet.values["g_t"]
+        how = f"(g_c + g_t) (-2 ln alpha + ln(1 - 2 ln alpha)) / {planned}, the expected units"
+        sheet.say("q", rows * (surprise + np.log(surprise + 1)) / planned, how)
+    elif np.isnan(case.row["sequential_critical"]):
+        sheet.lines.append("no sequential interval: no look was declared for this day")
+        return
+    _critical(sheet, case, "sequential_critical", level="alpha", is_sequential=True)
+    columns = ("sequential_ci_low", "sequential_ci_high")
+    _ends(sheet, case, "sequential_critical", *columns, is_of_base=case.is_wald)
+
+
+def _guardrail(sheet: Sheet, case: Case) -> None:
+    row, at, rail = case.row, sheet.values, case.plan.guardrail(case.card.metric)
+    if rail is None:
+        return
+    if case.is_wald and rail.kind == "relative":
+        sheet.lines.append("guardrail unknown: an effect per uptake is a share of no level")
+        return
+    is_of_base = (rail.kind == "relative") != case.is_wald
+    effect, variance, of_base, both = _names(case)
+    margin = sheet.say("margin", rail.margin, f"tolerated loss, {rail.kind}")
+    above = case.card.sign * at[effect] + margin * (at["base"] if is_of_base else 1.0)
+    how = f"{_good(case)} + margin{' base' if is_of_base else ''}"
+    sheet.say("above_margin", above, how)
+    squared, how = at[variance], variance
+    if is_of_base:
+        squared += 2 * margin * case.card.sign * at[both] + margin**2 * at[of_base]
+        sign = "-" if case.card.sign < 0 else "+"
+        how += f" {sign} 2 margin {both} + margin^2 {of_base}"
+    sheet.say("above_error", np.sqrt(squared), f"sqrt({how})")
+    if not np.isnan(row["p_non_inferiority"]):
+        _critical(sheet, case, "ni_critical", level="(2 alpha)", is_sequential=False)
+        _ends(sheet, case, "ni_critical", "ni_bound", is_of_base=is_of_base, is_turned=True)
+        how = "P(T > above_margin / above_error) at df"
+        sheet.say("p_non_inferiority", row["p_non_inferiority"], how)
+    _critical(sheet, case, "sequential_ni_critical", level="(2 alpha)", is_sequential=True)
+    columns = ("sequential_ni_bound",)
+    _ends(sheet, case, "sequential_ni_critical", *columns, is_of_base=is_of_base, is_turned=True)
+    is_sequential = bool(row["decides_sequentially"])
+    level = f"(alpha / {len(case.plan.guardrails)})"
+    _critical(sheet, case, "harm_critical", level=level, is_sequential=is_sequential)
+    _ends(sheet, case, "harm_critical", "harm_high", is_of_base=is_of_base, is_turned=True)
+    reach = "sequential_ni_critical" if is_sequential else "ni_critical"
+    rule = f"pass is above_margin > {reach} above_error, fail is harm_high < 0 without that"
+    if row["status"] != "ok":
+        rule = f"it is {row['status']}"
+    sheet.lines.append(f"guardrail {row['guardrail_state']}: {rule}")
+
+
+def _decision(sheet: Sheet, case: Case) -> None:
+    """The interval of the primary metric, up as good, in the kind of the minimum effect."""
+    row, plan, count = case.row, case.plan, len(case.p_by_variant)
+    is_sequential = bool(row["decides_sequentially"])
+    if np.isnan(row["decision_critical"]):
+        return
+    how = "alpha"
+    if count > 1 and plan.has_looks:
+        how = f"alpha / {count}: variants share it evenly"
+    elif count > 1:
+        for variant, p in case.p_by_variant.items():
+            own = "p_value"
+            if is_sequential:
+                own = f"exp(min(0, ln(q + 1) / 2 - ({_statistic(case)})^2 / 2 q / (q + 1)))"
+            sheet.say(f"p_{variant}", p, own if variant == row["variant"] else f"of {variant}")
+        share = plan.alpha / row["decision_level"]
+        how = f"alpha / {share:.0f}: the step of Holm for these p"
+    sheet.say("decision_level", row["decision_level"], how)
+    level = "decision_level"
+    _critical(sheet, case, "decision_critical", level=level, is_sequential=is_sequential)
+    is_relative = plan.minimum_effect_kind == "relative"
+    columns = ("decision_low", "decision_high")
+    is_of_base = is_relative != case.is_wald
+    _ends(sheet, case, "decision_critical", *columns, is_of_base=is_of_base, is_turned=True)
+    kind = f"{plan.minimum_effect_kind}, up as good"
+    sheet.lines.append(f"minimum effect {plan.minimum_effect} {kind}")
+
+
+def _critical(sheet: Sheet, case: Case, name: str, *, level: str, is_sequential: bool) -> None:
+    """How many standard errors an interval reaches that errs at `level`, two-sided."""
+    how = f"t quantile at 1 - {level} / 2, df"
+    if is_sequential:
+        how = f"sqrt((q + 1) / q ln((q + 1) / {level}^2))"
+    if is_sequential and case.plan.has_looks:
+        shares = case.plan.information(
+            as_of=case.row["as_of"].astype("datetime64[D]").item(),
+            horizon_days=case.plan.horizon_days(case.card),
         )
-        sheet.say("any_time", wide, how)
-        reach = wide * at["std_error"]
-        sheet.say("sequential_low", at["estimate"] - reach, "estimate - any_time std_error")
-        sheet.say("sequential_high", at["estimate"] + reach, "estimate + any_time std_error")
-    for name, how in (
-        ("relative_lift", "estimate / |control level|"),
-        ("relative_ci_low", "Fieller, with the noise of the control level"),
-        ("relative_ci_high", ""),
-        ("margin", "tolerated loss, as declared"),
-        ("ni_bound", "lower one-sided bound of the loss, up as good"),
-        ("decision_low", "interval that decides, up as good, in the kind of the minimum effect"),
-        ("decision_high", f"minimum effect {plan.minimum_effect} {plan.minimum_effect_kind}"),
-    ):
-        if not np.isnan(row[name]):
-            sheet.say(name, row[name], how)
+        told = ", ".join(f"{share:.6g}" for share in shares)
+        how = f"Lan-DeMets bound, spending {level} as O'Brien-Fleming, at information {told}"
+    sheet.say(name, case.row[name], how)
 
 
-def _quantile(freedom: float, tail: float) -> float:
-    from throughline.lift import kernel
+def _ends(
+    sheet: Sheet,
+    case: Case,
+    critical: str,
+    *columns: str,
+    is_of_base: bool,
+    is_turned: bool = False,
+) -> None:
+    """Ends of an interval by their formula: plain, or after Fieller as a share of the base.
 
-    return float(kernel.quantile(np.array([freedom]), tail=tail)[0])
+    Args:
+        critical: the number that says how many standard errors it reaches.
+        columns: ends, low ones unless they end in `high`.
+        is_turned: up is good.
+    """
+    at = sheet.values
+    if critical not in at:
+        return
+    turns = is_turned and case.card.sign < 0
+    reach = f"{critical} std_error"
+    formula = {"low": f"estimate - {reach}", "high": f"estimate + {reach}"}
+    if is_of_base:
+        effect, variance, of_base, both = _names(case)
+        z2 = at[critical] ** 2
+        a, b, c = (f"{name}_{critical}" for name in "abc")
+        sheet.say(a, at["base"] ** 2 - z2 * at[of_base], f"base^2 - {critical}^2 {of_base}")
+        how = f"{effect} base - {critical}^2 {both}"
+        sheet.say(b, at[effect] * at["base"] - z2 * at[both], how)
+        sheet.say(c, at[effect] ** 2 - z2 * at[variance], f"{effect}^2 - {critical}^2 {variance}")
+        roots = f"of ({b} -+ sqrt({b}^2 - {a} {c})) / {a}"
+        formula = {"low": f"the lower {roots}", "high": f"the upper {roots}"}
+        if at[a] <= 0 and not case.is_wald:
+            # Of a level too near zero to be divided by, harm is known all the same.
+            least = f"({_good(case)} + {reach}) / (base + {critical} sqrt({of_base}))"
+            formula, turns = {"high": least}, False
+    for column in columns:
+        side = "high" if column.endswith("high") else "low"
+        if turns:
+            side = "low" if side == "high" else "high"
+        how = formula.get(side, "")
+        sheet.say(column, case.row[column], f"-({how})" if turns else how)
+
+
+def _names(case: Case) -> tuple[str, str, str, str]:
+    """What the effect, its variance, that of the base and their covariance are called."""
+    if case.is_wald:
+        return "delta", "V_yy", "V_dd", "V_yd"
+    return "estimate", "var_delta", "var_base", "cov"
+
+
+def _good(case: Case) -> str:
+    return f"{'-' if case.card.sign < 0 else ''}{_names(case)[0]}"
+
+
+def _statistic(case: Case) -> str:
+    return "delta / sqrt(V_yy)" if case.is_wald else "estimate / std_error"

@@ -37,6 +37,8 @@ KEY = (
 )
 SAME = ("cap_value", "window_from", "window_to", "definition_hash")
 """What two rows must share before their sums may be added or compared."""
+TOTAL = "all"
+"""Segment name of the rows over all units."""
 COUNTS = (
     "n_rows",
     "n_units",
@@ -46,7 +48,7 @@ COUNTS = (
     "n_multi",
     "n_late",
 )
-OPTIONAL_COUNTS = ("n_clusters_shared",)
+OPTIONAL_COUNTS = ("n_unclustered", "n_clusters_shared")
 OF_EXPERIMENT = ("n_users_repeated",)
 """Counts over the whole experiment, the same in each of its rows, which do not add."""
 CONSTANTS = tuple(f"k_{name}" for name in VARIABLES)

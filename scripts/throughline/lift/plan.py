@@ -191,6 +191,12 @@ class Experiment:
         return (self.primary_metric, *(rail.metric for rail in self.guardrails))
 
     @property
+    def has_looks(self) -> bool:
+        """Whether bounds at declared looks hold. They spend all of alpha by the planned end; an
+        extension goes on as a confidence sequence."""
+        return self.method == "group_sequential" and not self.is_extended
+
+    @property
     def is_randomised(self) -> bool:
         return self.comparison == "randomised" and self.method != "did"
 

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from throughline.lift import kernel
 from throughline.lift.comparisons import METHODS, Diagnosis, Rows
 from throughline.lift.kernel import Contrast, Flags
-from throughline.lift.moments import Array, Table, codes
+from throughline.lift.moments import TOTAL, Array, Table, codes
 from throughline.lift.plan import Experiment
-
-TOTAL = "all"
-"""Segment name of the rows over all units."""
 
 MINIMUM_ROWS = 10
 """Row units per arm below which no standard error is trusted."""
@@ -64,6 +61,8 @@ def status(
         ("refused", "masked_window", rows.of_plan(lambda p: p.experiment_id in masked, bool)),
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
         ("refused", "users_repeat", either("n_users_repeated")),
+        # Units of one released group share its luck.
+        ("refused", "needs_cluster_id", is_did & either("n_unclustered")),
         # Groups, unlike units, do not become more.
         ("refused", "too_few_units", is_did & (few < MINIMUM_ROWS)),
         ("not_ready", "immature", (few < MINIMUM_ROWS) & either("n_immature")),
@@ -77,7 +76,8 @@ def status(
             ~is_randomised & adjusts & ~(diagnosis.imbalance <= OVERLAP_UP_TO),
         ),
         ("not_identified", "before_after", planned("before_after")),
-        ("not_identified", "unmatched", ~rows.of_plan(lambda plan: plan.is_identified, bool)),
+        # Parallel trends identify a change against the pre-period, no difference of levels.
+        ("not_identified", "unmatched", planned("unmatched") & ~is_did),
         # No pre-period to look at is no sign of parallel trends.
         ("not_identified", "pre_trend", is_did & ~(diagnosis.pre_trend_p >= PRE_TREND_BELOW)),
     )

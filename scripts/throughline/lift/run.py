@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
+from throughline import build
 from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.moments import MomentsError, read
@@ -63,8 +65,6 @@ def gather(warehouse: Warehouse) -> Inputs | None:
     Raises:
         UserError: a plan cannot be read, or what it needs is not built.
     """
-    if not warehouse.has("lift", "fct_moments"):
-        return None
     moments = warehouse.columns(f"select * from {warehouse.relation('lift', 'fct_moments')}")
     if not len(moments["experiment_id"]):
         return None
@@ -169,9 +169,19 @@ def _first_plan_hashes(warehouse: Warehouse) -> dict[str, str]:
     return dict(zip(*pairs, strict=True))
 
 
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """Raises UserError where moments do not fit what is declared."""
+    try:
+        yield
+    except MomentsError as error:
+        fix = "If a seed or a metric changed since the last build: throughline build"
+        raise fault(str(error), where="fct_moments", fix=fix) from None
+
+
 def compute(inputs: Inputs) -> Results:
     """Estimates, sample ratios and decisions; raises UserError where the moments do not fit."""
-    try:
+    with fitting():
         estimates = table.estimate(
             inputs.moments,
             experiments=inputs.experiments,
@@ -179,15 +189,11 @@ def compute(inputs: Inputs) -> Results:
             masked=inputs.masked,
         )
         splits = refuse.sample_ratios(read(inputs.moments), experiments=inputs.experiments)
-    except MomentsError as error:
-        fix = "If a seed or a metric changed since the last build: throughline build"
-        raise fault(str(error), where="fct_moments", fix=fix) from None
     made = decisions(
         estimates,
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         first_plan_hashes=inputs.first_plan_hashes,
-        splits=splits,
     )
     splits["as_of"] = splits["as_of"].astype("datetime64[us]")
     return Results(estimates=estimates, splits=splits, decisions=tuple(made))
@@ -225,13 +231,35 @@ def _columns(rows: Sequence[DecisionRow]) -> Columns:
     return found | {"as_of": found["as_of"].astype("datetime64[us]")}
 
 
+@contextlib.contextmanager
+def _last_build(workspace: Workspace) -> Iterator[Warehouse]:
+    """The warehouse with what was built; raises UserError where nothing was."""
+    _check_file(workspace)
+    with connect(workspace) as warehouse:
+        if not warehouse.has("lift", "fct_moments"):
+            raise _unbuilt(workspace)
+        yield warehouse
+
+
+def _check_file(workspace: Workspace) -> None:
+    """Raises UserError where there is no warehouse: to connect to DuckDB would make one."""
+    if build.target(workspace) == "duckdb" and not workspace.warehouse.exists():
+        raise _unbuilt(workspace)
+
+
+def _unbuilt(workspace: Workspace) -> UserError:
+    option = f" --as-of '{workspace.replays}'" if workspace.replays else ""
+    fix = f"Build it: throughline build{option}"
+    return fault("nothing is built yet", where=workspace.relative, fix=fix)
+
+
 def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
     """Computes lift from the moments in force and writes it; None where no experiment has units.
 
     Raises:
         UserError: it cannot be computed or written; the rows in force stay as they were.
     """
-    with connect(workspace) as warehouse:
+    with _last_build(workspace) as warehouse:
         inputs = gather(warehouse)
         if inputs is None:
             return None
@@ -240,15 +268,15 @@ def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
         return inputs, results
 
 
-def inspect(workspace: Workspace) -> tuple[Inputs, Results] | None:
-    """The same without writing."""
-    with connect(workspace) as warehouse:
-        inputs = gather(warehouse)
-        return None if inputs is None else (inputs, compute(inputs))
+def inspect(workspace: Workspace) -> Inputs | None:
+    """What lift is computed from; None where no experiment has units, UserError as `refresh`."""
+    with _last_build(workspace) as warehouse:
+        return gather(warehouse)
 
 
 def buckets(workspace: Workspace) -> Columns:
     """Moments of random groups of units, as the analysis aa_moments makes them; UserError."""
+    _check_file(workspace)
     query = compiled(workspace, "aa_moments")
-    with connect(workspace) as warehouse:
+    with _last_build(workspace) as warehouse:
         return warehouse.columns(query)

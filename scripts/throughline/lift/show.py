@@ -107,8 +107,9 @@ def _table(plan: Experiment, rows: list[dict[str, Any]], *, units: Mapping[str, 
             table.add_row(Text(row["role"], style="bold"))
         previous = row["role"]
         unit = units[row["metric"]]
+        name = f"  {row['metric']}" + (f", {row['variant']}" if has_several else "")
         table.add_row(
-            f"  {row['metric']}" + (f", {row['variant']}" if has_several else ""),
+            name + ("" if row["method"] == plan.decides_by else f", {row['method']}"),
             *(
                 figure(_or_none(row[name]), unit=unit)
                 for name in ("mean_control", "mean_treatment")

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.lift import kernel, refuse
-from throughline.lift.comparisons import METHODS, Diagnosis, Rows, compare, evaluate
+from throughline.lift.comparisons import METHODS, Diagnosis, Rows, compare, evaluate, with_absent
 from throughline.lift.decide import guardrail_states
 from throughline.lift.kernel import Contrast, Flags
-from throughline.lift.moments import KEY, Array, Table, codes, read
+from throughline.lift.moments import KEY, TOTAL, Array, Table, codes, read
 from throughline.lift.multiplicity import benjamini_hochberg, holm, holm_level
 from throughline.lift.plan import Experiment, Metric
 from throughline.lift.sequential import always_valid, always_valid_p, lan_demets
@@ -91,6 +91,20 @@ COLUMNS = (
 )
 """Columns of the estimates; the first eight are their key."""
 
+WORKINGS = (
+    "sequential_critical",
+    "decides_sequentially",
+    "deciding_p",
+    "decision_level",
+    "decision_critical",
+    "ni_critical",
+    "sequential_ni_critical",
+    "harm_critical",
+    "harm_high",
+)
+"""What estimates are explained by: critical values in standard errors, the p that Holm's step goes
+by and the level it leads to, and the upper end below which a guardrail is harmed."""
+
 Estimates = dict[str, NDArray[Any]]
 
 
@@ -103,23 +117,45 @@ def estimate(
 ) -> Estimates:
     """Every estimate that the moments allow, or the reason why there is none.
 
+    Args and errors as of `workings`.
+
+    Returns:
+        `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
+        are NaN, texts None. The same moments, in any order, give the same bytes.
+    """
+    found = workings(moments, experiments=experiments, metrics=metrics, masked=masked)
+    return {name: found[name] for name in COLUMNS}
+
+
+def workings(
+    moments: Table,
+    *,
+    experiments: Iterable[Experiment],
+    metrics: Iterable[Metric],
+    masked: Collection[str] = (),
+) -> Estimates:
+    """The estimates, and what their intervals are made with.
+
+    A planned variant that no unit is in has a row per metric all the same.
+
     Args:
-        moments: one row per `moments.KEY`, with the columns `moments.COLUMNS` and, where units are
-            clustered, `n_clusters_shared`: clusters of the row with units of another variant.
+        moments: one row per `moments.KEY`, with the columns `moments.COLUMNS` and, optionally,
+            `n_unclustered`: units in no cluster; `n_clusters_shared`: clusters of the row with
+            units of another variant.
         experiments: every experiment that the moments name.
         metrics: every metric that the moments name.
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
 
     Returns:
-        `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
-        are NaN, texts None. The same moments, in any order, give the same bytes.
+        `COLUMNS`, and `WORKINGS`.
 
     Raises:
         MomentsError: the moments are not readable, name what is not declared, or the arms of a
             comparison differ in window, definition or cap.
     """
-    table = read(moments)
-    rows = compare(table, experiments=experiments, metrics=metrics)
+    plans = tuple(experiments)
+    table = with_absent(read(moments), experiments=plans)
+    rows = compare(table, experiments=plans, metrics=metrics)
     contrast, diagnosis = evaluate(table, rows)
     out = _described(table, rows)
     out |= {"mean_control": diagnosis.mean_control, "mean_treatment": diagnosis.mean_treatment}
@@ -134,13 +170,15 @@ def estimate(
     out |= _effects(rows, contrast, diagnosis, timing)
     out |= _guardrails(rows, contrast, timing, is_evidence=out["status"] == "ok")
     out |= _multiplicity(table, rows, contrast, out, timing)
-    out["heterogeneity_p_value"] = _of_segments(out, heterogeneity(out))
+    spans = spans_values(table)
+    spans = spans[rows.treatment] | ((rows.control >= 0) & spans[rows.control])
+    out["heterogeneity_p_value"] = _of_segments(out, heterogeneity(out, spans=spans))
     for name in FIXED_HORIZON:
         out[name] = np.where(timing.shows_fixed, out[name], _null(out[name]))
     waiting = (out["status"] == "ok") & ~timing.shows_fixed
     waits_for = np.where(timing.is_complete, "after_extension", "before_planned_end")
     out["reason"] = np.where(waiting, waits_for, out["reason"])
-    return {name: out[name] for name in COLUMNS}
+    return out
 
 
 def _null(values: NDArray[Any]) -> Any:
@@ -231,7 +269,7 @@ def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
         alpha=rows.of_plan(lambda plan: plan.alpha),
         level=level,
     )
-    has_looks = rows.of_plan(_has_looks, bool) & ~np.isnan(level)
+    has_looks = rows.of_plan(lambda plan: plan.has_looks, bool) & ~np.isnan(level)
     looks = np.flatnonzero(has_looks)
     look = codes(rows.plan[looks], timing.as_of[looks], timing.horizon_days[looks], level[looks])
     _, first, place = np.unique(look, return_index=True, return_inverse=True)
@@ -244,11 +282,6 @@ def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
         bounds.append(spent[-1] if spent else np.nan)
     critical[looks] = np.array(bounds)[place]
     return critical
-
-
-def _has_looks(plan: Experiment) -> bool:
-    # Looks spend all of alpha by the planned end; an extension goes on as a confidence sequence.
-    return plan.method == "group_sequential" and not plan.is_extended
 
 
 def _sign(rows: Rows) -> Array:
@@ -300,6 +333,7 @@ def _effects(rows: Rows, contrast: Contrast, diagnosis: Diagnosis, timing: _Timi
         "relative_ci_high": np.where(is_wald, np.nan, lift_high),
         "relative_reason": reason,
         "variance_reduction": np.where(is_adjusted & known, saved, np.nan),
+        "sequential_critical": sequential,
         "sequential_ci_low": either(
             np.where(is_bounded, sequential_set.low, np.nan),
             contrast.delta - sequential * contrast.std_error,
@@ -373,15 +407,22 @@ def _guardrails(
     is_of_base = np.where(is_wald, ~is_relative, is_relative)
     distance, error = kernel.above_margin(turned, margin=margin, is_relative=is_of_base)
     p = kernel.non_inferiority_p(turned, margin=margin, is_relative=is_of_base)
-    is_bounded = ~is_wald | ~np.isnan(bounds(chosen(2 * alpha))[0])
+    critical, harm_critical = chosen(2 * alpha), chosen(alpha / count)
+    is_bounded = ~is_wald | ~np.isnan(bounds(critical)[0])
+    harm_high = bounds(harm_critical)[1]
     state = guardrail_states(
-        passes=is_evidence & is_bounded & (distance > chosen(2 * alpha) * error),
-        harms=is_evidence & (bounds(chosen(alpha / count))[1] < 0),
+        passes=is_evidence & is_bounded & (distance > critical * error),
+        harms=is_evidence & (harm_high < 0),
     )
-    sequential_bound = bounds(_sequential_critical(rows, timing, level=2 * alpha))[0]
+    ni_critical = fixed(2 * alpha)
+    sequential_critical = _sequential_critical(rows, timing, level=2 * alpha)
     return {
-        "ni_bound": bounds(fixed(2 * alpha))[0],
-        "sequential_ni_bound": sequential_bound,
+        "ni_critical": ni_critical,
+        "ni_bound": bounds(ni_critical)[0],
+        "sequential_ni_critical": sequential_critical,
+        "sequential_ni_bound": bounds(sequential_critical)[0],
+        "harm_critical": harm_critical,
+        "harm_high": harm_high,
         "p_non_inferiority": np.where(is_wald & is_relative, np.nan, p),
         "guardrail_state": np.where(is_guardrail, state, _null(state)),
     }
@@ -406,7 +447,7 @@ def _multiplicity(
     segments over their metric (Benjamini-Hochberg); a guardrail's harm stands at alpha over the
     number of guardrails. Strays are in none.
     """
-    is_total = table["segment_name"][rows.treatment] == refuse.TOTAL
+    is_total = table["segment_name"][rows.treatment] == TOTAL
     kind = np.select(
         [~is_total, out["role"] == "primary", out["role"] == "guardrail"], [3, 0, 1], default=2
     )
@@ -435,7 +476,7 @@ def _multiplicity(
     # Bounds at looks have no p-value to step down by: variants share alpha evenly.
     variants = np.bincount(family, weights=~np.isnan(deciding))[family]
     evenly = np.where(np.isnan(level), np.nan, alpha / np.maximum(variants, 1))
-    level = np.where(rows.of_plan(_has_looks, bool), evenly, level)
+    level = np.where(rows.of_plan(lambda plan: plan.has_looks, bool), evenly, level)
     critical = np.where(
         timing.decides_sequentially,
         _sequential_critical(rows, timing, level=level),
@@ -447,7 +488,15 @@ def _multiplicity(
         critical=critical,
         is_relative=rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool),
     )
-    return {"p_value_adjusted": adjusted, "decision_low": low, "decision_high": high}
+    return {
+        "p_value_adjusted": adjusted,
+        "decides_sequentially": timing.decides_sequentially,
+        "deciding_p": deciding,
+        "decision_level": level,
+        "decision_critical": critical,
+        "decision_low": low,
+        "decision_high": high,
+    }
 
 
 def _of_segments(estimates: Estimates, found: Estimates) -> Array:
@@ -459,11 +508,24 @@ def _of_segments(estimates: Estimates, found: Estimates) -> Array:
     return np.asarray(p[group[len(found["q"]) :]])
 
 
-def heterogeneity(estimates: Estimates) -> Estimates:
+def spans_values(table: Table) -> Flags:
+    """Whether clusters of each row's arm lie in several values of its segment: shape (rows,).
+
+    Values in which the other arm has no units count too.
+    """
+    arm = codes(*(table[name] for name in KEY if name not in ("segment_name", "segment_value")))
+    segment = codes(arm, table["segment_name"])
+    is_total = table["segment_name"] == TOTAL
+    whole = np.bincount(arm, weights=np.where(is_total, table["n_rows"], 0.0))
+    return np.asarray(np.bincount(segment, weights=table["n_rows"])[segment] > whole[arm])
+
+
+def heterogeneity(estimates: Estimates, *, spans: Flags) -> Estimates:
     """Whether an effect differs between the values of a segment: Cochran's Q.
 
     Args:
         estimates: what `estimate` gave.
+        spans: whether clusters of either arm of an estimate lie in several values.
 
     Returns:
         Columns experiment_id, variant, metric, segment_name, method, totals, as_of, value_count,
@@ -472,18 +534,11 @@ def heterogeneity(estimates: Estimates) -> Estimates:
         `too_few_values`, where fewer than two have an estimate.
     """
     key = ("experiment_id", "variant", "metric", "method", "totals", "as_of")
-    whole = codes(*(estimates[name] for name in key))
-    is_total = estimates["segment_name"] == refuse.TOTAL
-    clusters = estimates["cluster_count_control"] + estimates["cluster_count_treatment"]
-    all_clusters = np.full(whole.max(initial=0) + 1, np.nan)
-    all_clusters[whole[is_total]] = clusters[is_total]
-
-    parts = np.flatnonzero(~is_total)
+    parts = np.flatnonzero(estimates["segment_name"] != TOTAL)
     group = codes(*(estimates[name][parts] for name in (*key, "segment_name")))
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     out: Estimates = {name: estimates[name][parts][first] for name in (*key, "segment_name")}
-    seen = np.bincount(group, weights=np.nan_to_num(clusters[parts]), minlength=len(first))
-    spans = seen > all_clusters[whole[parts][first]]
+    is_spanned = np.bincount(group, weights=spans[parts], minlength=len(first)) > 0
     known = parts[~np.isnan(estimates["estimate"][parts])]
     of_known = group[~np.isnan(estimates["estimate"][parts])]
     weight = estimates["std_error"][known] ** -2.0
@@ -496,10 +551,10 @@ def heterogeneity(estimates: Estimates) -> Estimates:
     with np.errstate(divide="ignore", invalid="ignore"):
         pooled = total(weight * effect) / total(weight)
     q = total(weight * (effect - pooled[of_known]) ** 2)
-    usable = ~spans & (count > 1)
+    usable = ~is_spanned & (count > 1)
     reason = np.full(len(first), None, dtype=object)
     reason[count < 2] = "too_few_values"
-    reason[spans] = "clusters_span_segments"
+    reason[is_spanned] = "clusters_span_segments"
     return {
         **out,
         "value_count": count.astype(np.int64),
