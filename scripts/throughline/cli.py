@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, doctor, seeds, workspace
+from throughline import __version__, build, doctor, seeds, warehouse, workspace
 from throughline.workspace import Finding, UserError, Workspace
 
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -172,7 +172,7 @@ def load_() -> None:
     if build.target(current) == "duckdb":
         click.echo("Nothing to load: DuckDB reads the raw files where they are.")
         return
-    with console.status("loading"):
+    with warehouse.sole_writer(current), console.status("loading"):
         for loaded in loader.load(current):
             rows = "unchanged" if loaded.rows is None else f"{loaded.rows:,} rows"
             click.echo(f"raw.{loaded.table}: {rows}")
@@ -230,17 +230,18 @@ def build_(
     parts: Sequence[Sequence[str]] = [()]
     if build.SELECTING.isdisjoint(dbt_arguments) and build.has_experiments(current):
         parts = [("--selector", "before_lift"), ("--selector", "after_lift")]
-    for number, part in enumerate(parts):
-        if number:
-            # Most builds and commands do without numpy and scipy.
-            from throughline.lift import command
+    with warehouse.sole_writer(current):
+        for number, part in enumerate(parts):
+            if number:
+                # Most builds and commands do without numpy and scipy.
+                from throughline.lift import command
 
-            click.echo(f"lift: {command.summary(current, console=console)}")
-        given = [*part, *arguments]
-        faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
-        if faults:
-            show(faults)
-            sys.exit(1)
+                click.echo(f"lift: {command.summary(current, console=console)}")
+            given = [*part, *arguments]
+            faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
+            if faults:
+                show(faults)
+                sys.exit(1)
     build.show_scorecard(current, console=console)
 
 
@@ -283,7 +284,8 @@ def lift_(
     elif aa:
         lines = command.checked(current, metric=aa, experiment_id=experiment)
     else:
-        command.refresh(current, console=console, as_json=as_json)
+        with warehouse.sole_writer(current):
+            command.refresh(current, console=console, as_json=as_json)
         return
     for line in lines:
         click.echo(line)

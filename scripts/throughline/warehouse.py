@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import re
+import socket
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,19 @@ Columns: TypeAlias = "dict[str, NDArray[Any]]"
 
 BLOCK = 10_000
 """Rows fetched at a time, so that a large table is not held twice."""
+
+LOCK = "hashtext('throughline'), hashtext(%s)"
+# Since when is only told to the same user and to those who may see all.
+HOLDER = """
+    select usename || ' (' || application_name || '; server process ' || pid || ')'
+        || coalesce(' since ' || to_char(backend_start, 'YYYY-MM-DD HH24:MI UTC'), '')
+    from pg_locks
+    inner join pg_stat_activity using (pid)
+    where locktype = 'advisory' and granted and objsubid = 2
+        and pg_locks.database = (select oid from pg_database where datname = current_database())
+        and classid = cast(hashtext('throughline') as oid)
+        and objid = cast(hashtext(%s) as oid)
+"""
 
 
 @dataclass(frozen=True)
@@ -297,6 +311,34 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             if adapter.type() == "duckdb":
                 # The adapter keeps the file open, and so locked for other processes.
                 adapter.connections.env().close()
+
+
+@contextlib.contextmanager
+def sole_writer(workspace: Workspace) -> Iterator[None]:
+    """Keeps other writers out of the schemas of a target on Postgres for as long as it lasts.
+
+    DuckDB locks its file itself, and a session of Spark here would shut out the one of dbt. Raises
+    UserError that names who writes there already.
+    """
+    if build.target(workspace) != "postgres":
+        yield
+        return
+    with connect(workspace) as found:
+        schema, handle = found.schema, found.handle
+        # dbt forgets the connection and leaves it open; each run of dbt has others.
+        found.adapter.connections.clear_thread_connection()
+    with contextlib.closing(handle), handle.cursor() as cursor:
+        handle.rollback()
+        handle.autocommit = True
+        name = f"throughline, process {os.getpid()} on {socket.gethostname()}"
+        cursor.execute("select set_config('application_name', %s, false)", [name])
+        cursor.execute(f"select pg_try_advisory_lock({LOCK})", [schema])
+        if not cursor.fetchone()[0]:
+            cursor.execute(HOLDER, [schema])
+            (holder,) = cursor.fetchone() or ("one that has just ended",)
+            what = f"schemas {schema}_* are in use by {holder}"
+            raise refuse(what, where="target postgres", fix="Wait until it ends, or end it there.")
+        yield
 
 
 def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ import engines
 import late
 import parity
 from engines import ROOT, Engine
-from throughline import build, simulate
+from throughline import build, cli, simulate, warehouse
 from throughline.workspace import UserError, Workspace
 
 SCRATCH = ROOT / ".build/engines"
@@ -214,6 +214,32 @@ def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(f"select 1 from {relation}")
             cursor.execute("rollback to before")
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_second_writer_is_told_who_the_first_is(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = built("awkward")
+
+    def call(*arguments: str, schema: str = "main") -> tuple[bool, str]:
+        variables = {**engine.environment(workspace), "THROUGHLINE_SCHEMA": schema}
+        with build.within(variables), pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        return not ended.value.code, capsys.readouterr().err
+
+    with build.within(engine.environment(workspace)), warehouse.sole_writer(workspace):
+        for command in ("build", "load", "lift"):
+            succeeded, said = call(command)
+            assert not succeeded
+            assert re.fullmatch(
+                r"error target postgres: schemas main_\* are in use by owner \(throughline, "
+                rf"process {os.getpid()} on .+; server process \d+\) since [\d-]+ [\d:]+ UTC\. "
+                r"Wait until it ends, or end it there\.",
+                said.splitlines()[-1],
+            )
+        assert call("load", schema="other") == (True, "")
+    assert call("load") == (True, "")
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
