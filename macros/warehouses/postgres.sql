@@ -98,6 +98,6 @@
 {% macro postgres__open_marts() %}
     {% set marts = target.schema ~ '_marts' %}
     {% if execute and env_var('THROUGHLINE_READER', '') and marts in schemas %}
-        grant usage on schema {{ marts }} to {{ adapter.quote(env_var('THROUGHLINE_READER')) }}
+        grant usage on schema {{ adapter.quote(marts) }} to {{ adapter.quote(env_var('THROUGHLINE_READER')) }}
     {% endif %}
 {% endmacro %}

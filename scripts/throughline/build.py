@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from throughline.sql import relation
 from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
@@ -261,12 +262,12 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         missed = breaches(records)
         lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
         lines += [*(f"  {line}" for line in missed), ""]
+    trends = relation(f"{workspace.schema}_marts", "mart_metric_timeline")
+    rejected = relation(f"{workspace.schema}_staging", "stg_rejected_rows")
     lines += [
         f"Marts     {place}, schema {workspace.schema}_marts",
-        f"Trends    select * from {workspace.schema}_marts.mart_metric_timeline",
-        f"Rejected  select table_name, reason, count(*) from {workspace.schema}_staging."
-        "stg_rejected_rows "
-        "group by 1, 2",
+        f"Trends    select * from {trends}",
+        f"Rejected  select table_name, reason, count(*) from {rejected} group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
         "Lineage   make docs",
@@ -287,7 +288,7 @@ def read_mart(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     if not workspace.warehouse.exists():
         raise LookupError(name)
     with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
-        cursor = connection.execute(f"select * from {workspace.schema}_marts.{name}")
+        cursor = connection.execute(f"from {relation(f'{workspace.schema}_marts', name)}")
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build
+from throughline import build, sql
 from throughline.workspace import UserError, Workspace, refuse
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Warehouse:
         return [dict(row) for row in table.rows]
 
     def relation(self, layer: str, name: str) -> str:
-        return f"{self.schema}_{layer}.{name}"
+        quote = "`" if self.kind == "spark" else '"'
+        return sql.relation(f"{self.schema}_{layer}", name, quote=quote)
 
     def has(self, layer: str, name: str) -> bool:
         schema = f"{self.schema}_{layer}"
@@ -170,12 +171,12 @@ class Warehouse:
             duckdb.connect() as local,
         ):
             Path(shared).chmod(0o755)
-            for relation, columns in tables.items():
+            for number, columns in enumerate(tables.values()):
                 query = _register(local, columns, whole)
-                local.execute(f"copy ({query}) to '{shared}/{relation}.parquet' (format parquet)")
-            for relation, columns in tables.items():
+                local.execute(f"copy ({query}) to '{shared}/{number}.parquet' (format parquet)")
+            for number, (relation, columns) in enumerate(tables.items()):
                 names = ", ".join(name for name in columns if name != "as_of")
-                source = f"parquet.`file://{Path(shared).resolve()}/{relation}.parquet`"
+                source = f"parquet.`file://{Path(shared).resolve()}/{number}.parquet`"
                 for day in days:
                     self.execute(
                         f"insert overwrite table {relation} partition (as_of = {day}) ({names}) "
@@ -347,7 +348,7 @@ def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]
 
     try:
         with connect(workspace) as found:
-            return found.query(f"select * from {found.schema}_{layer}.{relation}")
+            return found.query(f"select * from {found.relation(layer, relation)}")
     except (DbtBaseException, UserError):
         raise LookupError(relation) from None
 

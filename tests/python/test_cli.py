@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -147,7 +148,8 @@ def small(tmp_path: Path) -> workspace.Workspace:
             "name: small\nprofile: small\nmodels: {small: {mart_scorecard: {+schema: marts}}}\n"
         ),
         "profiles.yml": (
-            "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb}}}\n"
+            "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb, "
+            "schema: \"{{ env_var('THROUGHLINE_SCHEMA', 'main') }}\"}}}\n"
         ),
         "models/mart_scorecard.sql": (
             "select 'Lead scoring' as model_name, 'precision' as metric, 'Precision' as label, "
@@ -191,6 +193,18 @@ def test_successful_run_prints_the_scorecard(small: workspace.Workspace) -> None
     assert ["Net", "value", "1,234.50", "no_data"] in rows
     assert "  Lead scoring, Precision: Raise it.\n" in text
     assert "ws/warehouse.duckdb" in text
+
+
+def test_scorecard_is_that_of_the_schemas_built(
+    small: workspace.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THROUGHLINE_SCHEMA", "Sales-EU")
+    console = printing()
+    found = replace(small, schema="Sales-EU")
+    assert build.run(found, arguments=[], console=console) == []
+    build.show_scorecard(found, console=console)
+    assert "1,234.50" in printed(console)
+    assert 'select * from "Sales-EU_marts".mart_metric_timeline' in printed(console)
 
 
 def test_failed_models_and_tests_are_one_line_each(small: workspace.Workspace) -> None:

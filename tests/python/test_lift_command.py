@@ -328,6 +328,18 @@ def test_a_metric_waits_for_the_delays_of_its_model(here: Here) -> None:
     assert (plan.outcome_days, plan.guardrails[0].margin) == (2, 0.05)
 
 
+@pytest.mark.parametrize(
+    ("kind", "schema", "relation"),
+    [
+        ("duckdb", "main", "main_lift.fct_moments"),
+        ("postgres", "Sales-EU", '"Sales-EU_lift".fct_moments'),
+        ("spark", "Sales-EU", "`Sales-EU_lift`.fct_moments"),
+    ],
+)
+def test_a_schema_is_quoted_where_it_must_be(kind: str, schema: str, relation: str) -> None:
+    assert Warehouse(kind, schema, None).relation("lift", "fct_moments") == relation
+
+
 def test_without_units_there_is_nothing_to_compute(here: Here) -> None:
     here.connection.execute("delete from main_lift.fct_moments")
     assert run.gather(here) is None
