@@ -196,20 +196,27 @@ def test_every_relation_equals_that_of_duckdb_where_spark_is_elsewhere(place: st
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
+    """Also where names must be quoted."""
     import psycopg2
 
     workspace = built("awkward")
     engines.bring(engine, workspace)
     with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
-        cursor.execute("create role bi_reader login")
-    reading = dataclasses.replace(
-        engine, variables={**engine.variables, "THROUGHLINE_READER": "bi_reader"}
-    )
+        cursor.execute('create role "BI_Team" login')
+    variables = {"THROUGHLINE_READER": "BI_Team", "THROUGHLINE_SCHEMA": "Sales-EU"}
+    reading = dataclasses.replace(engine, variables={**engine.variables, **variables})
     engines.dbt(reading, workspace, "build", *NO_TESTS)
-    with engines.connect(engine, user="bi_reader") as reader, reader.cursor() as cursor:
-        cursor.execute("select count(*) from main_marts.mart_scorecard")
+    engines.lift(reading, workspace)
+    with build.within(reading.environment(workspace)):
+        assert warehouse.read(workspace, "marts", "mart_decisions")
+    with engines.connect(engine, user="BI_Team") as reader, reader.cursor() as cursor:
+        cursor.execute('select count(*) from "Sales-EU_marts".mart_scorecard')
         assert cursor.fetchone()[0] > 0
-        for relation in ("main_metrics.fct_metrics", "main_core.dim_models", "raw.prediction_logs"):
+        for relation in (
+            '"Sales-EU_metrics".fct_metrics',
+            '"Sales-EU_core".dim_models',
+            "raw.prediction_logs",
+        ):
             cursor.execute("savepoint before")
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(f"select 1 from {relation}")
