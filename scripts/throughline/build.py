@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from throughline.sql import relation
 from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
+DISK_IS_FULL = os.strerror(errno.ENOSPC)
 SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
 """Arguments by which dbt builds a part."""
 IN_MEMORY = {
@@ -211,7 +213,7 @@ def read_rules(workspace: Workspace) -> dict[str, Any]:
 
 def shown(seen: Run) -> list[Finding]:
     """What of a failed run a user reads: its first faults, or the one that explains all."""
-    if any("No space left on device" in fault.what for fault in seen.faults):
+    if any(DISK_IS_FULL in fault.what for fault in seen.faults):
         fix = "Make room and build again: nothing is lost."
         return [Finding("error", "the disk is full", "dbt build", fix)]
     if not seen.faults:

@@ -145,10 +145,13 @@ class Warehouse:
                 cursor.unregister("written")
             cursor.execute("commit")
         except BaseException:
-            cursor.execute("rollback")
+            # A commit that failed has ended the transaction, and what it said must come through.
+            with contextlib.suppress(duckdb.Error):
+                cursor.execute("rollback")
             raise
         finally:
-            cursor.execute("reset threads")
+            with contextlib.suppress(duckdb.Error):
+                cursor.execute("reset threads")
 
     def _replace_on_postgres(
         self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -257,6 +257,35 @@ def test_a_write_that_fails_leaves_the_last_good_rows(
         lift(here, folder)
     assert {each: stored(here, each) for each in run.WRITTEN} == before
     assert before["fct_lift_estimates"]
+
+
+@dataclass(frozen=True)
+class Full:
+    """A connection to a full disk, where the commit that fails ends the transaction."""
+
+    connection: Any
+
+    def execute(self, sql: str, *given: Any) -> Any:
+        if sql == "commit":
+            self.connection.execute("rollback")
+            raise duckdb.IOException("Failed to commit: ...wal: No space left on device")
+        return self.connection.execute(sql, *given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+def test_a_full_disk_is_one_line(here: Here, folder: Workspace) -> None:
+    lift(here, folder)
+    before = {each: stored(here, each) for each in run.WRITTEN}
+    put_moments(here.connection, trial(lift=0.9))
+    with pytest.raises(UserError) as refused:
+        lift(replace(here, connection=Full(here.connection)), folder)
+    assert str(refused.value) == (
+        "main_lift.fct_lift_*: cannot be written: the disk is full. "
+        "The rows in force stay as they were. Make room and run throughline lift again."
+    )
+    assert {each: stored(here, each) for each in run.WRITTEN} == before
 
 
 def test_a_decision_follows_from_the_mart_and_the_plan(here: Here, folder: Workspace) -> None:
