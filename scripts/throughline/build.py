@@ -48,8 +48,12 @@ STATUS_STYLES = {
 
 def target(workspace: Workspace) -> str:
     """The dbt target in force, as profiles.yml chooses it."""
-    name = "THROUGHLINE_TARGET"
-    return os.environ.get(name) or read_env(workspace.project / ".env").get(name) or "duckdb"
+    return variable(workspace, "THROUGHLINE_TARGET") or "duckdb"
+
+
+def variable(workspace: Workspace, name: str) -> str | None:
+    """A variable as dbt reads it: from the environment, else from .env."""
+    return os.environ.get(name) or read_env(workspace.project / ".env").get(name)
 
 
 def environment(workspace: Workspace) -> dict[str, str]:

@@ -69,7 +69,8 @@ def init(folder: Path) -> None:
     """
     root = project()
     headers = {name: spec.header for name, spec in seeds.read_specs(root).items()}
-    made = workspace.create(folder, project=root, headers=headers)
+    with workspace.writing(folder, fix="Choose a folder that can be written."):
+        made = workspace.create(folder, project=root, headers=headers)
     click.echo(f"Made {made.relative}. Next: {made.relative}/README.md")
 
 
@@ -86,7 +87,9 @@ def use(folder: Path | None) -> None:
         current = chosen()
         click.echo(f"{current.relative} (chosen by {current.chosen_by})")
         return
-    made = workspace.use(folder, project=project())
+    fix = f"Make its folder writable, or set {workspace.VARIABLES[0]} instead."
+    with workspace.writing(Path(".env"), fix=fix):
+        made = workspace.use(folder, project=project())
     click.echo(f"{made.relative} is chosen: .env is written")
     overriding = os.environ.get(workspace.VARIABLES[0])
     if overriding and overriding != made.relative:
@@ -110,7 +113,8 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
     from throughline import simulate as simulator
 
     try:
-        simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
+        with workspace.writing(out, fix="Choose a folder that can be written."):
+            simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
     except simulator.SimulationError as error:
         fix = "throughline simulate --help"
         raise workspace.refuse(str(error), where="simulate", fix=fix) from None
@@ -210,10 +214,7 @@ def build_(
     """
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
-    locked = None
-    if build.target(current) == "duckdb":
-        where = f"{current.relative}/warehouse.duckdb"
-        locked = doctor.lock_fault(current.warehouse, where=where)
+    locked = doctor.lock_fault(current) if build.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:

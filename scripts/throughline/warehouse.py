@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build, sql
-from throughline.workspace import UserError, Workspace, refuse
+from throughline import build, doctor, sql
+from throughline.workspace import Finding, UserError, Workspace, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -300,11 +300,15 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
         with contextlib.redirect_stdout(said):
             answer = dbtRunner().invoke(["--no-use-colors", "debug", "--connection"])
         if not answer.success:
-            raise refuse(
-                _fault(said.getvalue()) or str(answer.exception),
-                where=f"target {build.target(workspace)}",
-                fix="Start the server, or correct the variables that profiles.yml reads.",
-            )
+            is_unwritten = isinstance(answer.exception, OSError)
+            known = doctor.check_folders(workspace) if is_unwritten else []
+            if build.target(workspace) == "duckdb":
+                locked = doctor.lock_fault(workspace)
+                known += [locked] if locked else []
+            what = _fault(said.getvalue()) or str(answer.exception)
+            fix = "Start the server, or correct the variables that profiles.yml reads."
+            unknown = Finding("error", what, f"target {build.target(workspace)}", fix)
+            raise UserError(*(known or [unknown]))
         adapters: Iterable[Any] = FACTORY.adapters.values()
         (adapter,) = adapters
         try:

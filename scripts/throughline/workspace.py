@@ -12,7 +12,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from functools import cached_property
@@ -562,6 +563,16 @@ def swap_in(path: Path, text: str) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(place: Path, *, fix: str) -> Iterator[None]:
+    """Files below `place` are written meanwhile; raises UserError where they cannot be."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        raise refuse(what, where=str(place), fix=fix) from None
 
 
 def use(folder: Path, *, project: Path) -> Workspace:

@@ -58,6 +58,30 @@ def test_simulate_refuses_a_folder_of_other_data(company: Company, throughline: 
     assert company.bytes() == before
 
 
+@pytest.mark.parametrize("command", [("init",), ("simulate", "--out")])
+def test_a_folder_that_cannot_be_made_is_one_line(
+    company: Company, throughline: Call, command: tuple[str, ...]
+) -> None:
+    ended = throughline(*command, "company/vars.yml/below")
+    assert ended.status == 1
+    assert ended.lines == [
+        "error company/vars.yml/below: cannot be written: Not a directory. "
+        "Choose a folder that can be written."
+    ]
+
+
+def test_use_in_a_project_that_cannot_be_written_is_one_line(
+    company: Company, throughline: Call
+) -> None:
+    (company.project / ".env").symlink_to("nowhere/.env")
+    ended = throughline("use", "company")
+    assert ended.status == 1
+    assert ended.lines == [
+        "error .env: cannot be written: No such file or directory. "
+        "Make its folder writable, or set THROUGHLINE_WORKSPACE instead."
+    ]
+
+
 def test_build_stops_at_the_doctors_errors(
     company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
