@@ -31,6 +31,8 @@ SHOWN_FAULTS = 10
 DISK_IS_FULL = os.strerror(errno.ENOSPC)
 SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
 """Arguments by which dbt builds a part."""
+LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
+"""Arguments by which dbt would build elsewhere than lift and the scorecard look."""
 IN_MEMORY = {
     "throughline": {
         "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
@@ -47,8 +49,9 @@ STATUS_STYLES = {
 
 
 def target(workspace: Workspace) -> str:
-    """The dbt target in force, as profiles.yml chooses it."""
-    return variable(workspace, "THROUGHLINE_TARGET") or "duckdb"
+    """The dbt target in force, as dbt itself or profiles.yml chooses it."""
+    names = ("DBT_TARGET", "THROUGHLINE_TARGET")
+    return next(filter(None, (variable(workspace, name) for name in names)), "duckdb")
 
 
 def variable(workspace: Workspace, name: str) -> str | None:

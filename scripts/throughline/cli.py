@@ -212,6 +212,11 @@ def build_(
               throughline build --as-of 2026-05-01
               throughline build -- --select fct_metrics+
     """
+    leading = next(filter(build.LEADING.fullmatch, dbt_arguments), None)
+    if leading:
+        what = f"{leading} would lead dbt alone to another warehouse, not lift and the scorecard"
+        fix = "Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, which lead them all."
+        raise workspace.refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
     locked = doctor.lock_fault(current) if build.target(current) == "duckdb" else None
@@ -229,7 +234,8 @@ def build_(
         *dbt_arguments,
     ]
     parts: Sequence[Sequence[str]] = [()]
-    if build.SELECTING.isdisjoint(dbt_arguments) and build.has_experiments(current):
+    named = {argument.split("=")[0] for argument in dbt_arguments}
+    if build.SELECTING.isdisjoint(named) and build.has_experiments(current):
         parts = [("--selector", "before_lift"), ("--selector", "after_lift")]
     with warehouse.sole_writer(current):
         for number, part in enumerate(parts):

@@ -362,5 +362,6 @@ def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]
 
 def _fault(output: str) -> str:
     """What `dbt debug` says is wrong, on one line."""
-    text = re.split(r"(?m)^.*failed:\n|^\s*>", build.plain(output))[-1]
-    return build.telling(re.split("Check your database credentials|^.*following reason:", text)[0])
+    text = re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", build.plain(output))
+    headers = r"(?m)^.*(?:failed|following reason|Encountered an error):\n|^\s*>"
+    return build.telling(re.split(headers, text)[-1].split("Check your database credentials")[0])

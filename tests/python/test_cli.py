@@ -110,9 +110,71 @@ def test_build_passes_arguments_to_dbt(
     monkeypatch.setattr(build, "run", run)
     assert throughline("build", "--full-refresh", "--", "--select", "a+").status == 0
     assert throughline("build", "--no-tests").status == 0
+    monkeypatch.setattr(build, "has_experiments", lambda _: True)
+    assert throughline("build", "--", "--select=a+").status == 0
     assert passed == [
         ["--full-refresh", "--select", "a+"],
         ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"],
+        ["--select=a+"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--target", "postgres"), ("-t", "x"), ("-tx",), ("--profile=x",), ("--profiles-dir", "x")],
+)
+def test_build_refuses_arguments_that_lead_dbt_elsewhere(
+    company: Company, throughline: Call, arguments: tuple[str, ...]
+) -> None:
+    throughline("use", "company")
+    ended = throughline("build", "--", *arguments)
+    assert ended.status == 1
+    assert ended.lines == [
+        f"error build: {arguments[0]} would lead dbt alone to another warehouse, not lift and the "
+        "scorecard. Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, "
+        "which lead them all."
+    ]
+
+
+def test_target_is_the_one_of_dbt(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    assert build.target(found) == "duckdb"
+    (company.project / ".env").write_text("THROUGHLINE_TARGET=postgres\n")
+    assert build.target(found) == "postgres"
+    monkeypatch.setenv("DBT_TARGET", "spark")
+    assert build.target(found) == "spark"
+
+
+@pytest.mark.parametrize(
+    ("variables", "what"),
+    [
+        (
+            {"THROUGHLINE_TARGET": "postgres", "PGPORT": "abc"},
+            "Could not render {{ env_var('PGPORT', '5432') | as_number }}: "
+            "Could not convert value 'abc' into type 'number'",
+        ),
+        (
+            {"THROUGHLINE_TARGET": "oracle"},
+            "The profile 'throughline' does not have a target named 'oracle'. The valid target "
+            "names for this profile are: - duckdb - postgres - spark",
+        ),
+    ],
+)
+def test_a_profile_that_dbt_cannot_read_is_one_line(
+    company: Company,
+    throughline: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    what: str,
+) -> None:
+    throughline("use", "company")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ended = throughline("load")
+    assert ended.status == 1
+    assert ended.lines == [
+        f"error target {variables['THROUGHLINE_TARGET']}: {what}. "
+        "Start the server, or correct the variables that profiles.yml reads."
     ]
 
 
