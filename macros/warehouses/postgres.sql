@@ -95,9 +95,18 @@
     {% endif %}
 {% endmacro %}
 
+{# dbt quotes the names of those it takes a right from, but not of those it gives one. #}
+{% macro postgres__get_grant_sql(relation, privilege, grantees) %}
+    {% set names = [] %}
+    {% for grantee in grantees %}
+        {% do names.append(adapter.quote(grantee)) %}
+    {% endfor %}
+    grant {{ privilege }} on {{ relation }} to {{ names | join(', ') }}
+{% endmacro %}
+
 {% macro postgres__open_marts() %}
     {% set marts = target.schema ~ '_marts' %}
     {% if execute and env_var('THROUGHLINE_READER', '') and marts in schemas %}
-        grant usage on schema {{ marts }} to {{ adapter.quote(env_var('THROUGHLINE_READER')) }}
+        grant usage on schema {{ adapter.quote(marts) }} to {{ adapter.quote(env_var('THROUGHLINE_READER')) }}
     {% endif %}
 {% endmacro %}

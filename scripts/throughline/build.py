@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -23,11 +24,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from throughline.sql import relation
 from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
+DISK_IS_FULL = os.strerror(errno.ENOSPC)
 SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
 """Arguments by which dbt builds a part."""
+LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
+"""Arguments by which dbt would build elsewhere than lift and the scorecard look."""
 IN_MEMORY = {
     "throughline": {
         "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
@@ -44,9 +49,14 @@ STATUS_STYLES = {
 
 
 def target(workspace: Workspace) -> str:
-    """The dbt target in force, as profiles.yml chooses it."""
-    name = "THROUGHLINE_TARGET"
-    return os.environ.get(name) or read_env(workspace.project / ".env").get(name) or "duckdb"
+    """The dbt target in force, as dbt itself or profiles.yml chooses it."""
+    names = ("DBT_TARGET", "THROUGHLINE_TARGET")
+    return next(filter(None, (variable(workspace, name) for name in names)), "duckdb")
+
+
+def variable(workspace: Workspace, name: str) -> str | None:
+    """A variable as dbt reads it: from the environment, else from .env."""
+    return os.environ.get(name) or read_env(workspace.project / ".env").get(name)
 
 
 def environment(workspace: Workspace) -> dict[str, str]:
@@ -210,7 +220,7 @@ def read_rules(workspace: Workspace) -> dict[str, Any]:
 
 def shown(seen: Run) -> list[Finding]:
     """What of a failed run a user reads: its first faults, or the one that explains all."""
-    if any("No space left on device" in fault.what for fault in seen.faults):
+    if any(DISK_IS_FULL in fault.what for fault in seen.faults):
         fix = "Make room and build again: nothing is lost."
         return [Finding("error", "the disk is full", "dbt build", fix)]
     if not seen.faults:
@@ -261,12 +271,12 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
         missed = breaches(records)
         lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
         lines += [*(f"  {line}" for line in missed), ""]
+    trends = relation(f"{workspace.schema}_marts", "mart_metric_timeline")
+    rejected = relation(f"{workspace.schema}_staging", "stg_rejected_rows")
     lines += [
         f"Marts     {place}, schema {workspace.schema}_marts",
-        f"Trends    select * from {workspace.schema}_marts.mart_metric_timeline",
-        f"Rejected  select table_name, reason, count(*) from {workspace.schema}_staging."
-        "stg_rejected_rows "
-        "group by 1, 2",
+        f"Trends    select * from {trends}",
+        f"Rejected  select table_name, reason, count(*) from {rejected} group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
         "Lineage   make docs",
@@ -287,7 +297,7 @@ def read_mart(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     if not workspace.warehouse.exists():
         raise LookupError(name)
     with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
-        cursor = connection.execute(f"select * from {workspace.schema}_marts.{name}")
+        cursor = connection.execute(f"from {relation(f'{workspace.schema}_marts', name)}")
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 

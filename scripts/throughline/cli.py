@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, doctor, seeds, workspace
+from throughline import __version__, build, doctor, seeds, warehouse, workspace
 from throughline.workspace import Finding, UserError, Workspace
 
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -69,7 +69,8 @@ def init(folder: Path) -> None:
     """
     root = project()
     headers = {name: spec.header for name, spec in seeds.read_specs(root).items()}
-    made = workspace.create(folder, project=root, headers=headers)
+    with workspace.writing(folder, fix="Choose a folder that can be written."):
+        made = workspace.create(folder, project=root, headers=headers)
     click.echo(f"Made {made.relative}. Next: {made.relative}/README.md")
 
 
@@ -86,7 +87,9 @@ def use(folder: Path | None) -> None:
         current = chosen()
         click.echo(f"{current.relative} (chosen by {current.chosen_by})")
         return
-    made = workspace.use(folder, project=project())
+    fix = f"Make its folder writable, or set {workspace.VARIABLES[0]} instead."
+    with workspace.writing(Path(".env"), fix=fix):
+        made = workspace.use(folder, project=project())
     click.echo(f"{made.relative} is chosen: .env is written")
     overriding = os.environ.get(workspace.VARIABLES[0])
     if overriding and overriding != made.relative:
@@ -110,7 +113,8 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
     from throughline import simulate as simulator
 
     try:
-        simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
+        with workspace.writing(out, fix="Choose a folder that can be written."):
+            simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
     except simulator.SimulationError as error:
         fix = "throughline simulate --help"
         raise workspace.refuse(str(error), where="simulate", fix=fix) from None
@@ -172,7 +176,7 @@ def load_() -> None:
     if build.target(current) == "duckdb":
         click.echo("Nothing to load: DuckDB reads the raw files where they are.")
         return
-    with console.status("loading"):
+    with warehouse.sole_writer(current), console.status("loading"):
         for loaded in loader.load(current):
             rows = "unchanged" if loaded.rows is None else f"{loaded.rows:,} rows"
             click.echo(f"raw.{loaded.table}: {rows}")
@@ -208,12 +212,14 @@ def build_(
               throughline build --as-of 2026-05-01
               throughline build -- --select fct_metrics+
     """
+    leading = next(filter(build.LEADING.fullmatch, dbt_arguments), None)
+    if leading:
+        what = f"{leading} would lead dbt alone to another warehouse, not lift and the scorecard"
+        fix = "Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, which lead them all."
+        raise workspace.refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
-    locked = None
-    if build.target(current) == "duckdb":
-        where = f"{current.relative}/warehouse.duckdb"
-        locked = doctor.lock_fault(current.warehouse, where=where)
+    locked = doctor.lock_fault(current) if build.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:
@@ -228,19 +234,21 @@ def build_(
         *dbt_arguments,
     ]
     parts: Sequence[Sequence[str]] = [()]
-    if build.SELECTING.isdisjoint(dbt_arguments) and build.has_experiments(current):
+    named = {argument.split("=")[0] for argument in dbt_arguments}
+    if build.SELECTING.isdisjoint(named) and build.has_experiments(current):
         parts = [("--selector", "before_lift"), ("--selector", "after_lift")]
-    for number, part in enumerate(parts):
-        if number:
-            # Most builds and commands do without numpy and scipy.
-            from throughline.lift import command
+    with warehouse.sole_writer(current):
+        for number, part in enumerate(parts):
+            if number:
+                # Most builds and commands do without numpy and scipy.
+                from throughline.lift import command
 
-            click.echo(f"lift: {command.summary(current, console=console)}")
-        given = [*part, *arguments]
-        faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
-        if faults:
-            show(faults)
-            sys.exit(1)
+                click.echo(f"lift: {command.summary(current, console=console)}")
+            given = [*part, *arguments]
+            faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
+            if faults:
+                show(faults)
+                sys.exit(1)
     build.show_scorecard(current, console=console)
 
 
@@ -306,7 +314,8 @@ def lift_(
             current, metric=aa, experiment_id=experiment, alpha=alpha, draws=draws
         )
     else:
-        command.refresh(current, console=console, as_json=as_json)
+        with warehouse.sole_writer(current):
+            command.refresh(current, console=console, as_json=as_json)
         return
     for line in lines:
         click.echo(line)

@@ -37,7 +37,7 @@ def check(workspace: Workspace, *, target: str = "duckdb") -> list[Finding]:
 
     `target` is the dbt target; raw tables of another warehouse than DuckDB are not looked at.
     """
-    findings = check_versions(workspace.project) + check_folder(workspace)
+    findings = check_versions(workspace.project) + check_folders(workspace)
     try:
         settings = workspace.settings
     except UserError as error:
@@ -46,7 +46,7 @@ def check(workspace: Workspace, *, target: str = "duckdb") -> list[Finding]:
     files, seed_findings = check_seeds(workspace)
     findings += seed_findings
     if target == "duckdb":
-        locked = lock_fault(workspace.warehouse, where=f"{workspace.relative}/warehouse.duckdb")
+        locked = lock_fault(workspace)
         findings += [replace(locked, severity="warning")] if locked else []
         findings += input_checks.check_inputs(workspace, settings=settings, files=files)
     return sorted(findings, key=lambda finding: finding.severity)
@@ -105,12 +105,24 @@ def _version_findings(name: str, *, pinned: str, installed: Callable[[str], str]
     return [Finding("warning" if is_near else "error", what, "versions", fix)]
 
 
-def check_folder(workspace: Workspace) -> list[Finding]:
-    """A build writes the warehouse into the workspace."""
-    if os.access(workspace.folder, os.W_OK | os.X_OK):
-        return []
-    fix = f"The build writes warehouse.duckdb there: chmod u+wx {workspace.relative}"
-    return [Finding("error", "folder is not writable", workspace.relative, fix)]
+def check_folders(workspace: Workspace) -> list[Finding]:
+    """A build writes the warehouse into the workspace, and dbt its own files."""
+    findings = []
+    if not _is_writable(workspace.folder):
+        fix = f"The build writes warehouse.duckdb there: chmod u+wx {workspace.relative}"
+        findings.append(Finding("error", "folder is not writable", workspace.relative, fix))
+    for variable, usual in (("DBT_LOG_PATH", "logs"), ("DBT_TARGET_PATH", "target")):
+        folder = build.variable(workspace, variable) or usual
+        if not _is_writable(workspace.project / folder):
+            fix = f"Make its folder writable, or name another in {variable}."
+            findings.append(Finding("error", "dbt cannot write there", folder, fix))
+    return findings
+
+
+def _is_writable(folder: Path) -> bool:
+    """Also if it can be made."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 def check_env(workspace: Workspace) -> list[Finding]:
@@ -124,12 +136,13 @@ def check_env(workspace: Workspace) -> list[Finding]:
     return [Finding("warning", "older than the settings or seeds of the workspace", ".env", fix)]
 
 
-def lock_fault(warehouse: Path, *, where: str) -> Finding | None:
-    """Why a build could not write the warehouse, if so."""
-    if not warehouse.exists():
+def lock_fault(workspace: Workspace) -> Finding | None:
+    """Why a build could not write the warehouse of DuckDB, if so."""
+    if not workspace.warehouse.exists():
         return None
+    where = f"{workspace.relative}/{workspace.warehouse.name}"
     try:
-        duckdb.connect(str(warehouse)).close()
+        duckdb.connect(str(workspace.warehouse)).close()
     except duckdb.Error as error:
         message = " ".join(str(error).split())
         holder = re.search(r"held in (.*?) \(PID (\d+)\)", message)
@@ -140,7 +153,10 @@ def lock_fault(warehouse: Path, *, where: str) -> Finding | None:
         if "lock" in message:
             return Finding("error", "in use by another process", where, "Close it and try again.")
         what = f"cannot be opened: {first_sentence(message)}"
-        return Finding("error", what, where, "Remove it: the build makes it anew.")
+        fix = "Move it away: the build makes another, without the lift of earlier days."
+        if re.search("Permission denied|Read-only file system", message):
+            fix = "Make the file and its folder writable."
+        return Finding("error", what, where, fix)
     return None
 
 

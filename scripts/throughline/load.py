@@ -24,7 +24,7 @@ from throughline.warehouse import Warehouse
 from throughline.workspace import Table, UserError, Workspace, refuse
 
 # Changes when the same files would be loaded otherwise.
-FORM = b"1"
+FORM = b"2"
 MARK = "throughline load"
 POSTGRES_TYPES = {
     "BOOLEAN": "boolean",
@@ -148,7 +148,9 @@ class _Postgres(_Loader):
             quoted = '"' + name.replace('"', '""') + '"'
             # Unquoted SQL finds names in lower case.
             columns.append(f"{quoted.lower()} {known or 'text'}")
-            selected.append(quoted if known else f"cast({quoted} as varchar)")
+            # COPY would round nanoseconds up, where a build on DuckDB cuts them off.
+            form = {"timestamp": "timestamp", None: "varchar"}.get(known)
+            selected.append(f"cast({quoted} as {form})" if form else quoted)
         with self.target.handle, self.target.handle.cursor() as cursor:
             cursor.execute("create schema if not exists raw")
             cursor.execute(f"drop table if exists raw.{table}__new")

@@ -1,4 +1,4 @@
-"""DuckDB's SQL and its messages, as the checks of raw tables use them."""
+"""Pieces of SQL, and what DuckDB's messages say."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def relation(schema: str, name: str, *, quote: str = '"') -> str:
+    """A relation as SQL; its schema is quoted where it would not be read as it is written."""
+    is_plain = re.fullmatch("[a-z_][a-z0-9_]*", schema)
+    return f"{schema if is_plain else quote + schema.replace(quote, quote * 2) + quote}.{name}"
 
 
 def cast(expression: str, data_type: str) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import re
+import socket
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build, doctor
+from throughline import build, doctor, sql
 from throughline.workspace import UserError, Workspace, refuse
 
 if TYPE_CHECKING:
@@ -30,6 +31,19 @@ Columns: TypeAlias = "dict[str, NDArray[Any]]"
 
 BLOCK = 10_000
 """Rows fetched at a time, so that a large table is not held twice."""
+
+LOCK = "hashtext('throughline'), hashtext(%s)"
+# Since when is only told to the same user and to those who may see all.
+HOLDER = """
+    select usename || ' (' || application_name || '; server process ' || pid || ')'
+        || coalesce(' since ' || to_char(backend_start, 'YYYY-MM-DD HH24:MI UTC'), '')
+    from pg_locks
+    inner join pg_stat_activity using (pid)
+    where locktype = 'advisory' and granted and objsubid = 2
+        and pg_locks.database = (select oid from pg_database where datname = current_database())
+        and classid = cast(hashtext('throughline') as oid)
+        and objid = cast(hashtext(%s) as oid)
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,8 @@ class Warehouse:
         return [dict(row) for row in table.rows]
 
     def relation(self, layer: str, name: str) -> str:
-        return f"{self.schema}_{layer}.{name}"
+        quote = "`" if self.kind == "spark" else '"'
+        return sql.relation(f"{self.schema}_{layer}", name, quote=quote)
 
     def has(self, layer: str, name: str) -> bool:
         schema = f"{self.schema}_{layer}"
@@ -130,10 +145,13 @@ class Warehouse:
                 cursor.unregister("written")
             cursor.execute("commit")
         except BaseException:
-            cursor.execute("rollback")
+            # A commit that failed has ended the transaction, and what it said must come through.
+            with contextlib.suppress(duckdb.Error):
+                cursor.execute("rollback")
             raise
         finally:
-            cursor.execute("reset threads")
+            with contextlib.suppress(duckdb.Error):
+                cursor.execute("reset threads")
 
     def _replace_on_postgres(
         self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
@@ -156,12 +174,12 @@ class Warehouse:
             duckdb.connect() as local,
         ):
             Path(shared).chmod(0o755)
-            for relation, columns in tables.items():
+            for number, columns in enumerate(tables.values()):
                 query = _register(local, columns, whole)
-                local.execute(f"copy ({query}) to '{shared}/{relation}.parquet' (format parquet)")
-            for relation, columns in tables.items():
+                local.execute(f"copy ({query}) to '{shared}/{number}.parquet' (format parquet)")
+            for number, (relation, columns) in enumerate(tables.items()):
                 names = ", ".join(name for name in columns if name != "as_of")
-                source = f"parquet.`file://{Path(shared).resolve()}/{relation}.parquet`"
+                source = f"parquet.`file://{Path(shared).resolve()}/{number}.parquet`"
                 for day in days:
                     self.execute(
                         f"insert overwrite table {relation} partition (as_of = {day}) ({names}) "
@@ -282,6 +300,9 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
         with contextlib.redirect_stdout(said):
             answer = dbtRunner().invoke(["--no-use-colors", "debug", "--connection"])
         if not answer.success:
+            is_unwritten = isinstance(answer.exception, OSError)
+            if is_unwritten and (unwritten := doctor.check_folders(workspace)):
+                raise UserError(*unwritten)
             raise _fault(
                 workspace,
                 _said_to_be_wrong(said.getvalue()) or str(answer.exception),
@@ -300,27 +321,55 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
                 adapter.connections.env().close()
 
 
+@contextlib.contextmanager
+def sole_writer(workspace: Workspace) -> Iterator[None]:
+    """Keeps other writers out of the schemas of a target on Postgres for as long as it lasts.
+
+    DuckDB locks its file itself, and a session of Spark here would shut out the one of dbt. Raises
+    UserError that names who writes there already.
+    """
+    if build.target(workspace) != "postgres":
+        yield
+        return
+    with connect(workspace) as found:
+        schema, handle = found.schema, found.handle
+        # dbt forgets the connection and leaves it open; each run of dbt has others.
+        found.adapter.connections.clear_thread_connection()
+    with contextlib.closing(handle), handle.cursor() as cursor:
+        handle.rollback()
+        handle.autocommit = True
+        name = f"throughline, process {os.getpid()} on {socket.gethostname()}"
+        cursor.execute("select set_config('application_name', %s, false)", [name])
+        cursor.execute(f"select pg_try_advisory_lock({LOCK})", [schema])
+        if not cursor.fetchone()[0]:
+            cursor.execute(HOLDER, [schema])
+            (holder,) = cursor.fetchone() or ("one that has just ended",)
+            what = f"schemas {schema}_* are in use by {holder}"
+            raise refuse(what, where="target postgres", fix="Wait until it ends, or end it there.")
+        yield
+
+
 def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]]:
     """The rows of a relation of the active target; raises LookupError where it cannot be read."""
     from dbt_common.exceptions import DbtBaseException
 
     try:
         with connect(workspace) as found:
-            return found.query(f"select * from {found.schema}_{layer}.{relation}")
+            return found.query(f"select * from {found.relation(layer, relation)}")
     except (DbtBaseException, UserError):
         raise LookupError(relation) from None
 
 
 def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserError:
-    """What keeps dbt from the warehouse; where a process holds its file, which one."""
-    if "lock on file" in what:
-        file = f"{workspace.relative}/warehouse.duckdb"
-        if locked := doctor.lock_fault(workspace.warehouse, where=file):
-            return UserError(locked)
+    """What keeps dbt from the warehouse; of a file that it may not open, why."""
+    is_closed = re.search("lock on file|Permission denied|Read-only file system", what)
+    if is_closed and (locked := doctor.lock_fault(workspace)):
+        return UserError(locked)
     return refuse(what, where=where, fix=fix)
 
 
 def _said_to_be_wrong(output: str) -> str:
     """What `dbt debug` says is wrong, on one line."""
-    text = re.split(r"(?m)^.*failed:\n|^\s*>", build.plain(output))[-1]
-    return build.telling(re.split("Check your database credentials|^.*following reason:", text)[0])
+    text = re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", build.plain(output))
+    headers = r"(?m)^.*(?:failed|following reason|Encountered an error):\n|^\s*>"
+    return build.telling(re.split(headers, text)[-1].split("Check your database credentials")[0])

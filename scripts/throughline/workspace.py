@@ -12,7 +12,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from functools import cached_property
@@ -25,6 +26,7 @@ from dotenv.parser import parse_stream
 
 VARIABLES = ("THROUGHLINE_WORKSPACE", "THROUGHLINE_SEEDS", "THROUGHLINE_VARS")
 DEFAULT_WORKSPACE = "workspace"
+DEFAULT_SCHEMA = "main"
 REQUIRED_INPUT = "prediction_logs"
 
 
@@ -397,12 +399,14 @@ def extra_columns(settings: Mapping[str, Any]) -> list[str]:
 class Workspace:
     """A chosen workspace; `project` and `folder` are absolute, `chosen_by` says by what.
 
-    `replays` is the moment that is replayed beside the marts in force, as a setting writes it.
+    `schema` is what the names of the schemas begin with; `replays` is the moment that is replayed
+    beside the marts in force, as a setting writes it.
     """
 
     project: Path
     folder: Path
     chosen_by: str
+    schema: str = DEFAULT_SCHEMA
     replays: str | None = None
 
     @property
@@ -423,22 +427,16 @@ class Workspace:
     def warehouse(self) -> Path:
         return self.folder / "warehouse.duckdb"
 
-    @property
-    def schema(self) -> str:
-        """What the names of the schemas begin with: `main`, or the replay's own."""
-        if self.replays is None:
-            return "main"
-        return "as_of_" + re.sub(
-            r"_000000$", "", re.sub("[-:.]", "", self.replays).replace(" ", "_")
-        )
-
     def replaying(self, moment: str) -> Workspace:
         """The same workspace at a moment of the past; raises UserError where it is none."""
         try:
-            return replace(self, replays=_moment(moment))
+            replays = _moment(moment)
         except ValueError as error:
             fix = "Write it like 2025-06-30 or '2025-06-30 12:00:00' (UTC)."
             raise refuse(str(error), where="--as-of", fix=fix) from None
+        stamp = re.sub("[-:.]", "", replays).replace(" ", "_").removesuffix("_000000")
+        own = "" if self.schema == DEFAULT_SCHEMA else f"{self.schema}_"
+        return replace(self, replays=replays, schema=f"{own}as_of_{stamp}")
 
     @cached_property
     def contract(self) -> dict[str, Table]:
@@ -511,14 +509,16 @@ def at(folder: Path, *, project: Path, chosen_by: str) -> Workspace:
 
 def choose(*, project: Path, environment: Mapping[str, str]) -> Workspace:
     """The workspace named by the environment, else by .env, else the default; raises UserError."""
-    name = "THROUGHLINE_WORKSPACE"
+    written = read_env(project / ".env")
+    name = VARIABLES[0]
     candidates = (
         (environment.get(name), f"the environment variable {name}"),
-        (read_env(project / ".env").get(name), ".env"),
+        (written.get(name), ".env"),
         (DEFAULT_WORKSPACE, "default"),
     )
     folder, chosen_by = next((value, by) for value, by in candidates if value)
-    return at(project / folder, project=project, chosen_by=chosen_by)
+    schema = {**written, **environment}.get("THROUGHLINE_SCHEMA", DEFAULT_SCHEMA)
+    return replace(at(project / folder, project=project, chosen_by=chosen_by), schema=schema)
 
 
 # .env
@@ -563,6 +563,16 @@ def swap_in(path: Path, text: str) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(place: Path, *, fix: str) -> Iterator[None]:
+    """Files below `place` are written meanwhile; raises UserError where they cannot be."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        raise refuse(what, where=str(place), fix=fix) from None
 
 
 def use(folder: Path, *, project: Path) -> Workspace:

@@ -182,7 +182,7 @@ PARQUET: Mapping[str, str] = {
             prediction as prediction_id, passive as is_passive, duration as duration_ms, cast(null as varchar) as surface,
             timestamptz '2024-05-10 02:00:00+02' as loaded_at
         from (values
-            (1, 'exposed', timestamp '2024-02-29 23:59:59.999999', 'leap', null, 1e300),
+            (1, 'exposed', timestamp_ns '2024-02-29 23:59:59.9999997', 'leap', null, 1e300),
             (2, 'accepted', timestamp '2024-03-01 00:00:00', 'leap', false, 1e-300),
             (3, 'overridden', timestamp '2024-03-01 00:00:00', 'leap', true, null),
             (4, 'task_completed', timestamp '2024-12-31 12:00:00', null, false, 0.1),

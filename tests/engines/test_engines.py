@@ -22,7 +22,7 @@ import engines
 import late
 import parity
 from engines import ROOT, Engine
-from throughline import build, simulate
+from throughline import build, cli, simulate, warehouse
 from throughline.workspace import UserError, Workspace
 
 SCRATCH = ROOT / ".build/engines"
@@ -196,24 +196,57 @@ def test_every_relation_equals_that_of_duckdb_where_spark_is_elsewhere(place: st
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
+    """Also where names must be quoted."""
     import psycopg2
 
     workspace = built("awkward")
     engines.bring(engine, workspace)
     with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
-        cursor.execute("create role bi_reader login")
-    reading = dataclasses.replace(
-        engine, variables={**engine.variables, "THROUGHLINE_READER": "bi_reader"}
-    )
+        cursor.execute('create role "BI_Team" login')
+    variables = {"THROUGHLINE_READER": "BI_Team", "THROUGHLINE_SCHEMA": "Sales-EU"}
+    reading = dataclasses.replace(engine, variables={**engine.variables, **variables})
     engines.dbt(reading, workspace, "build", *NO_TESTS)
-    with engines.connect(engine, user="bi_reader") as reader, reader.cursor() as cursor:
-        cursor.execute("select count(*) from main_marts.mart_scorecard")
+    engines.lift(reading, workspace)
+    with build.within(reading.environment(workspace)):
+        assert warehouse.read(workspace, "marts", "mart_decisions")
+    with engines.connect(engine, user="BI_Team") as reader, reader.cursor() as cursor:
+        cursor.execute('select count(*) from "Sales-EU_marts".mart_scorecard')
         assert cursor.fetchone()[0] > 0
-        for relation in ("main_metrics.fct_metrics", "main_core.dim_models", "raw.prediction_logs"):
+        for relation in (
+            '"Sales-EU_metrics".fct_metrics',
+            '"Sales-EU_core".dim_models',
+            "raw.prediction_logs",
+        ):
             cursor.execute("savepoint before")
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(f"select 1 from {relation}")
             cursor.execute("rollback to before")
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_second_writer_is_told_who_the_first_is(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = built("awkward")
+
+    def call(*arguments: str, schema: str = "main") -> tuple[bool, str]:
+        variables = {**engine.environment(workspace), "THROUGHLINE_SCHEMA": schema}
+        with build.within(variables), pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        return not ended.value.code, capsys.readouterr().err
+
+    with build.within(engine.environment(workspace)), warehouse.sole_writer(workspace):
+        for command in ("build", "load", "lift"):
+            succeeded, said = call(command)
+            assert not succeeded
+            assert re.fullmatch(
+                r"error target postgres: schemas main_\* are in use by owner \(throughline, "
+                rf"process {os.getpid()} on .+; server process \d+\) since [\d-]+ [\d:]+ UTC\. "
+                r"Wait until it ends, or end it there\.",
+                said.splitlines()[-1],
+            )
+        assert call("load", schema="other") == (True, "")
+    assert call("load") == (True, "")
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -57,6 +58,30 @@ def test_simulate_refuses_a_folder_of_other_data(company: Company, throughline: 
     assert company.bytes() == before
 
 
+@pytest.mark.parametrize("command", [("init",), ("simulate", "--out")])
+def test_a_folder_that_cannot_be_made_is_one_line(
+    company: Company, throughline: Call, command: tuple[str, ...]
+) -> None:
+    ended = throughline(*command, "company/vars.yml/below")
+    assert ended.status == 1
+    assert ended.lines == [
+        "error company/vars.yml/below: cannot be written: Not a directory. "
+        "Choose a folder that can be written."
+    ]
+
+
+def test_use_in_a_project_that_cannot_be_written_is_one_line(
+    company: Company, throughline: Call
+) -> None:
+    (company.project / ".env").symlink_to("nowhere/.env")
+    ended = throughline("use", "company")
+    assert ended.status == 1
+    assert ended.lines == [
+        "error .env: cannot be written: No such file or directory. "
+        "Make its folder writable, or set THROUGHLINE_WORKSPACE instead."
+    ]
+
+
 def test_build_stops_at_the_doctors_errors(
     company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,9 +110,71 @@ def test_build_passes_arguments_to_dbt(
     monkeypatch.setattr(build, "run", run)
     assert throughline("build", "--full-refresh", "--", "--select", "a+").status == 0
     assert throughline("build", "--no-tests").status == 0
+    monkeypatch.setattr(build, "has_experiments", lambda _: True)
+    assert throughline("build", "--", "--select=a+").status == 0
     assert passed == [
         ["--full-refresh", "--select", "a+"],
         ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"],
+        ["--select=a+"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--target", "postgres"), ("-t", "x"), ("-tx",), ("--profile=x",), ("--profiles-dir", "x")],
+)
+def test_build_refuses_arguments_that_lead_dbt_elsewhere(
+    company: Company, throughline: Call, arguments: tuple[str, ...]
+) -> None:
+    throughline("use", "company")
+    ended = throughline("build", "--", *arguments)
+    assert ended.status == 1
+    assert ended.lines == [
+        f"error build: {arguments[0]} would lead dbt alone to another warehouse, not lift and the "
+        "scorecard. Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, "
+        "which lead them all."
+    ]
+
+
+def test_target_is_the_one_of_dbt(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    assert build.target(found) == "duckdb"
+    (company.project / ".env").write_text("THROUGHLINE_TARGET=postgres\n")
+    assert build.target(found) == "postgres"
+    monkeypatch.setenv("DBT_TARGET", "spark")
+    assert build.target(found) == "spark"
+
+
+@pytest.mark.parametrize(
+    ("variables", "what"),
+    [
+        (
+            {"THROUGHLINE_TARGET": "postgres", "PGPORT": "abc"},
+            "Could not render {{ env_var('PGPORT', '5432') | as_number }}: "
+            "Could not convert value 'abc' into type 'number'",
+        ),
+        (
+            {"THROUGHLINE_TARGET": "oracle"},
+            "The profile 'throughline' does not have a target named 'oracle'. The valid target "
+            "names for this profile are: - duckdb - postgres - spark",
+        ),
+    ],
+)
+def test_a_profile_that_dbt_cannot_read_is_one_line(
+    company: Company,
+    throughline: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    what: str,
+) -> None:
+    throughline("use", "company")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ended = throughline("load")
+    assert ended.status == 1
+    assert ended.lines == [
+        f"error target {variables['THROUGHLINE_TARGET']}: {what}. "
+        "Start the server, or correct the variables that profiles.yml reads."
     ]
 
 
@@ -147,7 +234,8 @@ def small(tmp_path: Path) -> workspace.Workspace:
             "name: small\nprofile: small\nmodels: {small: {mart_scorecard: {+schema: marts}}}\n"
         ),
         "profiles.yml": (
-            "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb}}}\n"
+            "small: {target: d, outputs: {d: {type: duckdb, path: ws/warehouse.duckdb, "
+            "schema: \"{{ env_var('THROUGHLINE_SCHEMA', 'main') }}\"}}}\n"
         ),
         "models/mart_scorecard.sql": (
             "select 'Lead scoring' as model_name, 'precision' as metric, 'Precision' as label, "
@@ -191,6 +279,18 @@ def test_successful_run_prints_the_scorecard(small: workspace.Workspace) -> None
     assert ["Net", "value", "1,234.50", "no_data"] in rows
     assert "  Lead scoring, Precision: Raise it.\n" in text
     assert "ws/warehouse.duckdb" in text
+
+
+def test_scorecard_is_that_of_the_schemas_built(
+    small: workspace.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THROUGHLINE_SCHEMA", "Sales-EU")
+    console = printing()
+    found = replace(small, schema="Sales-EU")
+    assert build.run(found, arguments=[], console=console) == []
+    build.show_scorecard(found, console=console)
+    assert "1,234.50" in printed(console)
+    assert 'select * from "Sales-EU_marts".mart_metric_timeline' in printed(console)
 
 
 def test_failed_models_and_tests_are_one_line_each(small: workspace.Workspace) -> None:

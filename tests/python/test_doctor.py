@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from textwrap import dedent
 
+import duckdb
 import pytest
 
 from conftest import INPUTS, RAW, REGISTRY, SEED_ROWS, Company, Outcome
@@ -875,11 +876,24 @@ def test_unsupported_python(project: Path) -> None:
 
 
 def test_folder_that_cannot_be_written(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("os.access", lambda place, _: place != company.folder)
     assert only(company) == (
         "error company: folder is not writable. "
         "The build writes warehouse.duckdb there: chmod u+wx company"
     )
+
+
+def test_project_that_dbt_cannot_write(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda place, _: place != company.project)
+    assert findings(company) == [
+        "error logs: dbt cannot write there. "
+        "Make its folder writable, or name another in DBT_LOG_PATH.",
+        "error target: dbt cannot write there. "
+        "Make its folder writable, or name another in DBT_TARGET_PATH.",
+    ]
+    monkeypatch.setenv("DBT_LOG_PATH", "company/logs")
+    (company.project / ".env").write_text(f"DBT_TARGET_PATH={company.folder}/target\n")
+    assert findings(company) == []
 
 
 def test_env_file_older_than_settings(company: Company, throughline: Call) -> None:
@@ -918,12 +932,12 @@ def test_warehouse_in_use_names_the_process(company: Company, throughline: Call)
         assert holder.stdout is not None
         assert holder.stdout.readline() == "open\n"
         warning = only(company)
-        built = throughline("build")
+        built, lifted = throughline("build"), throughline("lift")
         holder.communicate("")
     assert warning.startswith("warning company/warehouse.duckdb: in use by python")
     assert warning.endswith(f"(process {holder.pid}). Close it and try again.")
-    assert built.status == 1
-    assert built.lines == [warning.replace("warning", "error", 1)]
+    assert (built.status, lifted.status) == (1, 1)
+    assert built.lines == lifted.lines == [warning.replace("warning", "error", 1)]
 
 
 def test_warehouse_that_is_no_database(company: Company) -> None:
@@ -931,7 +945,24 @@ def test_warehouse_that_is_no_database(company: Company) -> None:
     path.write_bytes(b"something else entirely" * 1000)
     line = only(company)
     assert line.startswith("warning company/warehouse.duckdb: cannot be opened: ")
-    assert line.endswith("Remove it: the build makes it anew.")
+    assert line.endswith("Move it away: the build makes another, without the lift of earlier days.")
+
+
+@pytest.mark.parametrize("reason", ["Permission denied", "Read-only file system"])
+def test_warehouse_that_may_not_be_written(
+    company: Company, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def connect(path: str) -> None:
+        raise duckdb.IOException(f'IO Error: Cannot open file "{path}": {reason}')
+
+    path = company.folder / "warehouse.duckdb"
+    path.touch()
+    monkeypatch.setattr(duckdb, "connect", connect)
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    assert str(doctor.lock_fault(found)) == (
+        f'company/warehouse.duckdb: cannot be opened: IO Error: Cannot open file "{path}": '
+        f"{reason}. Make the file and its folder writable."
+    )
 
 
 def test_seeds_and_raw_files_may_be_read_only(company: Company) -> None:

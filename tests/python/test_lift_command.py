@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -262,6 +262,35 @@ def test_a_write_that_fails_leaves_the_last_good_rows(
     assert before["fct_lift_estimates"]
 
 
+@dataclass(frozen=True)
+class Full:
+    """A connection to a full disk, where the commit that fails ends the transaction."""
+
+    connection: Any
+
+    def execute(self, sql: str, *given: Any) -> Any:
+        if sql == "commit":
+            self.connection.execute("rollback")
+            raise duckdb.IOException("Failed to commit: ...wal: No space left on device")
+        return self.connection.execute(sql, *given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+def test_a_full_disk_is_one_line(here: Here, folder: Workspace) -> None:
+    lift(here, folder)
+    before = {each: stored(here, each) for each in run.WRITTEN}
+    put_moments(here.connection, trial(lift=0.9))
+    with pytest.raises(UserError) as refused:
+        lift(replace(here, connection=Full(here.connection)), folder)
+    assert str(refused.value) == (
+        "main_lift.fct_lift_*: cannot be written: the disk is full. "
+        "The rows in force stay as they were. Make room and run throughline lift again."
+    )
+    assert {each: stored(here, each) for each in run.WRITTEN} == before
+
+
 def test_a_decision_follows_from_the_mart_and_the_plan(here: Here, folder: Workspace) -> None:
     lift(here, folder)
     put_moments(here.connection, trial("2026-06-10"))
@@ -329,6 +358,18 @@ def test_a_metric_waits_for_the_delays_of_its_model(here: Here) -> None:
     (plan,) = inputs.experiments
     assert [plan.horizon_days(card) for card in inputs.metrics] == [16, 16]
     assert (plan.outcome_days, plan.guardrails[0].margin) == (2, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema", "relation"),
+    [
+        ("duckdb", "main", "main_lift.fct_moments"),
+        ("postgres", "Sales-EU", '"Sales-EU_lift".fct_moments'),
+        ("spark", "Sales-EU", "`Sales-EU_lift`.fct_moments"),
+    ],
+)
+def test_a_schema_is_quoted_where_it_must_be(kind: str, schema: str, relation: str) -> None:
+    assert Warehouse(kind, schema, None).relation("lift", "fct_moments") == relation
 
 
 def test_without_units_there_is_nothing_to_compute(here: Here) -> None:

@@ -50,6 +50,22 @@ def test_environment_goes_before_env_file_before_default(company: Company) -> No
     )
 
 
+def test_schemas_are_named_as_dbt_names_them(company: Company) -> None:
+    def schemas(**environment: str) -> tuple[str, str]:
+        found = choose(company.project, **environment)
+        replay = found.replaying("2026-05-01")
+        assert replay.environment()["THROUGHLINE_SCHEMA"] == replay.schema
+        assert "THROUGHLINE_SCHEMA" not in found.environment()
+        return found.schema, replay.schema
+
+    workspace.use(company.folder, project=company.project)
+    assert schemas() == ("main", "as_of_20260501")
+    with (company.project / ".env").open("a") as file:
+        file.write("THROUGHLINE_SCHEMA=dev\n")
+    assert schemas() == ("dev", "dev_as_of_20260501")
+    assert schemas(THROUGHLINE_SCHEMA="own") == ("own", "own_as_of_20260501")
+
+
 def test_absolute_path_reaches_dbt_as_relative(company: Company, tmp_path: Path) -> None:
     outside = tmp_path / "out side"
     outside.mkdir()

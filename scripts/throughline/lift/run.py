@@ -217,10 +217,12 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
     except UserError:
         raise
     except Exception as error:  # every driver has errors of its own
-        what = f"cannot be written: {next(iter(str(error).splitlines()), repr(error))}"
-        fix = "The rows in force stay as they were. Correct it and run throughline lift again."
+        what, remedy = next(iter(str(error).splitlines()), repr(error)), "Correct it"
+        if build.DISK_IS_FULL in what:
+            what, remedy = "the disk is full", "Make room"
+        fix = f"The rows in force stay as they were. {remedy} and run throughline lift again."
         where = warehouse.relation("lift", "fct_lift_*")
-        raise fault(what, where=where, fix=fix) from None
+        raise fault(f"cannot be written: {what}", where=where, fix=fix) from None
 
 
 def _columns(rows: Sequence[DecisionRow]) -> Columns:
