@@ -128,7 +128,9 @@ units as (
             happenings_by_unit.first_date <= cast({{ dbt.dateadd('day', 'assignments.window_days', 'assignments.exposed_at') }} as date)
             and (
                 happenings_by_unit.last_date is null
-                or happenings_by_unit.last_date >= cast({{ dbt.dateadd('day', '(-assignments.covariate_days - assignments.label_wait_days)', 'assignments.exposed_at') }} as date)
+                or happenings_by_unit.last_date >= cast(
+                    {{ dbt.dateadd('day', '(-assignments.covariate_days - assignments.label_wait_days)', 'assignments.exposed_at') }} as date
+                )
             )
         )
     union
