@@ -295,7 +295,8 @@ def test_clusters_of_one_unit_are_units() -> None:
     for shift in (0.0, 0.3):
         data = {name: rng.normal(3 + shift, 1, 80) for name in "ydx"}
         plain = raw_row(data)
-        assert plain == {**raw_row(data, cluster=np.arange(80)), "variant": "control"}
+        alone = raw_row(data, cluster=np.arange(80))
+        assert plain == {**alone, "n_unclustered": 80}
         rows.append(plain)
     found = kernel.unadjusted(*arms_of(*rows), is_ratio=RATIO)
     assert np.isfinite(found.std_error).all()
