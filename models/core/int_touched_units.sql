@@ -85,6 +85,18 @@ happenings_by_unit as (
 
 ),
 
+counted_days as (
+
+    select
+        unit_type,
+        unit_id,
+        assigned_date,
+        cast({{ dbt.dateadd('day', '(-covariate_days - label_wait_days)', 'exposed_at') }} as date) as first_date,
+        cast({{ dbt.dateadd('day', 'window_days', 'exposed_at') }} as date) as last_date
+    from assignments
+
+),
+
 segmenting_rows as (
 
     select 'user' as unit_type, user_id as unit_id, min(event_at) as predicted_at
@@ -116,22 +128,17 @@ units as (
         on assignments.experiment_id = touched_clusters.experiment_id
         and assignments.cluster_id = touched_clusters.cluster_id
     union
-    select assignments.unit_id, assignments.assigned_date
-    from assignments
+    select counted_days.unit_id, counted_days.assigned_date
+    from counted_days
     inner join happenings_by_unit
-        on assignments.unit_type = happenings_by_unit.unit_type
-        and assignments.unit_id = happenings_by_unit.unit_id
+        on counted_days.unit_type = happenings_by_unit.unit_type
+        and counted_days.unit_id = happenings_by_unit.unit_id
     where
         -- whatever is known of a prediction counts, whenever it was
-        assignments.unit_type = 'prediction'
+        counted_days.unit_type = 'prediction'
         or (
-            happenings_by_unit.first_date <= cast({{ dbt.dateadd('day', 'assignments.window_days', 'assignments.exposed_at') }} as date)
-            and (
-                happenings_by_unit.last_date is null
-                or happenings_by_unit.last_date >= cast(
-                    {{ dbt.dateadd('day', '(-assignments.covariate_days - assignments.label_wait_days)', 'assignments.exposed_at') }} as date
-                )
-            )
+            happenings_by_unit.first_date <= counted_days.last_date
+            and (happenings_by_unit.last_date is null or happenings_by_unit.last_date >= counted_days.first_date)
         )
     union
     -- an earlier decision can be the one that says what segment a unit is of
