@@ -178,7 +178,7 @@ def test_the_doctor_and_the_build_judge_the_same_rows(delivered: workspace.Works
     tables = {"prediction_logs": 80, "usage_events": 8, "model_releases": 40}
     run = Project(delivered.project).build(
         delivered.folder,
-        *("--select", "model_registry", "exchange_rates", "stg_rejected_rows"),
+        *("--select", "model_registry", "exchange_rates", "int_deliveries", "stg_rejected_rows"),
         *(f"stg_{table}" for table in tables),
         *("--exclude-resource-type", "test", "unit_test"),
     )
