@@ -107,17 +107,6 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Written under a name of its own and then renamed: a build that is killed leaves a folder, whose name Spark does not take again.
-   What lies where the user said, or can be replaced in place, is left to the adapter. #}
-{% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') %}
-    {%- if temporary or language != 'sql' or config.get('location_root') or config.get('file_format') in ['delta', 'iceberg'] -%}
-        {{ return(dbt.spark__create_table_as(temporary, relation, compiled_code, language)) }}
-    {%- endif -%}
-    {%- set written = relation.incorporate(path={'identifier': relation.identifier ~ '__' ~ invocation_id[:8]}) -%}
-    {%- do run_query(dbt.spark__create_table_as(temporary, written, compiled_code, language)) -%}
-    alter table {{ written }} rename to {{ relation }}
-{%- endmacro %}
-
 {# The adapter knows its own strategies alone. #}
 {% macro dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format) %}
     {{ return(raw_strategy if raw_strategy == 'touched' else dbt.dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format)) }}
