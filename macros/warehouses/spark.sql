@@ -107,6 +107,38 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Made empty and then filled: one statement that does both leaves a folder where it is killed, whose name Spark does not take again. #}
+{% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') %}
+    {%- if temporary or language != 'sql' or config.get('file_format') in ['delta', 'iceberg'] -%}
+        {{ return(dbt.spark__create_table_as(temporary, relation, compiled_code, language)) }}
+    {%- endif -%}
+    {%- if config.get('contract').enforced -%}
+        {%- do get_assert_columns_equivalent(compiled_code) -%}
+        {%- set compiled_code = get_select_subquery(compiled_code) -%}
+    {%- endif -%}
+    {%- set columns = [] -%}
+    {%- for row in rows_of('describe query\n' ~ compiled_code) -%}
+        {%- do columns.append({'name': quoted(row[0]), 'type': row[1]}) -%}
+    {%- endfor -%}
+    {%- set names = columns | map(attribute='name') | join(', ') -%}
+    {%- call statement('create_empty') %}
+        create table {{ relation }} (
+            {%- for column in columns %}{{ column.name }} {{ column.type }}{{ ', ' if not loop.last }}{% endfor -%}
+        )
+        {{ file_format_clause() }}
+        {{ options_clause() }}
+        {{ tblproperties_clause() }}
+        {{ partition_cols(label='partitioned by') }}
+        {{ clustered_cols(label='clustered by') }}
+        {{ location_clause() }}
+        {{ comment_clause() }}
+    {% endcall -%}
+    insert into {{ relation }} ({{ names }})
+    select {{ names }} from (
+        {{ compiled_code }}
+    )
+{%- endmacro -%}
+
 {# The adapter knows its own strategies alone. #}
 {% macro dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format) %}
     {{ return(raw_strategy if raw_strategy == 'touched' else dbt.dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format)) }}

@@ -7,8 +7,10 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -192,6 +194,32 @@ def test_every_relation_equals_that_of_duckdb_where_spark_is_elsewhere(place: st
         timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_spark_that_was_killed_while_it_wrote_a_table_writes_it_again() -> None:
+    """With a catalog on disk. Spark refuses a name whose folder it finds without a table."""
+    folder = SCRATCH / "killed"
+    shutil.rmtree(folder, ignore_errors=True)
+    awkward.make(folder / "company")
+    with required(), engines.spark(folder) as engine:
+        workspace = engines.chosen(folder / "company")
+        environment = engine.environment(workspace) | {"THROUGHLINE_SPARK_CATALOG": "hive"}
+    written = Path(engine.variables["THROUGHLINE_SPARK_WAREHOUSE"]) / "main_metrics.db/dim_metrics"
+    run = [build.program("dbt"), "run", "--select", "dim_metrics"]
+    with (folder / "log").open("w") as log:
+        start = functools.partial(
+            subprocess.Popen, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True
+        )
+        with start([build.program("throughline"), "load"]) as loading:
+            pass
+        with start(run, start_new_session=True) as killed:
+            while killed.poll() is None and not any(written.glob("*")):
+                time.sleep(0.001)
+            os.killpg(killed.pid, signal.SIGKILL)
+        with start(run) as again:
+            pass
+    codes = [process.returncode for process in (loading, killed, again)]
+    assert codes == [0, -signal.SIGKILL, 0], (folder / "log").read_text()
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
