@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -23,6 +23,9 @@ from throughline import build, seeds
 from throughline.workspace import Workspace
 
 Row = Mapping[str, object]
+
+# projects that were read, by folder
+MANIFESTS: dict[Path, Manifest] = {}
 
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 # these say how a build came about, so they differ by intention
@@ -158,11 +161,10 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
 
 @dataclass
 class Builder:
-    """Copies of the project that differ in seeds or metrics, parsed once, beside workspaces."""
+    """Copies of the project that differ in seeds or metrics, beside workspaces."""
 
     root: Path
     companies: int
-    manifests: dict[str, Manifest] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._make("as it is", horizon_days=3, euro=1.2)
@@ -174,12 +176,7 @@ class Builder:
         yml.write_text(text.replace("expr: active_day_count", "expr: 2 * active_day_count"))
 
     def _make(self, variant: str, *, horizon_days: int, euro: float) -> None:
-        project = Project.copy(self.root / variant)
-        # a tenth of a build goes into the comments of columns
-        described = project.root / "dbt_project.yml"
-        text = described.read_text()
-        assert "+persist_docs: " in text
-        described.write_text(re.sub(r" +\+persist_docs: .*\n", "", text))
+        project = without_comments(self.root / variant)
         (project.root / "seeds").unlink()
         (project.root / "seeds").mkdir()
         rows = seed_rows(companies=self.companies, horizon_days=horizon_days, euro=euro)
@@ -196,25 +193,45 @@ class Builder:
         arguments: Sequence[str] = (),
     ) -> None:
         """Builds without tests; raises AssertionError with dbt's words when it fails."""
-        project = self.root / variant
-        chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
-        values = {**build.environment(chosen), "THROUGHLINE_SEEDS": "seeds"}
-        common = ["--quiet", "--no-write-json", "--no-partial-parse", "--log-level-file", "none"]
-        with build.within(values), inside(project):
-            if variant not in self.manifests:
-                parsed = dbtRunner().invoke([*common, "parse"])
-                assert parsed.success, parsed.exception
-                assert isinstance(parsed.result, Manifest)
-                self.manifests[variant] = parsed.result
-            # of what the builds before remembered in it, nothing holds for this one
-            self.manifests[variant].build_flat_graph()
-            done = dbtRunner(manifest=self.manifests[variant]).invoke(
-                [*common, "build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments]
-            )
-        # dbt keeps the file open, and the comparison opens it otherwise
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-        said = [result.message for result in getattr(done.result, "results", [])]
-        assert done.success, done.exception or [words for words in said if words]
+        run_here(
+            self.root / variant,
+            workspace,
+            *("build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments),
+            THROUGHLINE_SEEDS="seeds",
+        )
+
+
+def without_comments(root: Path) -> Project:
+    """A copy of the project; a tenth of a build goes into the comments of columns."""
+    project = Project.copy(root)
+    described = project.root / "dbt_project.yml"
+    text = described.read_text()
+    assert "+persist_docs: " in text
+    described.write_text(re.sub(r" +\+persist_docs: .*\n", "", text))
+    return project
+
+
+def run_here(project: Path, workspace: Path, *arguments: str, **variables: str) -> None:
+    """Runs dbt in this process, which reads a project but once.
+
+    Raises AssertionError with dbt's words when it fails.
+    """
+    chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
+    values = {**build.environment(chosen), **variables}
+    common = ["--quiet", "--no-write-json", "--no-partial-parse", "--log-level-file", "none"]
+    with build.within(values), inside(project):
+        if project not in MANIFESTS:
+            parsed = dbtRunner().invoke([*common, "parse"])
+            assert parsed.success, parsed.exception
+            assert isinstance(parsed.result, Manifest)
+            MANIFESTS[project] = parsed.result
+        # of what the builds before remembered in it, nothing holds for this one
+        MANIFESTS[project].build_flat_graph()
+        done = dbtRunner(manifest=MANIFESTS[project]).invoke([*common, *arguments])
+    # dbt keeps the file open, and the comparison opens it otherwise
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    said = [result.message for result in getattr(done.result, "results", [])]
+    assert done.success, done.exception or [words for words in said if words]
 
 
 @contextmanager

@@ -28,7 +28,7 @@ DEATHS = 10 if "THROUGHLINE_HISTORIES" in os.environ else 1
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = Project.copy(tmp_path_factory.mktemp("incremental") / "project")
+    made = histories.without_comments(tmp_path_factory.mktemp("incremental") / "project")
     (made.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
     return made
 
@@ -43,8 +43,7 @@ def grown(project: Project) -> Path:
         place = kept_back / path.parent.name
         place.mkdir(parents=True)
         path.rename(place / path.name)
-    run = build(project, folder, as_of=EARLIER)
-    assert run.returncode == 0, run.stdout
+    build(project, folder, as_of=EARLIER)
     for path in sorted(kept_back.rglob("*.parquet")):
         path.rename(folder / "raw" / path.parent.name / path.name)
     return folder
@@ -53,8 +52,7 @@ def grown(project: Project) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(project: Project, grown: Path) -> Path:
     folder = copied(grown, "undisturbed")
-    run = build(project, folder, as_of=LATER)
-    assert run.returncode == 0, run.stdout
+    build(project, folder, as_of=LATER)
     return folder
 
 
@@ -75,22 +73,17 @@ def command(
     return [str(Path(sys.executable).with_name(program)), *arguments], values
 
 
-def build(project: Project, folder: Path, *, as_of: str) -> subprocess.CompletedProcess[str]:
-    called, values = command(
-        project,
-        folder,
-        *("--no-use-colors", "build", *histories.WITHOUT_TESTS),
-        *("--vars", f"{{as_of: '{as_of}'}}"),
-    )
-    return subprocess.run(
-        called, cwd=project.root, env=values, capture_output=True, text=True, check=False
-    )
+def build(project: Project, folder: Path, *, as_of: str) -> None:
+    dbt(project, folder, "build", *histories.WITHOUT_TESTS, as_of=as_of)
+
+
+def dbt(project: Project, folder: Path, *arguments: str, as_of: str = LATER) -> None:
+    histories.run_here(project.root, folder, *arguments, "--vars", f"{{as_of: '{as_of}'}}")
 
 
 def test_a_new_build_equals_one_from_nothing(project: Project, undisturbed: Path) -> None:
     fresh = histories.copied(undisturbed)
-    run = build(project, fresh, as_of=LATER)
-    assert run.returncode == 0, run.stdout
+    build(project, fresh, as_of=LATER)
     assert histories.differences(undisturbed, fresh) == []
 
 
@@ -103,7 +96,7 @@ def test_one_late_event_touches_one_date(project: Project, undisturbed: Path) ->
             "timestamp '2026-06-30 10:00:00' as loaded_at) "
             f"to '{folder}/raw/usage_events/late.parquet'"
         )
-    assert build(project, folder, as_of=LATER).returncode == 0
+    build(project, folder, as_of=LATER)
     touched = query(folder, "select relation_name, touched_date from int_touched_dates")
     dates = {
         name: {str(date.date()) for date in found}
@@ -147,8 +140,7 @@ def test_a_killed_build_is_simply_run_again(
             break
     assert process.wait() == -signal.SIGKILL
     process.stdout.close()
-    run = build(project, folder, as_of=LATER)
-    assert run.returncode == 0, run.stdout
+    build(project, folder, as_of=LATER)
     assert histories.differences(folder, undisturbed) == []
 
 
@@ -181,23 +173,15 @@ def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed
     assert contents(folder, schema="main") == before
 
     fresh = histories.copied(undisturbed)
-    assert build(project, fresh, as_of=EARLIER).returncode == 0
+    build(project, fresh, as_of=EARLIER)
     called, values = command(project, fresh, "lift", program="throughline")
     run = subprocess.run(
         called, cwd=project.root, env=values, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    # once more, for the marts that are made from it
-    assert build(project, fresh, as_of=EARLIER).returncode == 0
+    after = ("--selector", "after_lift")
+    dbt(project, fresh, "build", *after, *histories.WITHOUT_TESTS, as_of=EARLIER)
     assert histories.differences(folder, fresh, schema="as_of_20260620") == []
-
-
-def dbt(project: Project, folder: Path, *arguments: str) -> None:
-    called, values = command(project, folder, *arguments, "--vars", f"{{as_of: '{LATER}'}}")
-    run = subprocess.run(
-        called, cwd=project.root, env=values, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout
 
 
 def test_another_formula_holds_for_history_too(
@@ -213,8 +197,17 @@ def test_another_formula_holds_for_history_too(
     metrics.write_text(f"{before}- name: view_rate{after}", encoding="utf-8")
     folder = copied(undisturbed, "another_formula")
     fresh = histories.copied(folder)
-    assert build(edited, folder, as_of=LATER).returncode == 0
-    assert build(edited, fresh, as_of=LATER).returncode == 0
+    for workspace in (folder, fresh):
+        called, values = command(
+            edited,
+            workspace,
+            *("--no-use-colors", "build", *histories.WITHOUT_TESTS),
+            *("--vars", f"{{as_of: '{LATER}'}}"),
+        )
+        run = subprocess.run(
+            called, cwd=edited.root, env=values, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout
     assert histories.differences(folder, fresh) == []
     assert histories.differences(undisturbed, fresh) != []
 
@@ -246,7 +239,7 @@ def test_what_an_unfinished_build_read_may_be_withdrawn(
     staged = "select * from stg_prediction_logs where prediction_id = 'mistaken'"
     assert len(query(folder, staged)) == read
     path.unlink()
-    assert build(project, folder, as_of=LATER).returncode == 0
+    build(project, folder, as_of=LATER)
     assert histories.differences(folder, undisturbed) == []
 
 
@@ -278,7 +271,7 @@ def test_a_file_that_comes_during_a_build_is_for_the_next(
     counted = "select count(*) as n from stg_rejected_rows where row_key = 'meanwhile'"
     assert query(folder, counted).n[0] == 0
     dbt(project, folder, "test", "--select", "accounted_for_stg_feedback_feedback")
-    assert build(project, folder, as_of=LATER).returncode == 0
+    build(project, folder, as_of=LATER)
     assert query(folder, counted).n[0] == 1
 
 
@@ -286,7 +279,7 @@ def test_a_build_without_rows_leaves_no_trace(project: Project, undisturbed: Pat
     folder = copied(undisturbed, "emptied")
     dbt(project, folder, "build", "--empty", *histories.WITHOUT_TESTS)
     assert len(query(folder, "select * from fct_decisions")) == 0
-    assert build(project, folder, as_of=LATER).returncode == 0
+    build(project, folder, as_of=LATER)
     assert histories.differences(folder, undisturbed) == []
 
 
@@ -336,7 +329,7 @@ def test_rows_of_a_relation_may_change_in_place(project: Project, undisturbed: P
         change(connection, {"eligible_users": REJECTED})
     with (folder / "vars.yml").open("a") as settings:
         settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in tables)}}}\n")
-    assert build(project, folder, as_of=LATER).returncode == 0
+    build(project, folder, as_of=LATER)
 
     for changes, replaced in ((GROWN, []), (CHANGED, sorted(CHANGED))):
         fresh = histories.copied(undisturbed)
@@ -346,11 +339,11 @@ def test_rows_of_a_relation_may_change_in_place(project: Project, undisturbed: P
                 shutil.rmtree(fresh / "raw" / table)
                 (fresh / "raw" / table).mkdir()
                 connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
-        assert build(project, folder, as_of=LATER).returncode == 0
+        build(project, folder, as_of=LATER)
         for flag, named in (("is_new", sorted(changes)), ("is_replaced", replaced)):
             found = query(folder, f"select distinct table_name from int_deliveries where {flag}")
             assert sorted(found.table_name) == named
-        assert build(project, fresh, as_of=LATER).returncode == 0
+        build(project, fresh, as_of=LATER)
         assert histories.differences(folder, fresh) == []
         assert histories.differences(undisturbed, fresh) != []
 
