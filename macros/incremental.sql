@@ -137,8 +137,12 @@
     {{ return(may_look() and model.resource_type == 'model' and dbt.is_incremental()) }}
 {% endmacro %}
 
-{# True too where what stands was, or may have been, made in another way than it would be made now. #}
+{# True too where what stands was, or may have been, made in another way than it would be made now. The ledger is replaced by
+   builds of the whole alone. #}
 {% macro should_full_refresh() %}
+    {% if model.name == 'int_build_ledger' %}
+        {{ return(is_whole_build()) }}
+    {% endif %}
     {% if model.config.get('incremental_strategy') != 'touched' or flags.FULL_REFRESH %}
         {{ return(dbt.should_full_refresh()) }}
     {% endif %}
@@ -169,7 +173,7 @@
     {{ return(adapter.get_relation(node.database, node.schema, node.alias)) }}
 {% endmacro %}
 
-{# One row per run that began and model it was about to alter, since the last finished build. #}
+{# One row per run that began and model it was about to alter, or table it made empty, since the last finished build. #}
 {% macro build_starts() %}
     {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
     {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='build_starts')) }}
@@ -313,7 +317,8 @@
 {% endmacro %}
 
 {# Copies of the rows of a raw table that arrived, or came into or out of sight, since the last finished build: the new ones and
-   what stood before them. What stood is staged, or, where a build began and did not end, any copy delivered. #}
+   what stood before them. What stood is staged. Where a build began and did not end, or staging is made anew by each, it is any
+   copy delivered. #}
 {% macro touched_copies(table) %}
     {%- do source('raw', table) -%}
     {%- do ref('int_deliveries') -%}
@@ -334,7 +339,7 @@ select
 where 1 = 0
     {%- else %}
     {%- set node = graph.nodes['model.' ~ project_name ~ '.stg_' ~ table] -%}
-    {%- set staged = adapter.get_relation(node.database, node.schema, node.alias) if is_forward() else none %}
+    {%- set staged = adapter.get_relation(node.database, node.schema, node.alias) if is_forward() and replaces_rows() else none %}
 (
 with new_copies as {{ not_materialized() }} (
 

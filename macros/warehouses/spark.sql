@@ -107,7 +107,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Made empty and then filled: one statement that does both leaves a folder where it is killed, whose name Spark does not take again. #}
+{# Made empty and then filled: one statement that does both leaves a folder where it is killed, whose name Spark does not take again.
+   That an incremental model was made empty is noted first, so that a build which does not come to fill it is not gone on from. #}
 {% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') %}
     {%- if temporary or language != 'sql' or config.get('file_format') in ['delta', 'iceberg'] -%}
         {{ return(dbt.spark__create_table_as(temporary, relation, compiled_code, language)) }}
@@ -120,6 +121,9 @@
     {%- for row in rows_of('describe query\n' ~ compiled_code) -%}
         {%- do columns.append({'name': quoted(row[0]), 'type': row[1]}) -%}
     {%- endfor -%}
+    {%- if config.get('incremental_strategy') == 'touched' and config.get('materialized') == 'incremental' -%}
+        {%- do run_query("insert into " ~ build_starts() ~ " select '" ~ model.name ~ "', 'made empty', " ~ as_of() ~ ", '" ~ invocation_id ~ "'") -%}
+    {%- endif -%}
     {%- set names = columns | map(attribute='name') | join(', ') -%}
     {%- call statement('create_empty') %}
         create table {{ relation }} (

@@ -29,7 +29,7 @@ entries as (
         '' as entry_key,
         fingerprint as entry_value
     from starts
-    where invocation_id = '{{ invocation_id }}' and relation_name not like 'raw.%' and fingerprint <> 'deliveries were replaced'
+    where invocation_id = '{{ invocation_id }}' and relation_name not like 'raw.%' and fingerprint not in ('deliveries were replaced', 'made empty')
     union all
     select
         'delivery' as entry_kind,
@@ -44,16 +44,12 @@ entries as (
 -- a part of the project was built, so what the whole has seen stays as it was
 with entries as (
 
-    {%- if build_ledger() is none %}
     select
         cast(null as {{ dbt.type_string() }}) as entry_kind,
         cast(null as {{ dbt.type_string() }}) as entry_name,
         cast(null as {{ dbt.type_string() }}) as entry_key,
         cast(null as {{ dbt.type_string() }}) as entry_value
     where 1 = 0
-    {%- else %}
-    select * from {{ build_ledger() }}
-    {%- endif %}
 
 )
 {%- endif %}

@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         show(error.findings)
         sys.exit(1)
+    except PermissionError as error:
+        fix = "Change its rights or those of the folders above it, or choose another."
+        show([Finding("error", f"cannot be read: {error.strerror}", str(error.filename), fix)])
+        sys.exit(1)
 
 
 def show(findings: Iterable[Finding]) -> None:

@@ -43,6 +43,27 @@ def test_missing_workspace_is_one_line(project: Path, throughline: Call) -> None
         assert ended.lines[0].startswith("error workspace: no such folder (chosen by default). ")
 
 
+def test_a_workspace_that_may_not_be_entered_is_one_line(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throughline("use", "company")
+
+    def is_dir(folder: Path) -> bool:
+        # no folder is closed to root, who may be running this
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    for command in ("doctor", "build", "lift"):
+        ended = throughline(command)
+        assert (ended.status, ended.lines) == (
+            1,
+            [
+                f"error {company.project / 'company'}: cannot be read: Permission denied. Change "
+                "its rights or those of the folders above it, or choose another."
+            ],
+        )
+
+
 def test_help_names_every_command_with_an_example(throughline: Call) -> None:
     listed = throughline("--help").out
     for name, command in cli.cli.commands.items():
