@@ -86,6 +86,15 @@
     {% for name, brick in bricks().items() if brick_known_after(brick) not in kinds %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has known_after " ~ brick_known_after(brick) ~ ", which is not one of " ~ kinds | join(', '), "Choose one.")) %}
     {% endfor %}
+    {% for name, brick in bricks().items() %}
+        {% set settled_at = brick_settled_at(brick) %}
+        {% set fact = graph.nodes[brick.semantic_model.depends_on.nodes[0]] %}
+        {% if brick_known_after(brick) == 'settled' and not settled_at %}
+            {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " is known once it is settled, and nothing says when", "Name the column of " ~ fact.name ~ " under config.meta.settled_at.")) %}
+        {% elif settled_at and settled_at not in fact.columns %}
+            {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has settled_at " ~ settled_at ~ ", which is no column of " ~ fact.name, "Name one of its columns.")) %}
+        {% endif %}
+    {% endfor %}
     {% set governed = metrics() %}
     {% for metric in governed %}
         {% do problems.extend(card_problems(metric)) %}

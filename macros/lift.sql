@@ -1,6 +1,6 @@
 {#  How metrics become totals per unit of an experiment. A semantic model says under meta which of its columns name units
-    (unit_columns), when its rows happened (event_at, else by day), until when they may change (settled_at), and what its bricks
-    wait for (known_after), unless their measure says it. #}
+    (unit_columns), when its rows happened (event_at, else by day), and what its bricks wait for (known_after), such as a column that
+    says since when they stand as they do (settled_at), unless their measure says it. #}
 
 {# The bricks of a metric's value, each once. #}
 {% macro bricks_of(metric) %}
@@ -29,10 +29,16 @@
     {{ return('label' if 'label' in found else 'outcome' if 'outcome' in found else 'event') }}
 {% endmacro %}
 
-{# When a brick is known of its row: with the event, once the row is settled (the fact's settled_at), with reported outcomes or with
-   the label. Its measure says so, else its fact. #}
+{# When a brick is known of its row: with the event, once it is settled (settled_at), with reported outcomes or with the label. Its
+   measure says so, else its fact. #}
 {% macro brick_known_after(brick) %}
     {{ return(brick.lift.get('known_after') or brick.semantic_model.config.meta.get('known_after', 'event')) }}
+{% endmacro %}
+
+{# The column that says since when a brick of a row stands as it does; none where that is so from the event on. #}
+{% macro brick_settled_at(brick) %}
+    {% set column = brick.lift.get('settled_at') or brick.semantic_model.config.meta.get('settled_at') %}
+    {{ return(none if brick_known_after(brick) == 'event' else column) }}
 {% endmacro %}
 
 {# The bricks that unit totals hold: those of a metric that an experiment reads, by name. #}
@@ -81,18 +87,20 @@
 
 {# CTEs that total the bricks of one fact per row of `units`: its rows by unit, those that lie in the days of a unit, the sums.
    A fact without event_at has rows by day: for them the window begins with the day of the exposure. Before exposure counts what
-   was known by then: rows that were settled, and labels that had matured, of as many days. #}
+   was known by then: bricks that were settled, and labels that had matured, of as many days. #}
 {% macro unit_total_ctes(fact, begins) %}
     {%- set semantic_model = fact.semantic_model -%}
     {%- set meta = semantic_model.config.meta -%}
     {%- set clock = 'at' if meta.event_at else 'on' -%}
     {%- set happened = meta.event_at or date_column(semantic_model) -%}
     {%- set kinds = {} -%}
+    {%- set known = {} -%}
     {%- for name, brick in fact.bricks.items() -%}
-        {%- do kinds.update({name: brick_known_after(brick)}) -%}
+        {%- set kind = {'known_after': brick_known_after(brick), 'settled_at': brick_settled_at(brick)} -%}
+        {%- do kinds.update({name: kind.known_after ~ ('_' ~ kind.settled_at if kind.settled_at else '')}) -%}
+        {%- do known.update({kinds[name]: kind}) -%}
     {%- endfor -%}
-    {%- set waits_for_label = 'label' in kinds.values() -%}
-    {%- set settled = 'events.settled_at < units.counted_from_' ~ clock if meta.settled_at else '1 = 1' -%}
+    {%- set waits_for_label = 'label' in known.values() | map(attribute='known_after') -%}
 {{ semantic_model.name }}_events as {{ not_materialized() }} (
     {% for unit_type, column in meta.unit_columns.items() %}
     select
@@ -102,9 +110,9 @@
         {%- for name, brick in fact.bricks.items() %}
         cast({{ brick.expression }} as {{ type_double() }}) as {{ name }},
         {%- endfor %}
-        {%- if meta.settled_at %}
-        coalesce({{ meta.settled_at }}, cast({{ happened }} as timestamp)) as settled_at,
-        {%- endif %}
+        {%- for column in known.values() | map(attribute='settled_at') | select | unique %}
+        coalesce({{ column }}, cast({{ happened }} as timestamp)) as {{ column }},
+        {%- endfor %}
         cast({{ happened }} as timestamp) as happened_at
     from {{ ref(semantic_model.refs[0].name) }}
     where {{ happened ~ " >= cast('" ~ begins[unit_type] ~ "' as date)" if unit_type in begins else '1 = 0' }}
@@ -122,12 +130,15 @@
         {%- for name, brick in fact.bricks.items() %}
         {{ 'case when events.' ~ name ~ ' <> 0 then 1.0 else 0.0 end as' if brick.lift.per_unit == 'any' else 'events.' }}{{ ' ' if brick.lift.per_unit == 'any' }}{{ name }},
         {%- endfor %}
-        {%- for kind in kinds.values() | unique %}
-        {%- set shift = 'label_' if kind == 'label' else '' %}
-        {%- set ends = 'units.label_covariate_ends_' ~ clock if kind == 'label' else 'units.counted_from_' ~ clock %}
-        {%- set is_known = settled if kind in ['settled', 'label'] else '1 = 1' %}
-        events.happened_at < {{ ends }} and events.happened_at >= units.{{ shift }}covariate_starts_{{ clock }} and {{ is_known }} as is_before_{{ kind }},
-        events.happened_at < {{ ends }} and events.happened_at >= units.{{ shift }}covariate_halves_{{ clock }} and {{ is_known }} as is_just_before_{{ kind }},
+        {%- for name, kind in known.items() %}
+        {%- set is_label = kind.known_after == 'label' %}
+        {%- set shift = 'label_' if is_label else '' %}
+        {%- set is_known = 'events.happened_at < units.' ~ ('label_covariate_ends_' if is_label else 'counted_from_') ~ clock %}
+        {%- if kind.settled_at %}
+        {%- set is_known = is_known ~ ' and events.' ~ kind.settled_at ~ ' < units.counted_from_' ~ clock %}
+        {%- endif %}
+        {{ is_known }} and events.happened_at >= units.{{ shift }}covariate_starts_{{ clock }} as is_before_{{ name }},
+        {{ is_known }} and events.happened_at >= units.{{ shift }}covariate_halves_{{ clock }} as is_just_before_{{ name }},
         {%- endfor %}
         events.happened_at >= units.counted_from_{{ clock }} as is_in_window
     from units

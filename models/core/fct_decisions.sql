@@ -115,7 +115,8 @@ uses as (
     select
         prediction_id,
         max(case event_name when 'exposed' then 1 when 'viewed' then 2 else 3 end) as depth,
-        max(occurred_at) as used_at
+        min(occurred_at) as shown_at,
+        min(case when event_name <> 'exposed' then occurred_at end) as viewed_at
     from usage_events
     where prediction_id is not null and event_name <> 'task_completed'
     group by prediction_id
@@ -127,6 +128,7 @@ ranked_actions as (
     select
         prediction_id,
         event_name,
+        occurred_at,
         row_number() over (
             partition by prediction_id
             order by occurred_at desc nulls last, event_id desc nulls last
@@ -141,7 +143,9 @@ last_uses as (
     select
         uses.prediction_id,
         uses.depth,
-        uses.used_at,
+        uses.shown_at,
+        uses.viewed_at,
+        ranked_actions.occurred_at as acted_at,
         coalesce(ranked_actions.event_name, 'ignored') as user_action
     from uses
     left join ranked_actions
@@ -167,7 +171,9 @@ labelled as (
         labels.is_positive,
         credits.credited_amount,
         coalesce(last_uses.depth, 0) as use_depth,
-        last_uses.used_at,
+        last_uses.shown_at,
+        last_uses.viewed_at,
+        last_uses.acted_at,
         coalesce(last_uses.user_action, 'not_shown') as user_action
     from predictions
     inner join models on predictions.model_id = models.model_id
@@ -297,7 +303,9 @@ decisions as (
         sampling_weight * decision_value as value_amount,
         cast(predicted_at as date) as decision_date,
         predicted_at,
-        used_at,
+        shown_at,
+        viewed_at,
+        acted_at,
         matures_at
     from valued
 

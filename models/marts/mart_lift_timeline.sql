@@ -11,12 +11,6 @@ decisions as (
 
 ),
 
-experiments as (
-
-    select * from {{ ref('experiments') }}
-
-),
-
 capped_metrics as (
 
     select distinct
@@ -62,7 +56,6 @@ deciding_days as (
         and estimates.variant = decisions.variant
         and estimates.as_of = decisions.as_of
         and estimates.method = decisions.method
-    left join experiments on estimates.experiment_id = experiments.experiment_id
     left join capped_metrics
         on estimates.experiment_id = capped_metrics.experiment_id
         and estimates.metric = capped_metrics.metric
@@ -70,8 +63,8 @@ deciding_days as (
     where
         estimates.segment_name = 'all'
         and estimates.role <> 'secondary'
-        -- what is never capped is judged by its raw totals; a plan no longer declared left those of its primary metric
-        and estimates.totals = case coalesce(experiments.decided_on, decisions.totals)
+        -- by the plan of that day, which may have been another; what is never capped is judged by its raw totals
+        and estimates.totals = case coalesce(decisions.decided_on, decisions.totals)
             when 'capped' then coalesce(capped_metrics.totals, 'raw')
             else 'raw'
         end

@@ -901,6 +901,45 @@ def test_what_the_planned_estimator_cannot_read_is_explained_without_it(
     assert [*table.columns[0].cells][-1] == "  visits, unadjusted"
 
 
+@pytest.mark.parametrize(
+    ("lift", "shown", "told"),
+    [
+        (2.0, "outside {low:+,.4g} to {high:+,.4g}", "all but ci_low to ci_high"),
+        (0.0, "any", "all"),
+    ],
+)
+def test_an_effect_of_an_uptake_that_hardly_rose_is_not_shown_as_bounded(
+    lift: float, shown: str, told: str
+) -> None:
+    rng = np.random.default_rng(6)
+    rows = []
+    for variant, effect, taken in (("control", 0.0, 30), ("treatment", lift, 33)):
+        data = {"y": effect + rng.normal(0, 1, 100), "d": (np.arange(100) < taken).astype(float)}
+        rows.append(raw_row(data, variant=variant, pair_role="uptake"))
+    plan: dict[str, Any] = {
+        "method": "instrument",
+        "uptake_metric": "visits",
+        "minimum_effect_kind": "absolute",
+        "covariate_days": "0",
+    }
+    inputs = run.Inputs(
+        moments=table_of(rows),
+        experiments=(Experiment.from_row({**EXPERIMENT, **plan}),),
+        metrics=(Metric(metric="revenue"), Metric(metric="visits")),
+        masked=frozenset(),
+        first_plan_hashes={},
+        units={"revenue": "USD", "visits": "share"},
+    )
+    results = run.compute(inputs)
+    ((table, _),) = show.tables(inputs, results)
+    place = results.estimates["method"].tolist().index("wald")
+    ends = {end: results.estimates[f"ci_{end}"][place] for end in ("low", "high")}
+    assert [*table.columns[4].cells][-1] == shown.format(**ends)
+    (lines,), _ = blocks(rows, **plan)
+    reason = "for a_critical <= 0 does not tell whether more took it up"
+    assert f"effects per uptake that are not excluded: {told}, {reason}" in lines
+
+
 def test_what_no_variant_has_units_for_is_explained() -> None:
     (lines,), _ = blocks(arms()[:1])
     assert lines[-1] == "no estimate: srm"

@@ -337,14 +337,32 @@ def test_a_brick_that_is_no_sum_stops_the_build(project: Project) -> None:
     ) in run.output
 
 
-def test_a_brick_that_waits_for_what_nobody_knows_stops_the_build(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        (
+            "{known_after: setled, settled_at: shown_at}",
+            "has known_after setled, which is not one of event, settled, outcome, label. "
+            "Choose one.",
+        ),
+        (
+            "{known_after: settled}",
+            "is known once it is settled, and nothing says when. Name the column of "
+            "fct_decisions under config.meta.settled_at.",
+        ),
+        (
+            "{known_after: settled, settled_at: seen_at}",
+            "has settled_at seen_at, which is no column of fct_decisions. Name one of its columns.",
+        ),
+    ],
+)
+def test_a_brick_that_waits_for_what_nobody_knows_stops_the_build(
+    project: Project, meta: str, told: str
+) -> None:
     facts = project.root / "models" / "core" / "fct_decisions.yml"
     original = facts.read_text()
-    facts.write_text(original.replace("{known_after: settled}", "{known_after: setled}", 1))
+    facts.write_text(original.replace("{known_after: settled, settled_at: shown_at}", meta, 1))
     run = project.build(project.root / "workspace")
     facts.write_text(original)
     assert run.status != 0
-    assert (
-        "brick shown_decisions has known_after setled, which is not one of event, settled, "
-        "outcome, label. Choose one."
-    ) in run.output
+    assert f"brick shown_decisions {told}" in run.output

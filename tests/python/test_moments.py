@@ -301,13 +301,13 @@ def values_of(
     registry = company.registry.set_index("model_id").loc[trial.model]
     label = int(registry.horizon_days + registry.label_delay_days)
     outcome = int(registry.label_delay_days)
-    touched = company.events[company.events.event_name != "task_completed"]
-    last_touch = touched.groupby("prediction_id").occurred_at.max()
     d = company.decisions.assign(
-        happened=company.decisions.predicted_at,
-        changed=company.decisions.prediction_id.map(last_touch),
-        by_day=False,
+        happened=company.decisions.predicted_at, changed=pd.NaT, by_day=False
     )
+    touched = company.events[company.events.event_name != "task_completed"]
+    actions = touched[~touched.event_name.isin(["exposed", "viewed"])]
+    first_shown = d.prediction_id.map(touched.groupby("prediction_id").occurred_at.min())
+    last_acted = d.prediction_id.map(actions.groupby("prediction_id").occurred_at.max())
     days = company.user_days.assign(happened=company.user_days.day, changed=pd.NaT, by_day=True)
 
     def credited(name: str) -> pd.DataFrame:
@@ -336,7 +336,8 @@ def values_of(
     if metric == "conversion_rate":
         return of(d, d.is_yes, wait=label), of(d, matured, wait=label), label
     if metric == "acceptance_rate":
-        return of(d, d.action == "accepted"), of(d, d.action != "not_shown"), 0
+        accepted = of(d.assign(changed=last_acted), d.action == "accepted")
+        return accepted, of(d.assign(changed=first_shown), d.action != "not_shown"), 0
     if metric == "net_value_per_decision":
         return of(d, d.value, wait=label), of(d, valued, wait=label), label
     if metric == "net_value":

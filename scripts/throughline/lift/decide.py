@@ -64,6 +64,8 @@ class DecisionRow:
     Attributes:
         decision_low, decision_high: interval of the primary metric, up as good, in the kind of the
             minimum effect; NaN where unavailable.
+        totals, decided_on: those of the primary metric, and those that the plan names; a metric
+            that is never capped has raw ones alone.
         estimate: of the primary metric, in its units and direction.
         first_plan_hash: plan_hash stored with the first decision about the experiment.
         inputs_hash: of the plan, its metrics and the deciding estimates of all variants.
@@ -77,6 +79,7 @@ class DecisionRow:
     primary_metric: str
     method: str
     totals: str
+    decided_on: str
     primary_state: Primary | None
     estimate: float
     decision_low: float
@@ -306,6 +309,7 @@ def _decided(
         primary_metric=plan.primary_metric,
         method=plan.decides_by,
         totals=plan.decided_on if row is None else estimates["totals"][row],
+        decided_on=plan.decided_on,
         primary_state=evidence.primary,
         estimate=number("estimate"),
         decision_low=low,

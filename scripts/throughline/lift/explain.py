@@ -19,6 +19,13 @@ from throughline.lift.table import workings
 MEANING = {"y": "numerator", "d": "denominator", "x": "y before exposure", "w": "d before exposure"}
 SIDES = ("c", "t")
 """Control and treatment."""
+_UNSURE = "for a_critical <= 0 does not tell whether more took it up"
+SETS = {
+    "interval": "ci_low to ci_high",
+    "complement": f"all but ci_low to ci_high, {_UNSURE}",
+    "line": f"all, {_UNSURE}",
+}
+"""Confidence sets of an effect per uptake by `ci_shape`."""
 Row = Mapping[str, Any]
 
 
@@ -336,7 +343,7 @@ def _fixed(sheet: Sheet, case: Case) -> None:
     else:
         _ends(sheet, case, "critical", "ci_low", "ci_high", is_of_base=case.is_wald)
         if case.is_wald:
-            sheet.lines.append(f"effects per uptake that are not excluded: {row['ci_shape']}")
+            sheet.lines.append(f"effects per uptake that are not excluded: {SETS[row['ci_shape']]}")
         sheet.say("p_value", row["p_value"], f"P(|T| > |{_statistic(case)}|) at df")
     sheet.say("relative_lift", row["relative_lift"], "estimate / base")
     if row["relative_reason"]:

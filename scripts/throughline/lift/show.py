@@ -134,6 +134,11 @@ def _effect(row: Mapping[str, Any], unit: str) -> tuple[str, str]:
         f"{100 * row[name]:+.2f}" if is_share else f"{row[name]:+,.4g}" for name in names
     )
     interval = "" if np.isnan(row[names[1]]) else f"{low} to {high}"
+    # an effect per uptake where hardly more took it up
+    if row["ci_shape"] == "complement":
+        interval = f"outside {interval}"
+    elif row["ci_shape"] == "line":
+        interval = "any"
     mark = ANY_TIME if interval and _is_any_time(row) else ""
     return effect + ("%" if is_relative else " pp" if is_share else ""), interval + mark
 
