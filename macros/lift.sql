@@ -93,14 +93,15 @@
     {%- set meta = semantic_model.config.meta -%}
     {%- set clock = 'at' if meta.event_at else 'on' -%}
     {%- set happened = meta.event_at or date_column(semantic_model) -%}
-    {%- set kinds = {} -%}
-    {%- set known = {} -%}
+    {#- what bricks wait for, by its name, and that name by brick -#}
+    {%- set waits = {} -%}
+    {%- set wait_of = {} -%}
     {%- for name, brick in fact.bricks.items() -%}
-        {%- set kind = {'known_after': brick_known_after(brick), 'settled_at': brick_settled_at(brick)} -%}
-        {%- do kinds.update({name: kind.known_after ~ ('_' ~ kind.settled_at if kind.settled_at else '')}) -%}
-        {%- do known.update({kinds[name]: kind}) -%}
+        {%- set wait = {'known_after': brick_known_after(brick), 'settled_at': brick_settled_at(brick)} -%}
+        {%- do wait_of.update({name: wait.values() | select | join('_')}) -%}
+        {%- do waits.update({wait_of[name]: wait}) -%}
     {%- endfor -%}
-    {%- set waits_for_label = 'label' in known.values() | map(attribute='known_after') -%}
+    {%- set waits_for_label = 'label' in waits.values() | map(attribute='known_after') -%}
 {{ semantic_model.name }}_events as {{ not_materialized() }} (
     {% for unit_type, column in meta.unit_columns.items() %}
     select
@@ -110,8 +111,8 @@
         {%- for name, brick in fact.bricks.items() %}
         cast({{ brick.expression }} as {{ type_double() }}) as {{ name }},
         {%- endfor %}
-        {%- for column in known.values() | map(attribute='settled_at') | select | unique %}
-        coalesce({{ column }}, cast({{ happened }} as timestamp)) as {{ column }},
+        {%- for settled_at in waits.values() | map(attribute='settled_at') | select | unique %}
+        coalesce({{ settled_at }}, cast({{ happened }} as timestamp)) as {{ settled_at }},
         {%- endfor %}
         cast({{ happened }} as timestamp) as happened_at
     from {{ ref(semantic_model.refs[0].name) }}
@@ -130,12 +131,12 @@
         {%- for name, brick in fact.bricks.items() %}
         {{ 'case when events.' ~ name ~ ' <> 0 then 1.0 else 0.0 end as' if brick.lift.per_unit == 'any' else 'events.' }}{{ ' ' if brick.lift.per_unit == 'any' }}{{ name }},
         {%- endfor %}
-        {%- for name, kind in known.items() %}
-        {%- set is_label = kind.known_after == 'label' %}
+        {%- for name, wait in waits.items() %}
+        {%- set is_label = wait.known_after == 'label' %}
         {%- set shift = 'label_' if is_label else '' %}
         {%- set is_known = 'events.happened_at < units.' ~ ('label_covariate_ends_' if is_label else 'counted_from_') ~ clock %}
-        {%- if kind.settled_at %}
-        {%- set is_known = is_known ~ ' and events.' ~ kind.settled_at ~ ' < units.counted_from_' ~ clock %}
+        {%- if wait.settled_at %}
+        {%- set is_known = is_known ~ ' and events.' ~ wait.settled_at ~ ' < units.counted_from_' ~ clock %}
         {%- endif %}
         {{ is_known }} and events.happened_at >= units.{{ shift }}covariate_starts_{{ clock }} as is_before_{{ name }},
         {{ is_known }} and events.happened_at >= units.{{ shift }}covariate_halves_{{ clock }} as is_just_before_{{ name }},
@@ -160,8 +161,8 @@
         {%- for name, brick in fact.bricks.items() %}
         {%- set total = 'max' if brick.lift.per_unit == 'any' else 'sum' %}
         {{ total }}(case when is_in_window then {{ name }} end) as {{ name }},
-        {{ total }}(case when is_before_{{ kinds[name] }} then {{ name }} end) as {{ name }}_before,
-        {{ total }}(case when is_just_before_{{ kinds[name] }} then {{ name }} end) as {{ name }}_just_before{{ ',' if not loop.last }}
+        {{ total }}(case when is_before_{{ wait_of[name] }} then {{ name }} end) as {{ name }}_before,
+        {{ total }}(case when is_just_before_{{ wait_of[name] }} then {{ name }} end) as {{ name }}_just_before{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ semantic_model.name }}_of_units
     group by experiment_id, unit_id, variant

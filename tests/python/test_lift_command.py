@@ -731,8 +731,7 @@ def test_a_reader_computes_differences_in_differences_and_uptake_again() -> None
         d = (rng.random(500) < share).astype(float)
         data = {"y": 2 * d + rng.normal(0, 1, 500), "d": d}
         rows.append(raw_row(data, variant=variant, pair_role="uptake"))
-    plan = {"method": "instrument", "uptake_metric": "visits", "minimum_effect_kind": "absolute"}
-    at, row = explained(rows, covariate_days="0", **plan)
+    at, row = explained(rows, **INSTRUMENT)
     mean = means_of(at, "yd")
     per_uptake = (mean["y_t"] - mean["y_c"]) / (mean["d_t"] - mean["d_c"])
     assert at["estimate"] == pytest.approx(per_uptake, rel=1e-9)
@@ -866,6 +865,25 @@ def test_harm_of_a_level_near_zero_is_explained() -> None:
     assert row["decision_high"] < 0
 
 
+INSTRUMENT: dict[str, Any] = {
+    "method": "instrument",
+    "uptake_metric": "visits",
+    "minimum_effect_kind": "absolute",
+    "covariate_days": "0",
+}
+
+
+def inputs_of(rows: Sequence[Row], **plan: Any) -> run.Inputs:
+    return run.Inputs(
+        moments=table_of(rows),
+        experiments=(Experiment.from_row({**EXPERIMENT, **plan}),),
+        metrics=(Metric(metric="revenue"), Metric(metric="visits")),
+        masked=frozenset(),
+        first_plan_hashes={},
+        units={"revenue": "USD", "visits": "share"},
+    )
+
+
 def test_what_the_planned_estimator_cannot_read_is_explained_without_it(
     here: Here, folder: Workspace
 ) -> None:
@@ -878,25 +896,12 @@ def test_what_the_planned_estimator_cannot_read_is_explained_without_it(
         )
         for variant, taken in (("control", 10), ("treatment", 60))
     ]
-    plan: dict[str, Any] = {
-        "method": "instrument",
-        "uptake_metric": "visits",
-        "minimum_effect_kind": "absolute",
-        "secondary_metrics": "visits",
-    }
     rows = [*offered, *ratio]
-    at, row = explained(rows, metric="visits", covariate_days="0", **plan)
+    plan = {**INSTRUMENT, "secondary_metrics": "visits"}
+    at, row = explained(rows, metric="visits", **plan)
     assert (row["method"], row["role"], row["status"]) == ("unadjusted", "secondary", "ok")
     assert at["estimate"] == pytest.approx(row["estimate"])
-    given = Experiment.from_row({**EXPERIMENT, **plan, "covariate_days": "0"})
-    inputs = run.Inputs(
-        moments=table_of(rows),
-        experiments=(given,),
-        metrics=(Metric(metric="revenue"), Metric(metric="visits")),
-        masked=frozenset(),
-        first_plan_hashes={},
-        units={"revenue": "USD", "visits": "share"},
-    )
+    inputs = inputs_of(rows, **plan)
     ((table, _),) = show.tables(inputs, run.compute(inputs))
     assert [*table.columns[0].cells][-1] == "  visits, unadjusted"
 
@@ -916,26 +921,13 @@ def test_an_effect_of_an_uptake_that_hardly_rose_is_not_shown_as_bounded(
     for variant, effect, taken in (("control", 0.0, 30), ("treatment", lift, 33)):
         data = {"y": effect + rng.normal(0, 1, 100), "d": (np.arange(100) < taken).astype(float)}
         rows.append(raw_row(data, variant=variant, pair_role="uptake"))
-    plan: dict[str, Any] = {
-        "method": "instrument",
-        "uptake_metric": "visits",
-        "minimum_effect_kind": "absolute",
-        "covariate_days": "0",
-    }
-    inputs = run.Inputs(
-        moments=table_of(rows),
-        experiments=(Experiment.from_row({**EXPERIMENT, **plan}),),
-        metrics=(Metric(metric="revenue"), Metric(metric="visits")),
-        masked=frozenset(),
-        first_plan_hashes={},
-        units={"revenue": "USD", "visits": "share"},
-    )
+    inputs = inputs_of(rows, **INSTRUMENT)
     results = run.compute(inputs)
     ((table, _),) = show.tables(inputs, results)
     place = results.estimates["method"].tolist().index("wald")
     ends = {end: results.estimates[f"ci_{end}"][place] for end in ("low", "high")}
     assert [*table.columns[4].cells][-1] == shown.format(**ends)
-    (lines,), _ = blocks(rows, **plan)
+    (lines,), _ = blocks(rows, **INSTRUMENT)
     reason = "for a_critical <= 0 does not tell whether more took it up"
     assert f"effects per uptake that are not excluded: {told}, {reason}" in lines
 
