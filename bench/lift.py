@@ -47,7 +47,7 @@ def make(folder: Path) -> Workspace:
     row = {
         **{"experiment_id": "trial", "model_id": "ranker", "hypothesis": "why"},
         **{"unit_type": "user", "control_variant": "a", "expected_split": "a:0.5;b:0.5"},
-        **{"start_date": "2026-01-01", "planned_end_date": "2026-01-08", "window_days": "7"},
+        **{"start_date": "2026-01-01", "planned_end_date": "2026-01-15", "window_days": "7"},
         **{"covariate_days": "7", "method": "fixed", "primary_metric": next(iter(METRICS))},
         **{"secondary_metrics": ";".join(list(METRICS)[1:]), "minimum_effect": "0.01"},
         **{"minimum_effect_kind": "relative", "alpha": "0.05", "power": "0.8"},
@@ -97,9 +97,16 @@ def fill(warehouse: Path, units: int) -> None:
             select 'trial' as experiment_id, 'unit-' || n as unit_id,
                 if(hash(n, -1) % 2 = 0, 'a', 'b') as variant, {", ".join(columns)},
                 1 as variant_number, false as is_multi_exposed, false as is_late,
-                false as is_cluster_shared, date '2026-01-02' as assigned_date,
-                timestamp '2026-01-02' as exposed_at
-            from range({units}) as units(n)
+                false as is_cluster_shared, cast(exposed_at as date) as assigned_date, exposed_at,
+                exposed_at + interval 7 day as event_known_at,
+                exposed_at + interval 8 day as outcome_known_at,
+                exposed_at + interval 15 day as label_known_at
+            from (
+                select
+                    n,
+                    timestamp '2026-01-01' + to_seconds(n * 86400 * 14 // {units}) as exposed_at
+                from range({units}) as units(n)
+            )
             """
         )
         assert set(BRICKS) <= {name for name, *_ in described}

@@ -129,7 +129,7 @@
         units.unit_id,
         units.variant,
         {%- for name, brick in fact.bricks.items() %}
-        {{ 'case when events.' ~ name ~ ' <> 0 then 1.0 else 0.0 end as' if brick.lift.per_unit == 'any' else 'events.' }}{{ ' ' if brick.lift.per_unit == 'any' }}{{ name }},
+        {{ 'cast(case when events.' ~ name ~ ' <> 0 then 1 else 0 end as ' ~ type_double() ~ ') as ' if brick.lift.per_unit == 'any' else 'events.' }}{{ name }},
         {%- endfor %}
         {%- for name, wait in waits.items() %}
         {%- set is_label = wait.known_after == 'label' %}
@@ -198,21 +198,32 @@
     {{ return(names) }}
 {% endmacro %}
 
-{# Whether a unit may count in its experiment. #}
-{% macro is_eligible_unit(totals) -%}
-    (not {{ totals }}.is_multi_exposed and not {{ totals }}.is_late)
+{# How far a unit of an experiment has come: -2 it met several variants, -1 it was exposed outside the days, neither of which counts;
+   0 exposed, 1 its window is over, 2 and all outcomes of it reported, 3 and all labels of it matured. #}
+{% macro unit_standing(totals) -%}
+    case
+            when {{ totals }}.is_multi_exposed then -2
+            when {{ totals }}.is_late then -1
+            when {{ totals }}.label_known_at <= {{ as_of() }} then 3
+            when {{ totals }}.outcome_known_at <= {{ as_of() }} then 2
+            when {{ totals }}.event_known_at <= {{ as_of() }} then 1
+            else 0
+        end
 {%- endmacro %}
 
-{# Whether the window of a unit is over and a metric of it known. #}
-{% macro is_mature_unit(metric, totals, constants) -%}
-    {{ totals }}.exposed_at <= {{ constants }}.last_exposure_for_{{ known_after(metric) }}
-{%- endmacro %}
+{# The standing from which on a metric of a unit is known. #}
+{% macro standing_for(metric) %}
+    {{ return({'event': 1, 'outcome': 2, 'label': 3}[known_after(metric)]) }}
+{% endmacro %}
 
-{# Whether a unit counts for a metric: a brick that drops units without a row is not NULL. #}
-{% macro is_counted_unit(metric, totals, constants) -%}
-    ({{ is_eligible_unit(totals) }} and {{ is_mature_unit(metric, totals, constants) }}
-    {%- for name in bricks_of(metric) if bricks()[name].lift.missing == 'drop' %} and {{ totals }}.{{ name }} is not null{% endfor %})
-{%- endmacro %}
+{# Bricks of a metric that a unit without a row has not; such a unit does not count. #}
+{% macro dropped_bricks(metric) %}
+    {% set found = [] %}
+    {% for name in bricks_of(metric) if bricks()[name].lift.missing == 'drop' %}
+        {% do found.append(name) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
 
 {# CTEs that end in `unit_segments`: the segments of the latest of `decisions` about a unit at or before its exposure, and the user
    of a unit that is a prediction. #}

@@ -2,33 +2,28 @@
    about the constants in `constants`. A unit alone is a row of its cell; the units of a cluster are summed first. #}
 {% macro moment_chunk_ctes(number, readings) %}
     {%- set prefix = 'chunk_' ~ number -%}
-{{ prefix }}_flags as {{ not_materialized() }} (
-
-    {{ flagged_units(readings) }}
-
-),
-
+    {%- set summed = summed_values(readings) -%}
 {{ prefix }}_units as {{ not_materialized() }} (
 
-    {{ distances(prefix, readings) }}
+    {{ summed_units(summed, readings) }}
 
 ),
 
 {{ prefix }}_cells as (
 
-    {{ cell_sums(prefix, readings) }}
+    {{ cell_sums(prefix, summed, readings) }}
 
 ),
 
 {{ prefix }}_clusters as (
 
-    {{ cluster_sums(prefix, readings) }}
+    {{ cluster_sums(prefix, summed, readings) }}
 
 ),
 
 {{ prefix }}_parts as (
 
-    {{ cells_and_clusters(prefix, readings) }}
+    {{ cells_and_clusters(prefix, summed, readings) }}
 
 ),
 
@@ -51,26 +46,67 @@
 )
 {%- endmacro %}
 
-{# Units of `totals`, each once: for which readings they count, and the constants and caps of those. #}
-{% macro flagged_units(readings) -%}
+{# What is summed of a unit for some readings, each value once however many readings share it: `values` by name, and by place of a
+   reading the `names` of its variables. A value is NULL where its reading drops the unit. #}
+{% macro summed_values(readings) %}
+    {% set shifted = shifted_columns() %}
+    {% set names_of_values = {} %}
+    {% set names = {} %}
+    {% for reading in readings %}
+        {% set cap = 'caps_' ~ reading.place ~ '.cap_value' %}
+        {% set of_reading = {} %}
+        {% for variable, column in reading.columns.items() %}
+            {% set value = 'totals.' ~ column %}
+            {% if reading.totals == 'capped' and variable in ['y', 'x', 'e'] %}
+                {% set value = 'case when ' ~ value ~ ' > ' ~ cap ~ ' then ' ~ cap ~ ' else ' ~ value ~ ' end' %}
+            {% endif %}
+            {% set value = value ~ ' - constants.' ~ column if column in shifted else value %}
+            {% do of_reading.update({variable: 'coalesce(' ~ value ~ ', 0)' if variable == 'c' else value}) %}
+        {% endfor %}
+        {% if 'c' in reading.columns %}
+            {% do of_reading.update({'missing': 'case when totals.covariate is null and constants.covariate is not null then 1 else 0 end'}) %}
+        {% endif %}
+        {% for variable, value in of_reading.items() %}
+            {% set present = [] %}
+            {% for brick in reading.dropped if brick != reading.columns[variable] %}
+                {% do present.append('totals.' ~ brick ~ ' is not null') %}
+            {% endfor %}
+            {% set value = 'case when ' ~ present | join(' and ') ~ ' then ' ~ value ~ ' end' if present else value %}
+            {% do names_of_values.setdefault(value, 'v' ~ names_of_values | length) %}
+            {% do of_reading.update({variable: names_of_values[value]}) %}
+        {% endfor %}
+        {% do names.update({reading.place: of_reading}) %}
+    {% endfor %}
+    {% set values = {} %}
+    {% for value, name in names_of_values.items() %}
+        {% do values.update({name: value}) %}
+    {% endfor %}
+    {{ return({'values': values, 'names': names}) }}
+{% endmacro %}
+
+{# The name of a product of two values, whichever comes first. #}
+{% macro product_of(one, two) %}
+    {{ return([one, two] | sort | join('_')) }}
+{% endmacro %}
+
+{# Units of `totals`, each once, with what is summed of them. #}
+{% macro summed_units(summed, readings) -%}
     select
-        totals.*,
-        {%- for reading in readings %}
-        {%- set i = reading.place %}
-        {%- set counted = is_counted_unit(reading.metric, 'totals', 'constants') ~ (' and ' ~ is_counted_unit(reading.used, 'totals', 'constants') if reading.used else '') %}
-        {%- set mature = is_mature_unit(reading.metric, 'totals', 'constants') ~ (' and ' ~ is_mature_unit(reading.used, 'totals', 'constants') if reading.used else '') %}
-        {{ counted }} as is_counted_{{ i }},
-        {{ is_eligible_unit('totals') }} and not ({{ mature }}) as is_immature_{{ i }},
-        {%- for variable, column in reading.columns.items() %}
-        constants.{{ column }} as k_{{ i }}_{{ variable }},
+        totals.experiment_id,
+        totals.variant,
+        totals.cluster_id,
+        totals.is_cluster_shared,
+        {%- for segment in setting('segments') %}
+        totals.{{ segment }},
         {%- endfor %}
-        {%- if reading.totals == 'capped' %}
-        caps_{{ i }}.cap_value as cap_{{ i }},
-        {%- endif %}
+        {%- for name, value in summed['values'].items() %}
+        {{ value }} as {{ name }},
         {%- endfor %}
-        constants.covariate is not null as has_covariate
+        {{ unit_standing('totals') }} as standing
     from totals
+    {%- if shifted_columns() %}
     inner join constants on totals.experiment_id = constants.experiment_id
+    {%- endif %}
     {%- for reading in readings if reading.totals == 'capped' %}
     {%- set i = reading.place %}
     left join caps as caps_{{ i }}
@@ -80,70 +116,44 @@
     where not totals.is_multi_exposed or totals.variant_number = 1
 {%- endmacro %}
 
-{# Units with each variable less its constant; zero where they do not count. #}
-{% macro distances(prefix, readings) -%}
+{# Units without a cluster, summed by the values of all segments and by standing at once. #}
+{% macro cell_sums(prefix, summed, readings) -%}
     {%- set segments = setting('segments') -%}
+    {%- set products = {} -%}
+    {%- set not_of_all = {} -%}
+    {%- for reading in readings -%}
+        {%- set names = summed.names[reading.place] -%}
+        {%- if reading.dropped -%}
+            {%- do not_of_all.update({names.y: true}) -%}
+        {%- endif -%}
+        {%- for one, two in pairs_of(variables_of(reading)) -%}
+            {%- do products.update({product_of(names[one], names[two]): names[one] ~ ' * ' ~ names[two]}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
     select
         experiment_id,
         variant,
-        cluster_id,
+        standing,
         {%- for segment in segments %}
         {{ segment }},
         {%- endfor %}
-        {%- for reading in readings %}
-        {%- set i = reading.place %}
-        cast(case when is_counted_{{ i }} then 1 else 0 end as {{ type_double() }}) as m_{{ i }},
-        {%- for variable, column in reading.columns.items() %}
-        {%- set value = 'case when ' ~ column ~ ' > cap_' ~ i ~ ' then cap_' ~ i ~ ' else ' ~ column ~ ' end' if reading.totals == 'capped' and variable in ['y', 'x', 'e'] else column %}
-        {%- set distance = value ~ ' - k_' ~ i ~ '_' ~ variable %}
-        case when is_counted_{{ i }} then {{ 'coalesce(' ~ distance ~ ', 0)' if variable == 'c' else distance }} else 0 end as {{ variable }}_{{ i }},
+        {%- for name in not_of_all %}
+        count({{ name }}) as n_{{ name }},
         {%- endfor %}
-        {%- if 'c' in reading.columns %}
-        case when is_counted_{{ i }} and has_covariate and covariate is null then 1 else 0 end as n_covariate_missing_{{ i }},
-        {%- endif %}
-        case when is_immature_{{ i }} then 1 else 0 end as n_immature_{{ i }},
+        {%- for name in summed['values'] %}
+        coalesce(sum({{ name }}), 0) as s_{{ name }},
         {%- endfor %}
-        case when is_multi_exposed then 0 else 1 end as n_exposed,
-        case when is_multi_exposed then 1 else 0 end as n_multi,
-        case when is_late and not is_multi_exposed then 1 else 0 end as n_late,
-        case when is_cluster_shared then 1 else 0 end as n_clusters_shared
-    from {{ prefix }}_flags
-{%- endmacro %}
-
-{# Units without a cluster, summed by the values of all segments at once. #}
-{% macro cell_sums(prefix, readings) -%}
-    {%- set segments = setting('segments') -%}
-    select
-        experiment_id,
-        variant,
-        {%- for segment in segments %}
-        {{ segment }},
+        {%- for name, product in products.items() %}
+        coalesce(sum({{ product }}), 0) as s_{{ name }},
         {%- endfor %}
-        {%- for reading in readings %}
-        {%- set i = reading.place %}
-        {%- set variables = variables_of(reading) %}
-        sum(m_{{ i }}) as n_units_{{ i }},
-        {%- if 'c' in reading.columns %}
-        sum(n_covariate_missing_{{ i }}) as n_covariate_missing_{{ i }},
-        {%- endif %}
-        sum(n_immature_{{ i }}) as n_immature_{{ i }},
-        {%- for variable in variables %}
-        sum({{ variable }}_{{ i }}) as s_{{ variable }}_{{ i }},
-        {%- endfor %}
-        {%- for one, two in pairs_of(variables) %}
-        sum({{ one }}_{{ i }} * {{ two }}_{{ i }}) as s_{{ one }}{{ two }}_{{ i }},
-        {%- endfor %}
-        {%- endfor %}
-        sum(n_exposed) as n_exposed,
-        sum(n_multi) as n_multi,
-        sum(n_late) as n_late
+        count(*) as n_units
     from {{ prefix }}_units
     where cluster_id is null
-    group by experiment_id, variant{% for segment in segments %}, {{ segment }}{% endfor %}
+    group by experiment_id, variant, standing{% for segment in segments %}, {{ segment }}{% endfor %}
 {%- endmacro %}
 
 {# Units of a cluster, summed by cluster and segment value. #}
-{% macro cluster_sums(prefix, readings) -%}
+{% macro cluster_sums(prefix, summed, readings) -%}
     {%- set segments = setting('segments') -%}
     select
         units.experiment_id,
@@ -153,19 +163,20 @@
         units.cluster_id,
         {%- for reading in readings %}
         {%- set i = reading.place %}
-        sum(units.m_{{ i }}) as m_{{ i }},
+        {%- set names = summed.names[i] %}
+        cast(count(case when units.standing >= {{ reading.standing }} then units.{{ names.y }} end) as {{ type_double() }}) as m_{{ i }},
+        count(case when units.standing between 0 and {{ reading.standing - 1 }} then 1 end) as n_immature_{{ i }},
         {%- if 'c' in reading.columns %}
-        sum(units.n_covariate_missing_{{ i }}) as n_covariate_missing_{{ i }},
+        coalesce(sum(case when units.standing >= {{ reading.standing }} then units.{{ names.missing }} end), 0) as n_covariate_missing_{{ i }},
         {%- endif %}
-        sum(units.n_immature_{{ i }}) as n_immature_{{ i }},
         {%- for variable in variables_of(reading) %}
-        sum(units.{{ variable }}_{{ i }}) as {{ variable }}_{{ i }},
+        coalesce(sum(case when units.standing >= {{ reading.standing }} then units.{{ names[variable] }} end), 0) as {{ variable }}_{{ i }},
         {%- endfor %}
         {%- endfor %}
-        sum(units.n_multi) as n_multi,
-        sum(units.n_late) as n_late,
-        max(units.n_exposed) as n_exposed,
-        max(units.n_clusters_shared) as n_clusters_shared
+        max(case when units.standing = -2 then 0 else 1 end) as n_exposed,
+        count(case when units.standing = -2 then 1 end) as n_multi,
+        count(case when units.standing = -1 then 1 end) as n_late,
+        max(case when units.is_cluster_shared then 1 else 0 end) as n_clusters_shared
     from {{ prefix }}_units as units
     cross join segments
     where units.cluster_id is not null
@@ -173,7 +184,7 @@
 {%- endmacro %}
 
 {# Cells by segment value, and beside them clusters with their products. #}
-{% macro cells_and_clusters(prefix, readings) -%}
+{% macro cells_and_clusters(prefix, summed, readings) -%}
     {%- set segments = setting('segments') -%}
     select
         cells.experiment_id,
@@ -182,27 +193,29 @@
         {{ segment_value('segments', 'cells', segments) }} as segment_value,
         {%- for reading in readings %}
         {%- set i = reading.place %}
-        {%- set variables = variables_of(reading) %}
-        cells.n_units_{{ i }} as n_rows_{{ i }},
-        cells.n_units_{{ i }},
-        cells.n_units_{{ i }} as n_unclustered_{{ i }},
-        {%- if 'c' in reading.columns %}
-        cells.n_covariate_missing_{{ i }},
-        {%- endif %}
-        cells.n_immature_{{ i }},
+        {%- set names = summed.names[i] %}
+        {%- set counted = 'case when cells.standing >= ' ~ reading.standing ~ ' then cells.' %}
+        {%- set units = counted ~ ('n_' ~ names.y if reading.dropped else 'n_units') ~ ' else 0 end' %}
+        {{ units }} as n_rows_{{ i }},
+        {{ units }} as n_units_{{ i }},
+        {{ units }} as n_unclustered_{{ i }},
+        {{ units }} as s_mm_{{ i }},
+        case when cells.standing between 0 and {{ reading.standing - 1 }} then cells.n_units else 0 end as n_immature_{{ i }},
         0 as n_clusters_shared_{{ i }},
-        cells.n_units_{{ i }} as s_mm_{{ i }},
-        {%- for variable in variables %}
-        cells.s_{{ variable }}_{{ i }},
-        cells.s_{{ variable }}_{{ i }} as s_m{{ variable }}_{{ i }},
+        {%- if 'c' in reading.columns %}
+        {{ counted }}s_{{ names.missing }} else 0 end as n_covariate_missing_{{ i }},
+        {%- endif %}
+        {%- for variable in variables_of(reading) %}
+        {{ counted }}s_{{ names[variable] }} else 0 end as s_{{ variable }}_{{ i }},
+        {{ counted }}s_{{ names[variable] }} else 0 end as s_m{{ variable }}_{{ i }},
         {%- endfor %}
-        {%- for one, two in pairs_of(variables) %}
-        cells.s_{{ one }}{{ two }}_{{ i }},
+        {%- for one, two in pairs_of(variables_of(reading)) %}
+        {{ counted }}s_{{ product_of(names[one], names[two]) }} else 0 end as s_{{ one }}{{ two }}_{{ i }},
         {%- endfor %}
         {%- endfor %}
-        cells.n_exposed,
-        cells.n_multi,
-        cells.n_late
+        case when cells.standing > -2 then cells.n_units else 0 end as n_exposed,
+        case when cells.standing = -2 then cells.n_units else 0 end as n_multi,
+        case when cells.standing = -1 then cells.n_units else 0 end as n_late
     from {{ prefix }}_cells as cells
     cross join segments
     union all
@@ -213,21 +226,20 @@
         segment_value,
         {%- for reading in readings %}
         {%- set i = reading.place %}
-        {%- set variables = variables_of(reading) %}
         case when m_{{ i }} > 0 then 1 else 0 end as n_rows_{{ i }},
         m_{{ i }} as n_units_{{ i }},
         0 as n_unclustered_{{ i }},
+        m_{{ i }} * m_{{ i }} as s_mm_{{ i }},
+        n_immature_{{ i }},
+        case when m_{{ i }} > 0 then n_clusters_shared else 0 end as n_clusters_shared_{{ i }},
         {%- if 'c' in reading.columns %}
         n_covariate_missing_{{ i }},
         {%- endif %}
-        n_immature_{{ i }},
-        case when m_{{ i }} > 0 then n_clusters_shared else 0 end as n_clusters_shared_{{ i }},
-        m_{{ i }} * m_{{ i }} as s_mm_{{ i }},
-        {%- for variable in variables %}
+        {%- for variable in variables_of(reading) %}
         {{ variable }}_{{ i }} as s_{{ variable }}_{{ i }},
         m_{{ i }} * {{ variable }}_{{ i }} as s_m{{ variable }}_{{ i }},
         {%- endfor %}
-        {%- for one, two in pairs_of(variables) %}
+        {%- for one, two in pairs_of(variables_of(reading)) %}
         {{ one }}_{{ i }} * {{ two }}_{{ i }} as s_{{ one }}{{ two }}_{{ i }},
         {%- endfor %}
         {%- endfor %}

@@ -8,10 +8,15 @@
         {% for totals in ['raw', 'capped'] if totals == 'raw' or cap_quantile(metric) is not none %}
             {% set shared = {'metric': metric, 'totals': totals} %}
             {% set pair_role = 'denominator' if metric.denominator else 'none' %}
-            {% do readings.append(dict(shared, place=readings | length, pair_role=pair_role, used=none, columns=unit_values_of(metric))) %}
+            {% set needs = {'standing': standing_for(metric), 'dropped': dropped_bricks(metric)} %}
+            {% do readings.append(dict(shared, place=readings | length, pair_role=pair_role, used=none, columns=unit_values_of(metric), **needs)) %}
             {% for used in ([] if metric.denominator else declared_uptake()) %}
                 {% set values = dict(unit_values_of(metric), d=used.numerator, w=used.numerator ~ '_before') %}
-                {% do readings.append(dict(shared, place=readings | length, pair_role='uptake', used=used, columns=values)) %}
+                {% set needs = {
+                    'standing': [standing_for(metric), standing_for(used)] | max,
+                    'dropped': (dropped_bricks(metric) + dropped_bricks(used)) | unique | list,
+                } %}
+                {% do readings.append(dict(shared, place=readings | length, pair_role='uptake', used=used, columns=values, **needs)) %}
             {% endfor %}
         {% endfor %}
     {% endfor %}
@@ -57,6 +62,27 @@
     {{ return(remembered().has_covariates) }}
 {% endmacro %}
 
+{# Columns of unit totals whose constant is not 0 in every experiment; all of them where the warehouse may not be asked. #}
+{% macro shifted_columns() %}
+    {% set columns = constant_columns() %}
+    {% if not may_look() or not load_relation(ref('int_unit_constants')) %}
+        {{ return(columns) }}
+    {% endif %}
+    {% if remembered().shifted_columns is not defined %}
+        {% set is_shifted = [] %}
+        {% for column in columns %}
+            {% do is_shifted.append('max(case when ' ~ column ~ ' <> 0 then 1 else 0 end)') %}
+        {% endfor %}
+        {% set found = rows_of('select ' ~ is_shifted | join(', ') ~ ' from ' ~ ref('int_unit_constants'))[0] %}
+        {% set shifted = [] %}
+        {% for column in columns %}
+            {% do shifted.append(column) if found[loop.index0] == 1 %}
+        {% endfor %}
+        {% do remembered().update({'shifted_columns': shifted}) %}
+    {% endif %}
+    {{ return(remembered().shifted_columns) }}
+{% endmacro %}
+
 {# The metrics that experiments name as uptake. #}
 {% macro declared_uptake() %}
     {% set found = [] %}
@@ -93,11 +119,29 @@
     {{ return(found) }}
 {% endmacro %}
 
-{# The mean rounded to a multiple of the power of two at or above the standard deviation. Squares in doubles tell no deviation
-   below 1e-7 of the mean. #}
-{% macro shift_constant(mean, square) -%}
+{# Those of them that may be NULL. #}
+{% macro nullable_columns() %}
+    {% set found = ['covariate'] %}
+    {% for name, brick in unit_bricks().items() if brick.lift.missing == 'drop' %}
+        {% do found.append(name) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# The share of a count that lies on days before, of an experiment. #}
+{% macro share_before(count) -%}
+    cast(sum({{ count }}) over (partition by experiment_id order by assigned_date) - {{ count }} as {{ type_double() }})
+            / nullif(sum({{ count }}) over (partition by experiment_id), 0)
+{%- endmacro %}
+
+{# 0 where the mean is within so many standard deviations of it, else the mean rounded to a multiple of the power of two at or above
+   the deviation. Squares in doubles tell no deviation below 1e-7 of the mean. #}
+{% macro shift_constant(mean, square, within=4) -%}
     {%- set deviation = 'greatest(sqrt(greatest(' ~ square ~ ' - ' ~ mean ~ ' * ' ~ mean ~ ', 0)), 1e-7 * abs(' ~ mean ~ '))' -%}
-    case when {{ deviation }} > 0 then {{ power_of_two_above(deviation) }} * floor({{ mean }} / {{ power_of_two_above(deviation) }} + 0.5) else {{ mean }} end
+    case
+            when abs({{ mean }}) <= {{ within }} * {{ deviation }} then 0
+            when {{ deviation }} > 0 then {{ power_of_two_above(deviation) }} * floor({{ mean }} / {{ power_of_two_above(deviation) }} + 0.5)
+        end
 {%- endmacro %}
 
 {# A logarithm of two's own power may lie a hair above its whole number. #}

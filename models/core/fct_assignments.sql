@@ -29,6 +29,7 @@ exposures as (
         assignments.covariate,
         cast(coalesce(experiments.covariate_days, 0) as bigint) as covariate_days,
         experiments.window_days,
+        cast(coalesce(models.label_delay_days, 0) as bigint) as outcome_wait_days,
         cast(coalesce(models.horizon_days + models.label_delay_days, 0) as bigint) as label_wait_days,
         experiments.start_date,
         coalesce(experiments.extended_end_date, experiments.planned_end_date) as end_date,
@@ -89,7 +90,10 @@ judged as (
         cluster_id is not null and coalesce(first_variant_of_cluster <> last_variant_of_cluster, false) as is_cluster_shared,
         assigned_date,
         assigned_at,
-        exposed_at
+        exposed_at,
+        cast({{ dbt.dateadd('day', 'window_days', 'exposed_at') }} as timestamp) as event_known_at,
+        cast({{ dbt.dateadd('day', 'window_days + outcome_wait_days', 'exposed_at') }} as timestamp) as outcome_known_at,
+        cast({{ dbt.dateadd('day', 'window_days + label_wait_days', 'exposed_at') }} as timestamp) as label_known_at
     from clustered
 
 )

@@ -48,7 +48,10 @@ units as (
         is_late,
         is_cluster_shared,
         assigned_date,
-        exposed_at
+        exposed_at,
+        event_known_at,
+        outcome_known_at,
+        label_known_at
     from assignments
 
 ),
@@ -84,7 +87,10 @@ unit_totals as (
         units.is_late,
         units.is_cluster_shared,
         units.assigned_date,
-        units.exposed_at
+        units.exposed_at,
+        units.event_known_at,
+        units.outcome_known_at,
+        units.label_known_at
     from units
     left join unit_segments
         on units.experiment_id = unit_segments.experiment_id

@@ -1,21 +1,52 @@
--- One row per experiment: a constant near the mean of each brick's totals, and until when units were exposed that are mature.
--- depends_on: {{ ref('experiment_guardrails') }}
+-- One row per experiment: a constant near the mean of each brick's totals.
+-- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 {%- set columns = constant_columns() if execute else [] %}
+{%- set nullable = nullable_columns() if execute else [] %}
 with totals as {{ not_materialized() }} (
 
     select * from {{ ref('fct_unit_totals') }}
 
 ),
 
-experiments as (
+days as (
 
-    select * from {{ ref('experiments') }}
+    select
+        experiment_id,
+        assigned_date,
+        {%- for column in nullable %}
+        count({{ column }}) as {{ column }}_count,
+        {%- endfor %}
+        count(*) as unit_count
+    from totals
+    group by experiment_id, assigned_date
 
 ),
 
-models as (
+shares as (
 
-    select * from {{ ref('dim_models') }}
+    select
+        experiment_id,
+        assigned_date,
+        {%- for column in nullable %}
+        {{ share_before(column ~ '_count') }} as {{ column }}_share_before,
+        {%- endfor %}
+        {{ share_before('unit_count') }} as share_before
+    from days
+
+),
+
+-- sums of squares about the mean of a share of all units are at most 1 / share times those about the mean of all
+first_days as (
+
+    select
+        experiment_id,
+        assigned_date
+    from shares
+    where
+        share_before < 0.02
+        {%- for column in nullable %}
+        or {{ column }}_share_before < 0.02
+        {%- endfor %}
 
 ),
 
@@ -23,23 +54,15 @@ levels as (
 
     select
         {%- for column in columns %}
-        avg({{ column }}) as {{ column }}_mean,
-        avg({{ column }} * {{ column }}) as {{ column }}_square,
+        avg(totals.{{ column }}) as {{ column }}_mean,
+        avg(totals.{{ column }} * totals.{{ column }}) as {{ column }}_square,
         {%- endfor %}
-        experiment_id
+        totals.experiment_id
     from totals
-    group by experiment_id
-
-),
-
-constants as (
-
-    select
-        {%- for column in columns %}
-        {{ shift_constant(column ~ '_mean', column ~ '_square') }} as {{ column }},
-        {%- endfor %}
-        experiment_id
-    from levels
+    inner join first_days
+        on totals.experiment_id = first_days.experiment_id
+        and totals.assigned_date = first_days.assigned_date
+    group by totals.experiment_id
 
 ),
 
@@ -50,7 +73,7 @@ units_by_user as (
         user_id,
         count(*) as unit_count
     from totals
-    where user_id is not null and {{ is_eligible_unit('totals') }}
+    where user_id is not null and not is_multi_exposed and not is_late
     group by experiment_id, user_id
 
 ),
@@ -66,30 +89,18 @@ repeats as (
 
 ),
 
-waits as (
+constants as (
 
     select
-        experiments.experiment_id,
-        experiments.window_days as days_to_event,
-        experiments.window_days + models.label_delay_days as days_to_outcome,
-        experiments.window_days + models.label_delay_days + models.horizon_days as days_to_label
-    from experiments
-    inner join models on experiments.model_id = models.model_id
-
-),
-
-timed as (
-
-    select
-        constants.*,
-        cast(coalesce(repeats.n_users_repeated, 0) as bigint) as n_users_repeated,
-        cast({{ dbt.dateadd('day', '-waits.days_to_event', as_of()) }} as timestamp) as last_exposure_for_event,
-        cast({{ dbt.dateadd('day', '-waits.days_to_outcome', as_of()) }} as timestamp) as last_exposure_for_outcome,
-        cast({{ dbt.dateadd('day', '-waits.days_to_label', as_of()) }} as timestamp) as last_exposure_for_label
-    from constants
-    inner join waits on constants.experiment_id = waits.experiment_id
-    left join repeats on constants.experiment_id = repeats.experiment_id
+        levels.experiment_id,
+        {%- for column in columns %}
+        {#- a unit without the covariate enters at its constant, so that one is never far from the mean #}
+        {{ shift_constant(column ~ '_mean', column ~ '_square', within=0 if column == 'covariate' else 4) }} as {{ column }},
+        {%- endfor %}
+        cast(coalesce(repeats.n_users_repeated, 0) as bigint) as n_users_repeated
+    from levels
+    left join repeats on levels.experiment_id = repeats.experiment_id
 
 )
 
-select * from timed
+select * from constants

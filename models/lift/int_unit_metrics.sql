@@ -1,15 +1,12 @@
 -- One row per assignment to an experiment and metric that the experiment reads.
--- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+-- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}, {{ ref('int_unit_constants') }}
 {%- set read_metrics = lifted_metrics() if execute else [] %}
 with totals as {{ not_materialized() }} (
 
-    select * from {{ ref('fct_unit_totals') }}
-
-),
-
-constants as (
-
-    select * from {{ ref('int_unit_constants') }}
+    select
+        fct_unit_totals.*,
+        {{ unit_standing('fct_unit_totals') }} as standing
+    from {{ ref('fct_unit_totals') }} as fct_unit_totals
 
 ),
 
@@ -32,9 +29,9 @@ unit_metrics as (
         {{ 'totals.' ~ values[variable] if variable in values else 'cast(null as ' ~ type_double() ~ ')' }} as {{ variable }},
         {%- endfor %}
         {{ 'true' if metric.denominator else 'false' }} as has_denominator,
-        {{ is_counted_unit(metric, 'totals', 'constants') }} as is_counted
+        totals.standing >= {{ standing_for(metric) }}
+        {%- for name in dropped_bricks(metric) %} and totals.{{ name }} is not null{% endfor %} as is_counted
     from totals
-    inner join constants on totals.experiment_id = constants.experiment_id
     inner join experiment_metrics on totals.experiment_id = experiment_metrics.experiment_id
     where experiment_metrics.metric = '{{ metric.name }}' and experiment_metrics.is_measured
     {{ 'union all' if not loop.last }}

@@ -238,15 +238,9 @@ def _deciding(
 ) -> dict[tuple[str, date, str, str], int]:
     """The row that decides, by experiment, day, variant and metric."""
     places = is_deciding(estimates, experiments=plans.values())
-    return {
-        (
-            estimates["experiment_id"][row],
-            _day(estimates["as_of"][row]),
-            estimates["variant"][row],
-            estimates["metric"][row],
-        ): row
-        for row in np.flatnonzero(places & (estimates["role"] != "secondary")).tolist()
-    }
+    rows = np.flatnonzero(places & (estimates["role"] != "secondary"))
+    keys = (estimates[name][rows] for name in ("experiment_id", "as_of", "variant", "metric"))
+    return dict(zip(zip(*map(_listed, keys), strict=True), rows.tolist(), strict=True))
 
 
 def _faults(
@@ -254,16 +248,18 @@ def _faults(
 ) -> dict[tuple[str, date], str | None]:
     """What invalidates each experiment on each day, whichever variant's rows say so."""
     found: dict[tuple[str, date], str | None] = {}
-    columns = (estimates[name] for name in ("experiment_id", "as_of", "reason"))
+    columns = (_listed(estimates[name]) for name in ("experiment_id", "as_of", "reason"))
     for experiment, day, reason in zip(*columns, strict=True):
-        run = experiment, _day(day)
+        run = experiment, day
         found[run] = found.get(run) or (reason if reason in INVALID else None)
     return found
 
 
-def _day(moment: np.datetime64) -> date:
-    day: date = moment.astype("datetime64[D]").item()
-    return day
+def _listed(values: NDArray[Any]) -> list[Any]:
+    """Values as Python has them, moments as dates."""
+    is_moment = values.dtype.kind == "M"
+    listed: list[Any] = (values.astype("datetime64[D]") if is_moment else values).tolist()
+    return listed
 
 
 def _decided(
