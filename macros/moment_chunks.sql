@@ -104,7 +104,7 @@
         {%- endfor %}
         {{ unit_standing('totals') }} as standing
     from totals
-    {%- if shifted_columns() %}
+    {%- if shifted_columns() or has_covariates() %}
     inner join constants on totals.experiment_id = constants.experiment_id
     {%- endif %}
     {%- for reading in readings if reading.totals == 'capped' %}
