@@ -72,7 +72,7 @@
                 {% do present.append('totals.' ~ brick ~ ' is not null') %}
             {% endfor %}
             {% set value = 'case when ' ~ present | join(' and ') ~ ' then ' ~ value ~ ' end' if present else value %}
-            {% do names_of_values.setdefault(value, 'v' ~ names_of_values | length) %}
+            {% do names_of_values.setdefault(value, 'value_' ~ names_of_values | length) %}
             {% do of_reading.update({variable: names_of_values[value]}) %}
         {% endfor %}
         {% do names.update({reading.place: of_reading}) %}
@@ -284,6 +284,8 @@
 
 {# Sums and constants, a row per reading. #}
 {% macro stacked_readings(prefix, readings) -%}
+    {#- a constant that was not taken off is none, whatever the table says by the time this runs #}
+    {%- set shifted = shifted_columns() -%}
     select
         sums.experiment_id,
         sums.variant,
@@ -297,7 +299,7 @@
         cast(case readings.reading when -1 then 0 {% for reading in readings if name in moment_columns_of(reading) %}when {{ reading.place }} then sums.{{ name }}_{{ reading.place }} {% endfor %}else 0 end as {{ type_double() }}) as {{ name }},
         {%- endfor %}
         {%- for variable in moment_variables() %}
-        coalesce(cast(case readings.reading when -1 then 0 {% for reading in readings if variable in reading.columns %}when {{ reading.place }} then constants.{{ reading.columns[variable] }} {% endfor %}else 0 end as {{ type_double() }}), 0) as k_{{ variable }},
+        coalesce(cast(case readings.reading when -1 then 0 {% for reading in readings if reading.columns[variable] in shifted %}when {{ reading.place }} then constants.{{ reading.columns[variable] }} {% endfor %}else 0 end as {{ type_double() }}), 0) as k_{{ variable }},
         {%- endfor %}
         constants.n_users_repeated,
         sums.n_exposed,

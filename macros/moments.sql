@@ -69,9 +69,11 @@
         {{ return(columns) }}
     {% endif %}
     {% if remembered().shifted_columns is not defined %}
+        {#- a table of an earlier build may lack columns -#}
+        {% set known = adapter.get_columns_in_relation(ref('int_unit_constants')) | map(attribute='name') | list %}
         {% set is_shifted = [] %}
         {% for column in columns %}
-            {% do is_shifted.append('max(case when ' ~ column ~ ' <> 0 then 1 else 0 end)') %}
+            {% do is_shifted.append('max(case when ' ~ column ~ ' <> 0 then 1 else 0 end)' if column in known else '1') %}
         {% endfor %}
         {% set found = rows_of('select ' ~ is_shifted | join(', ') ~ ' from ' ~ ref('int_unit_constants'))[0] %}
         {% set shifted = [] %}
@@ -119,24 +121,24 @@
     {{ return(found) }}
 {% endmacro %}
 
-{# Those of them that may be NULL. #}
+{# Bricks of unit totals that may be NULL. #}
 {% macro nullable_columns() %}
-    {% set found = ['covariate'] %}
+    {% set found = [] %}
     {% for name, brick in unit_bricks().items() if brick.lift.missing == 'drop' %}
         {% do found.append(name) %}
     {% endfor %}
     {{ return(found) }}
 {% endmacro %}
 
-{# The share of a count that lies on days before, of an experiment. #}
+{# The share of a count of `days` that lies before a day, of an experiment. #}
 {% macro share_before(count) -%}
-    cast(sum({{ count }}) over (partition by experiment_id order by assigned_date) - {{ count }} as {{ type_double() }})
-            / nullif(sum({{ count }}) over (partition by experiment_id), 0)
+    cast(sum({{ count }}) over (partition by days.experiment_id order by days.assigned_date) - {{ count }} as {{ type_double() }})
+            / nullif(sum({{ count }}) over (partition by days.experiment_id), 0)
 {%- endmacro %}
 
 {# 0 where the mean is within so many standard deviations of it, else the mean rounded to a multiple of the power of two at or above
    the deviation. Squares in doubles tell no deviation below 1e-7 of the mean. #}
-{% macro shift_constant(mean, square, within=4) -%}
+{% macro shift_constant(mean, square, within) -%}
     {%- set deviation = 'greatest(sqrt(greatest(' ~ square ~ ' - ' ~ mean ~ ' * ' ~ mean ~ ', 0)), 1e-7 * abs(' ~ mean ~ '))' -%}
     case
             when abs({{ mean }}) <= {{ within }} * {{ deviation }} then 0

@@ -1,10 +1,16 @@
 -- One row per experiment: a constant near the mean of each brick's totals.
--- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
-{%- set columns = constant_columns() if execute else [] %}
+-- depends_on: {{ ref('experiment_guardrails') }}
+{%- set columns = constant_columns() | reject('equalto', 'covariate') | list if execute else [] %}
 {%- set nullable = nullable_columns() if execute else [] %}
-with totals as {{ not_materialized() }} (
+with experiments as (
 
-    select * from {{ ref('fct_unit_totals') }}
+    select * from {{ ref('experiments') }}
+
+),
+
+units as {{ not_materialized() }} (
+
+    select * from {{ ref('fct_unit_totals') }} where not is_multi_exposed and not is_late
 
 ),
 
@@ -16,26 +22,45 @@ days as (
         {%- for column in nullable %}
         count({{ column }}) as {{ column }}_count,
         {%- endfor %}
-        count(*) as unit_count
-    from totals
+        count(*) as unit_count,
+        count(cluster_id) as clustered_count,
+        count(covariate) as covariate_count,
+        sum(covariate) as covariate_sum,
+        sum(covariate * covariate) as covariate_square_sum
+    from units
     group by experiment_id, assigned_date
+
+),
+
+whole as (
+
+    select
+        experiment_id,
+        sum(clustered_count) > 0 as is_clustered,
+        sum(covariate_sum) / nullif(sum(covariate_count), 0) as covariate_mean,
+        sum(covariate_square_sum) / nullif(sum(covariate_count), 0) as covariate_square
+    from days
+    group by experiment_id
 
 ),
 
 shares as (
 
     select
-        experiment_id,
-        assigned_date,
+        days.experiment_id,
+        days.assigned_date,
         {%- for column in nullable %}
         {{ share_before(column ~ '_count') }} as {{ column }}_share_before,
         {%- endfor %}
-        {{ share_before('unit_count') }} as share_before
+        {{ share_before('unit_count') }} as share_before,
+        whole.is_clustered
     from days
+    inner join whole on days.experiment_id = whole.experiment_id
 
 ),
 
--- sums of squares about the mean of a share of all units are at most 1 / share times those about the mean of all
+-- squares about the mean of a share of all values sum to at most 1 / share times those about the mean of all; a cluster
+-- squares the distance of all its units at once
 first_days as (
 
     select
@@ -43,7 +68,8 @@ first_days as (
         assigned_date
     from shares
     where
-        share_before < 0.02
+        is_clustered
+        or share_before < 0.02
         {%- for column in nullable %}
         or {{ column }}_share_before < 0.02
         {%- endfor %}
@@ -54,15 +80,15 @@ levels as (
 
     select
         {%- for column in columns %}
-        avg(totals.{{ column }}) as {{ column }}_mean,
-        avg(totals.{{ column }} * totals.{{ column }}) as {{ column }}_square,
+        avg(units.{{ column }}) as {{ column }}_mean,
+        avg(units.{{ column }} * units.{{ column }}) as {{ column }}_square,
         {%- endfor %}
-        totals.experiment_id
-    from totals
+        units.experiment_id
+    from units
     inner join first_days
-        on totals.experiment_id = first_days.experiment_id
-        and totals.assigned_date = first_days.assigned_date
-    group by totals.experiment_id
+        on units.experiment_id = first_days.experiment_id
+        and units.assigned_date = first_days.assigned_date
+    group by units.experiment_id
 
 ),
 
@@ -72,8 +98,8 @@ units_by_user as (
         experiment_id,
         user_id,
         count(*) as unit_count
-    from totals
-    where user_id is not null and not is_multi_exposed and not is_late
+    from units
+    where user_id is not null
     group by experiment_id, user_id
 
 ),
@@ -92,14 +118,17 @@ repeats as (
 constants as (
 
     select
-        levels.experiment_id,
+        experiments.experiment_id,
         {%- for column in columns %}
-        {#- a unit without the covariate enters at its constant, so that one is never far from the mean #}
-        {{ shift_constant(column ~ '_mean', column ~ '_square', within=0 if column == 'covariate' else 4) }} as {{ column }},
+        coalesce({{ shift_constant('levels.' ~ column ~ '_mean', 'levels.' ~ column ~ '_square', within='case when whole.is_clustered then 0 else 2 end') }}, 0)
+            as {{ column }},
         {%- endfor %}
+        {{ shift_constant('whole.covariate_mean', 'whole.covariate_square', within='0') }} as covariate,
         cast(coalesce(repeats.n_users_repeated, 0) as bigint) as n_users_repeated
-    from levels
-    left join repeats on levels.experiment_id = repeats.experiment_id
+    from experiments
+    left join whole on experiments.experiment_id = whole.experiment_id
+    left join levels on experiments.experiment_id = levels.experiment_id
+    left join repeats on experiments.experiment_id = repeats.experiment_id
 
 )
 
