@@ -2,6 +2,8 @@
 -- depends_on: {{ ref('experiment_guardrails') }}
 {%- set columns = constant_columns() | reject('equalto', 'covariate') | list if execute else [] %}
 {%- set nullable = nullable_columns() if execute else [] %}
+{%- set counts = ['units'] + nullable %}
+{%- set within = 'case when whole.is_clustered then 0 else 2 end' %}
 with experiments as (
 
     select * from {{ ref('experiments') }}
@@ -19,10 +21,10 @@ days as (
     select
         experiment_id,
         assigned_date,
+        count(*) as units,
         {%- for column in nullable %}
-        count({{ column }}) as {{ column }}_count,
+        count({{ column }}) as {{ column }},
         {%- endfor %}
-        count(*) as unit_count,
         count(cluster_id) as clustered_count,
         count(covariate) as covariate_count,
         sum(covariate) as covariate_sum,
@@ -49,10 +51,9 @@ shares as (
     select
         days.experiment_id,
         days.assigned_date,
-        {%- for column in nullable %}
-        {{ share_before(column ~ '_count') }} as {{ column }}_share_before,
+        {%- for count in counts %}
+        {{ share_before(count) }} as share_of_{{ count }},
         {%- endfor %}
-        {{ share_before('unit_count') }} as share_before,
         whole.is_clustered
     from days
     inner join whole on days.experiment_id = whole.experiment_id
@@ -69,9 +70,8 @@ first_days as (
     from shares
     where
         is_clustered
-        or share_before < 0.02
-        {%- for column in nullable %}
-        or {{ column }}_share_before < 0.02
+        {%- for count in counts %}
+        or share_of_{{ count }} < 0.02
         {%- endfor %}
 
 ),
@@ -120,8 +120,7 @@ constants as (
     select
         experiments.experiment_id,
         {%- for column in columns %}
-        coalesce({{ shift_constant('levels.' ~ column ~ '_mean', 'levels.' ~ column ~ '_square', within='case when whole.is_clustered then 0 else 2 end') }}, 0)
-            as {{ column }},
+        coalesce({{ shift_constant('levels.' ~ column ~ '_mean', 'levels.' ~ column ~ '_square', within) }}, 0) as {{ column }},
         {%- endfor %}
         {{ shift_constant('whole.covariate_mean', 'whole.covariate_square', within='0') }} as covariate,
         cast(coalesce(repeats.n_users_repeated, 0) as bigint) as n_users_repeated
