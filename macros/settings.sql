@@ -12,6 +12,8 @@
         'reporting_currency': 'USD',
         'minimum_cell': 20,
         'review_grace_days': 90,
+        'input_thresholds': {},
+        'tolerated_checks': [],
     }) }}
 {% endmacro %}
 

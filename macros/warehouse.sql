@@ -39,6 +39,11 @@
 
 {% macro default__delivered_count(table) %}select count(*) from {{ delivered_rows(table) }} as delivered{% endmacro %}
 
+{# Files in the folder of a raw table that nothing reads. #}
+{% macro unread_files(table) %}{{ return(adapter.dispatch('unread_files')(table)) }}{% endmacro %}
+
+{% macro default__unread_files(table) %}{{ return([]) }}{% endmacro %}
+
 {# What delivered a row: its file, or the day it arrived where a relation is read. #}
 {% macro delivery(table, delivered) %}{{ return(adapter.dispatch('delivery')(table, delivered)) }}{% endmacro %}
 
