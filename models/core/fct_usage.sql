@@ -11,9 +11,21 @@ eligibility as (
 
 ),
 
+bounds as (
+
+    select
+        coalesce(min(cast(eligible_from as date)), {{ as_of_date() }}) as first_day,
+        {{ as_of_date() }} as last_day
+    from eligibility
+    where eligible_from <= {{ as_of() }}
+
+),
+
+{{ day_ctes('bounds') }},
+
 dates as (
 
-    select * from {{ ref('dim_dates') }} where {{ touched('date_day') }}
+    select * from days where {{ touched('date_day') }}
 
 ),
 

@@ -17,25 +17,14 @@ touched_keys as (
 
 ),
 
-dates as (
-
-    select * from {{ ref('dim_dates') }}
-
-),
-
--- earlier builds may have known days that are out of sight now
+-- nobody uses a model after as_of, but an earlier build may have had a later one
 moments as (
 
     select
-        min(date_day) as earliest_date,
-        max(date_day) as latest_date
-    from dates
-    union all
-    select
         cast(min(event_at) as date) as earliest_date,
-        cast(max(coalesce(ends_at, event_at)) as date) as latest_date
+        cast(null as date) as latest_date
     from arrived_eligible_users
-    where event_at >= cast('1900-01-01' as timestamp) and coalesce(ends_at, event_at) < cast('2200-01-01' as timestamp)
+    where event_at >= cast('1900-01-01' as timestamp)
     union all
     select
         cast({{ as_of_span()[0] }} as date) as earliest_date,
