@@ -1,4 +1,5 @@
 -- One row per user, model and day on which the user was eligible or did something.
+-- depends_on: {{ ref('int_touched_usage_dates') }}
 with usage_events as (
 
     select * from {{ ref('stg_usage_events') }} where {{ touched('cast(occurred_at as date)') }}
