@@ -26,12 +26,17 @@ from rich.table import Table
 from rich.text import Text
 
 from throughline.sql import relation
-from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
+from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env, refuse
 
 SHOWN_FAULTS = 10
 DISK_IS_FULL = os.strerror(errno.ENOSPC)
-DELIVERED = re.compile(r"file = (.+)|[\"' ]([^\"'\s][^\"'\n]*\.(?:parquet|csv|csv\.gz))\b")
-"""How a message of DuckDB names the delivered file that it could not read."""
+UNREADABLE = re.compile(
+    "Invalid Input Error|IO Error|don't know what type|TProtocolException|sniffing file|"
+    "decompress|deserialize"
+)
+"""What DuckDB says of a file that is damaged or was not written to its end, among other things."""
+NAMED = r"[^\"'*\n:]+\.(?:parquet|csv)(?:\.gz)?"
+FILE = re.compile(rf"^\s*file = (.+)$|[\"']({NAMED})[\"']|: ({NAMED})$", re.MULTILINE)
 SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
 """Arguments by which dbt builds a part."""
 LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
@@ -55,6 +60,11 @@ def target(workspace: Workspace) -> str:
     """The dbt target in force, as dbt itself or profiles.yml chooses it."""
     names = ("DBT_TARGET", "THROUGHLINE_TARGET")
     return next(filter(None, (variable(workspace, name) for name in names)), "duckdb")
+
+
+def is_in_file(workspace: Workspace) -> bool:
+    """Whether the warehouse is the file of the workspace: a profile of one's own may say else."""
+    return target(workspace) == "duckdb" and not variable(workspace, "DBT_PROFILES_DIR")
 
 
 def variable(workspace: Workspace, name: str) -> str | None:
@@ -196,9 +206,7 @@ def interrupted(workspace: Workspace, code: int, *, began_with: int | None) -> l
     if code < 0:
         return [killed(-code)]
     there = _file_number(workspace.warehouse)
-    # a profile of the user's own may have DuckDB's file elsewhere
-    is_ours = target(workspace) == "duckdb" and not variable(workspace, "DBT_PROFILES_DIR")
-    if is_ours and (there is None or there != (began_with or there)):
+    if is_in_file(workspace) and (there is None or there != (began_with or there)):
         what = "was moved, removed or replaced while it was built: what dbt wrote is lost"
         where = f"{workspace.relative}/{workspace.warehouse.name}"
         return [Finding("error", what, where, "Build again, and leave it there meanwhile.")]
@@ -314,21 +322,29 @@ def advised(message: str) -> str:
         return hint[1].strip()
     if "canceling statement due to lock timeout" in message:
         return "Another session holds it: end its transaction, or raise THROUGHLINE_LOCK_TIMEOUT."
-    file = DELIVERED.search(message)
-    if file:
-        path = (file[1] or file[2]).strip()
-        return f"Deliver {path} again, whole, or move it out of the folder, and build again."
+    # what follows quotes the query, which names files that are well
+    said = re.split(r"(?m)^\s*LINE \d+:", message)[0]
+    if not UNREADABLE.search(said):
+        return ""
+    files = ["".join(found).strip() for found in FILE.findall(said)]
+    if files:
+        return f"Deliver {files[-1]} again, whole, or move it out of the folder."
+    if re.search("what type|TProtocol|sniffing|decompress|deserialize", said):
+        return "A delivered file is damaged: deliver the latest again, whole, or move it away."
     return ""
 
 
 # The scorecard
 
 
-def show_scorecard(workspace: Workspace, *, console: Console) -> None:
-    """Prints mart_scorecard, a block per model, and where to look next."""
+def show_scorecard(workspace: Workspace, *, console: Console, is_built: bool = False) -> None:
+    """Prints mart_scorecard, a block per model, and where to look next.
+
+    Raises UserError where it `is_built` just now, and yet cannot be read.
+    """
     place = f"target {target(workspace)}"
     try:
-        if target(workspace) == "duckdb":
+        if is_in_file(workspace):
             place = f"{workspace.relative}/warehouse.duckdb"
             records = read_mart(workspace, "mart_scorecard")
         else:
@@ -336,6 +352,10 @@ def show_scorecard(workspace: Workspace, *, console: Console) -> None:
 
             records = warehouse.read(workspace, "marts", "mart_scorecard")
     except (duckdb.Error, LookupError):
+        if is_built:
+            what = "mart_scorecard cannot be read, though it was built just now"
+            fix = "Has someone moved or removed the warehouse? Build again."
+            raise refuse(what, where=place, fix=fix) from None
         records = []
     values = [record["metric"] for record in records if record["value"] is not None]
     shown = values[0] if values else "conversion_rate"

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, doctor, seeds, warehouse, workspace
+from throughline import __version__, build, docs, doctor, seeds, warehouse, workspace
 from throughline.workspace import Finding, UserError, Workspace
 
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -253,7 +253,7 @@ def build_(
             if faults:
                 show(faults)
                 sys.exit(1)
-    build.show_scorecard(current, console=console)
+    build.show_scorecard(current, console=console, is_built=not dbt_arguments)
 
 
 @cli.command(name="lift")
@@ -323,6 +323,17 @@ def lift_(
         return
     for line in lines:
         click.echo(line)
+
+
+@cli.command(name="docs")
+def docs_() -> None:
+    """Write the documentation of all tables, columns and metrics into one page, with lineage.
+
+    Example: throughline docs
+    """
+    current = chosen()
+    page = docs.generate(current)
+    click.echo(f"Open {os.path.relpath(page, current.project)} in a browser.")
 
 
 @cli.command(
