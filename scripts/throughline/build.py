@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -337,20 +337,28 @@ def advised(message: str) -> str:
 # The scorecard
 
 
-def show_scorecard(workspace: Workspace, *, console: Console, is_built: bool = False) -> None:
+def show_scorecard(
+    workspace: Workspace,
+    *,
+    console: Console,
+    elsewhere: Callable[[Workspace, str, str], list[dict[str, Any]]] | None = None,
+    is_built: bool = False,
+) -> None:
     """Prints mart_scorecard, a block per model, and where to look next.
 
-    Raises UserError where it `is_built` just now, and yet cannot be read.
+    `elsewhere` reads a relation of a layer where the warehouse is not the file of the workspace;
+    it raises LookupError where there is none. Raises UserError where the scorecard `is_built`
+    just now, and yet cannot be read.
     """
     place = f"target {target(workspace)}"
     try:
         if is_in_file(workspace):
             place = f"{workspace.relative}/warehouse.duckdb"
             records = read_mart(workspace, "mart_scorecard")
+        elif elsewhere:
+            records = elsewhere(workspace, "marts", "mart_scorecard")
         else:
-            from throughline import warehouse
-
-            records = warehouse.read(workspace, "marts", "mart_scorecard")
+            records = []
     except (duckdb.Error, LookupError):
         if is_built:
             what = "mart_scorecard cannot be read, though it was built just now"

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, docs, doctor, seeds, warehouse, workspace
+from throughline import __version__, build, docs, doctor, places, seeds, warehouse, workspace
 from throughline.workspace import Finding, UserError, Workspace
 
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -223,7 +223,7 @@ def build_(
         raise workspace.refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
-    locked = doctor.lock_fault(current) if build.target(current) == "duckdb" else None
+    locked = places.lock_fault(current) if build.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:
@@ -253,7 +253,9 @@ def build_(
             if faults:
                 show(faults)
                 sys.exit(1)
-    build.show_scorecard(current, console=console, is_built=not dbt_arguments)
+    build.show_scorecard(
+        current, console=console, elsewhere=warehouse.read, is_built=not dbt_arguments
+    )
 
 
 @cli.command(name="lift")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build, doctor, sql
+from throughline import build, places, sql
 from throughline.workspace import UserError, Workspace, refuse
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             answer = dbtRunner().invoke(["--no-use-colors", "debug", "--connection"])
         if not answer.success:
             is_unwritten = isinstance(answer.exception, OSError)
-            if is_unwritten and (unwritten := doctor.check_folders(workspace)):
+            if is_unwritten and (unwritten := places.check_folders(workspace)):
                 raise UserError(*unwritten)
             raise _fault(
                 workspace,
@@ -442,7 +442,7 @@ def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]
 def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserError:
     """What keeps dbt from the warehouse; of a file that it may not open, why."""
     is_closed = re.search("lock on file|Permission denied|Read-only file system", what)
-    if is_closed and (locked := doctor.lock_fault(workspace)):
+    if is_closed and (locked := places.lock_fault(workspace)):
         return UserError(locked)
     return refuse(what, where=where, fix=fix)
 

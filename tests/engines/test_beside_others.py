@@ -66,12 +66,13 @@ class Site:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    def wait_until_dbt_asks_for(self, relation: str) -> None:
+    def wait_until_dbt_asks_for(self, relation: str, *, building: subprocess.Popen[str]) -> None:
         query = f"""
             select pid from pg_stat_activity
             where application_name = 'dbt' and state = 'active'
                 and query ~ 'lock_not_available' and query ~ '{relation}'"""
-        wait_until(lambda: bool(self.ask(query)))
+        wait_until(lambda: building.poll() is not None or bool(self.ask(query)))
+        assert building.poll() is None, building.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_a_build_waits_for_a_reader_and_nobody_waits_behind_it(site: Site) -> No
     with site.session() as reader:
         reader.execute("select count(*) from main_marts.mart_scorecard")
         building = site.start("throughline", "build", *SCORECARD, THROUGHLINE_LOCK_TIMEOUT="10min")
-        site.wait_until_dbt_asks_for("mart_scorecard")
+        site.wait_until_dbt_asks_for("mart_scorecard", building=building)
         assert site.ask("select count(*) from main_marts.mart_scorecard")[0][0] > 0
         assert building.poll() is None
     assert said(building) == (0, [])
@@ -148,7 +149,7 @@ def held(site: Site, reader: Any) -> subprocess.Popen[str]:
     reader.execute("select count(*) from main_config.model_registry")
     results(site).unlink(missing_ok=True)
     building = site.start("throughline", "build", "--no-tests", THROUGHLINE_LOCK_TIMEOUT="10min")
-    site.wait_until_dbt_asks_for("model_registry")
+    site.wait_until_dbt_asks_for("model_registry", building=building)
     return building
 
 
