@@ -534,17 +534,21 @@ ESCAPES = {
 }
 
 
+ARGUMENT = "argument"
+"""What chose a workspace that the command at hand names."""
+
+
 def at(folder: Path, *, project: Path, chosen_by: str) -> Workspace:
     """The workspace in `folder`; raises UserError where it is none or its path cannot be used."""
     workspace = Workspace(project=project, folder=folder.resolve(), chosen_by=chosen_by)
     where = workspace.relative
     if not workspace.folder.is_dir():
-        raise refuse(
-            f"no such folder (chosen by {chosen_by})",
-            where=where,
-            fix="Make it with throughline init or throughline simulate --out, or choose another "
-            "with throughline use DIR.",
-        )
+        what = "not a folder" if workspace.folder.exists() else "no such folder"
+        by, other = f" (chosen by {chosen_by})", "choose another with throughline use DIR"
+        if chosen_by == ARGUMENT:
+            by, other = "", "name another"
+        make = "Make it with throughline init or throughline simulate --out"
+        raise refuse(what + by, where=where, fix=f"{make}, or {other}.")
     if re.search(r"[*?\[\]{}\\\n\r\"$]", where):
         raise refuse(
             "a workspace path may not hold any of * ? [ ] { } \\ $ or a double quote",
@@ -628,7 +632,7 @@ def writing(place: Path, *, fix: str) -> Iterator[None]:
 
 def use(folder: Path, *, project: Path) -> Workspace:
     """Chooses a workspace for every later command and for plain dbt; raises UserError."""
-    workspace = at(folder, project=project, chosen_by=".env")
+    workspace = at(folder, project=project, chosen_by=ARGUMENT)
     write_env(project / ".env", workspace.environment())
     return workspace
 
@@ -657,7 +661,7 @@ def create(folder: Path, *, project: Path, headers: Mapping[str, Sequence[str]])
         text = ",".join(header) + "\n"
         (folder / "seeds" / f"{seed}.csv").write_text(text, encoding="utf-8", newline="")
     (folder / "vars.yml").write_text(vars_template(), encoding="utf-8")
-    workspace = at(folder, project=project, chosen_by="argument")
+    workspace = at(folder, project=project, chosen_by=ARGUMENT)
     (folder / "README.md").write_text(_readme(contract), encoding="utf-8")
     return workspace
 
