@@ -43,6 +43,8 @@ LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
 """Arguments by which dbt would build elsewhere than lift and the scorecard look."""
 UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
 """In an argument of dbt: it names unit tests."""
+GATE = re.compile("test (is_sound|meets_its_keys)_")
+"""Tests that stop a build for what was delivered, whose lines say more than dbt does."""
 IN_MEMORY = {
     "throughline": {
         "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
@@ -109,6 +111,7 @@ class Run:
 
     faults: list[Finding] = field(default_factory=list)
     summary: str = ""
+    inputs: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
     doing: str = "starting dbt"
@@ -130,8 +133,14 @@ class Run:
             self.done += 1
         elif name == "RunResultFailure":
             where = message.removeprefix("[ERROR]: in ")
-            self.faults.append(Finding("error", "failed", where, ""))
-        elif name.startswith("RunResultError") and self.faults:
+            fault = Finding("error", "failed", where, "")
+            if GATE.search(where):
+                fix = "The lines above say what and how to mend it; all of it: mart_input_health."
+                fault = Finding("error", "what was delivered bends every number", where, fix)
+            self.faults.append(fault)
+        elif name == "JinjaLogInfo" and message.startswith("input "):
+            self.inputs.append(message.removeprefix("input "))
+        elif name.startswith("RunResultError") and self.faults and not GATE.search(self.faults[-1].where):
             what, fix = telling(message), advised(message)
             self.faults[-1] = replace(self.faults[-1], what=what, fix=fix)
         elif name == "SQLCompiledPath" and self.faults and not self.faults[-1].fix:
@@ -192,6 +201,8 @@ def run(
             progress.update(
                 task, completed=seen.done, total=seen.total or None, description=seen.doing
             )
+    for line in seen.inputs:
+        console.print(line, markup=False, soft_wrap=True)
     if process.returncode > 0:
         return shown(seen)
     faults = interrupted(workspace, process.returncode, began_with=began_with)
