@@ -15,11 +15,13 @@
     }) }}
 {% endmacro %}
 
+{# The raw tables, as the contract lists them; dbt knows the contract once it has read the whole project. #}
 {% macro raw_tables() %}
-    {{ return([
-        'prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users',
-        'experiment_assignments', 'feedback', 'model_releases', 'serving_costs', 'kpi_annotations',
-    ]) }}
+    {% set tables = [] %}
+    {% for source in graph.get('sources', {}).values() if source.source_name == 'raw' and source.package_name == project_name %}
+        {% do tables.append(source.name) %}
+    {% endfor %}
+    {{ return(tables) }}
 {% endmacro %}
 
 {# --vars first, then what `throughline use` put into the environment, then the default. #}

@@ -46,6 +46,8 @@
     end
 {%- endmacro %}
 
+{% macro postgres__matches(text, pattern) %}{{ text }} ~ '{{ pattern }}'{% endmacro %}
+
 {% macro postgres__raw_columns(table) %}
     {% set columns = {} %}
     {% set found %}

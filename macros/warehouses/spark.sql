@@ -36,6 +36,8 @@
 {# By way of a text, since maps have no hash. #}
 {% macro spark__row_digest(row) %}cast(xxhash64(to_json(struct({{ row }}.*))) as decimal(38, 0)){% endmacro %}
 
+{% macro spark__matches(text, pattern) %}{{ text }} rlike '{{ pattern }}'{% endmacro %}
+
 {% macro spark__raw_columns(table) %}
     {% set relation = raw_relation(table) %}
     {% set columns = {} %}
@@ -153,6 +155,12 @@
         {{ return(dbt.dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates)) }}
     {% endif %}
     {{ return(adapter.dispatch('replace_touched')({'temp_relation': source, 'target_relation': target})) }}
+{% endmacro %}
+
+{% macro spark__parted_by(column) %}using parquet partitioned by ({{ column }}){% endmacro %}
+
+{% macro spark__delete_values(relation, column, texts) %}
+    alter table {{ relation }} drop if exists {% for text in texts %}partition ({{ column }} = '{{ text }}'){{ ', ' if not loop.last }}{% endfor %}
 {% endmacro %}
 
 {# What a Parquet table can lose is a partition. #}

@@ -13,13 +13,13 @@ rates as (
 
 dates as (
 
-    select * from {{ ref('dim_dates') }} where {{ touched('date_day') }}
+    select * from {{ ref('dim_dates') }}
 
 ),
 
 decisions as (
 
-    select * from {{ ref('fct_decisions') }} where {{ touched('decision_date') }}
+    select * from {{ ref('fct_decisions') }}
 
 ),
 

@@ -1,5 +1,5 @@
 -- One row per outcome and decision it is linked to.
-{%- set reached_from = reach_begins('int_touched_keys', 'touched_date', "relation_name = 'int_outcome_links'") %}
+{%- set reached_from = reach_begins(['int_touched_keys'], 'touched_date', "relation_name = 'int_outcome_links'") %}
 with outcomes as (
 
     select * from {{ ref('stg_business_outcomes') }} where {{ touched('occurred_at', 'outcome_id') }}
@@ -61,7 +61,7 @@ linked_by_entity as (
     from outcomes
     inner join decisions
         on outcomes.entity_id = decisions.entity_id
-        and outcomes.occurred_at >= decisions.predicted_at
+        and outcomes.occurred_by >= decisions.predicted_at
         and outcomes.occurred_at < decisions.horizon_ends_at
     where
         outcomes.prediction_id is null
@@ -80,7 +80,7 @@ linked_by_user as (
     from outcomes
     inner join decisions
         on outcomes.user_id = decisions.user_id
-        and outcomes.occurred_at >= decisions.predicted_at
+        and outcomes.occurred_by >= decisions.predicted_at
         and outcomes.occurred_at < decisions.horizon_ends_at
     where
         outcomes.prediction_id is null

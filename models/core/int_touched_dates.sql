@@ -1,19 +1,19 @@
 -- One row per incremental relation and date that it recomputes in this build.
-with touched_rows as (
+with arrived_usage_events as (
 
-    select * from {{ ref('int_touched_rows') }}
+    select * from {{ ref('int_touched_usage_events') }}
+
+),
+
+arrived_eligible_users as (
+
+    select * from {{ ref('int_touched_eligible_users') }}
 
 ),
 
 touched_keys as (
 
     select * from {{ ref('int_touched_keys') }}
-
-),
-
-feedback as (
-
-    select * from {{ ref('stg_feedback') }}
 
 ),
 
@@ -34,7 +34,7 @@ moments as (
     select
         cast(min(event_at) as date) as earliest_date,
         cast(max(coalesce(ends_at, event_at)) as date) as latest_date
-    from touched_rows
+    from arrived_eligible_users
     where event_at >= cast('1900-01-01' as timestamp) and coalesce(ends_at, event_at) < cast('2200-01-01' as timestamp)
     union all
     select
@@ -73,16 +73,13 @@ passed_dates as (
 
 ),
 
-spanned_dates as (
+eligible_dates as (
 
-    select
-        touched_rows.table_name,
-        days.date_day
-    from touched_rows
+    select days.date_day
+    from arrived_eligible_users
     inner join days
-        on days.date_day >= cast(touched_rows.event_at as date)
-        and (touched_rows.ends_at is null or days.date_day <= cast(touched_rows.ends_at as date))
-    where touched_rows.table_name in ('eligible_users', 'serving_costs')
+        on days.date_day >= cast(arrived_eligible_users.event_at as date)
+        and (arrived_eligible_users.ends_at is null or days.date_day <= cast(arrived_eligible_users.ends_at as date))
 
 ),
 
@@ -100,43 +97,9 @@ outcome_dates as (
 
 usage_dates as (
 
-    select cast(event_at as date) as touched_date from touched_rows where table_name = 'usage_events'
+    select cast(event_at as date) as touched_date from arrived_usage_events
     union
-    select date_day as touched_date from spanned_dates where table_name = 'eligible_users'
-    union
-    select date_day as touched_date from passed_dates
-
-),
-
--- a day's decisions share its costs
-cost_dates as (
-
-    select touched_date from decision_dates
-    union
-    select date_day as touched_date from spanned_dates where table_name = 'serving_costs'
-
-),
-
-feedback_dates as (
-
-    select cast(event_at as date) as touched_date from touched_rows where table_name = 'feedback'
-    union
-    select cast(feedback.asked_at as date) as touched_date
-    from feedback
-    inner join touched_rows on feedback.prediction_id = touched_rows.prediction_id
-    where touched_rows.table_name = 'prediction_logs'
-
-),
-
-release_dates as (
-
-    select cast(event_at as date) as touched_date from touched_rows where table_name = 'model_releases'
-
-),
-
-arrival_dates as (
-
-    select cast(loaded_at as date) as touched_date from touched_rows
+    select date_day as touched_date from eligible_dates
     union
     select date_day as touched_date from passed_dates
 
@@ -149,14 +112,6 @@ metric_dates as (
     select touched_date from outcome_dates
     union
     select touched_date from usage_dates
-    union
-    select touched_date from cost_dates
-    union
-    select touched_date from feedback_dates
-    union
-    select touched_date from release_dates
-    union
-    select touched_date from arrival_dates
 
 ),
 
@@ -169,12 +124,6 @@ relation_dates as (
     select 'fct_outcomes' as relation_name, touched_date from outcome_dates
     union all
     select 'fct_usage' as relation_name, touched_date from usage_dates
-    union all
-    select 'fct_costs' as relation_name, touched_date from cost_dates
-    union all
-    select 'fct_feedback' as relation_name, touched_date from feedback_dates
-    union all
-    select 'fct_rejections' as relation_name, touched_date from arrival_dates
     union all
     select 'fct_bricks' as relation_name, touched_date from metric_dates
     union all
