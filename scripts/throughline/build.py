@@ -122,7 +122,7 @@ class Run:
             path = message.strip().removeprefix("compiled code at ")
             fix = f"Its query: {path}"
             if "(models/config/" in self.faults[-1].where:
-                fix = "Each row and its fix: throughline doctor --metrics"
+                fix = "Each row and its fix: throughline doctor"
             self.faults[-1] = replace(self.faults[-1], fix=fix)
         elif name == "MainEncounteredError":
             self.faults.append(Finding("error", telling(message), "dbt", ""))

@@ -55,9 +55,18 @@ class Input:
     table: Table
     where: str
     relation: str
-    files: tuple[str, ...]
+    parquet: tuple[str, ...]
+    csv: tuple[str, ...]
     is_typed: bool
     expressions: Mapping[str, str]
+
+    def is_own(self, column: str) -> bool:
+        """Whether a contract column is read under its own name, not by a mapping."""
+        return self.expressions[column] == f'"{column}"'
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return self.parquet + self.csv
 
     @property
     def sample(self) -> str:
@@ -73,7 +82,7 @@ def open_input(
     source = workspace.settings.get("sources", {}).get(table.name)
     where = f"{workspace.relative}/{source or f'raw/{table.name}'}"
     findings: list[Finding] = []
-    files: tuple[str, ...] = ()
+    readers: Mapping[str, list[str]] = {}
     if source and not is_file_pattern(source):
         where = f"relation {source} ({table.name})"
         relation, is_typed = _warehouse_relation(connection, workspace, source, where=where), True
@@ -81,7 +90,6 @@ def open_input(
         if found := table_format(connection, workspace, table.name, source):
             raise UserError(found)
         readers = _readers(connection, workspace, table, source, where=where)
-        files = tuple(file for names in readers.values() for file in names)
         findings = _check_files(connection, workspace, readers, where=where)
         relation = " union all by name ".join(f"select * from {reader}" for reader in readers)
         relation, is_typed = f"({relation})", all(map(_is_parquet, readers))
@@ -92,7 +100,10 @@ def open_input(
     expressions, faults = _expressions(
         connection, workspace, table, relation=relation, delivered=delivered, where=where
     )
-    return Input(table, where, relation, files, is_typed, expressions), findings + faults
+    parquet = [file for reader, files in readers.items() if _is_parquet(reader) for file in files]
+    csv = [file for reader, files in readers.items() if not _is_parquet(reader) for file in files]
+    opened = Input(table, where, relation, tuple(parquet), tuple(csv), is_typed, expressions)
+    return opened, findings + faults
 
 
 def is_file_pattern(source: str) -> bool:
@@ -132,7 +143,7 @@ def _readers(
         if files:
             readers[_reader(pattern, path)] = files
     if not readers:
-        raise UserError(_nothing_found(workspace, table, source, where=where))
+        raise UserError(_nothing_found(table, where=where))
     return readers
 
 
@@ -144,8 +155,14 @@ def glob(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:
 def _reader(pattern: str, path: str) -> str:
     """A function of DuckDB that reads `path`, a file or a pattern, by the endings of `pattern`."""
     ending = re.sub(r"\[(.).\]", r"\1", pattern).lower()
-    if ".parquet" in ending:
-        return f"read_parquet({literal(path)}, union_by_name = true, hive_partitioning = false)"
+    return parquet_reader(path) if ".parquet" in ending else csv_reader(path, ending=ending)
+
+
+def parquet_reader(path: str) -> str:
+    return f"read_parquet({literal(path)}, union_by_name = true, hive_partitioning = false)"
+
+
+def csv_reader(path: str, *, ending: str) -> str:
     packed = {".gz": "gzip", ".zst": "zstd"}.get(Path(ending).suffix, "none")
     # All but the delimiter is fixed: DuckDB would take # for a comment, and skip first rows that
     # are wider than the header.
@@ -198,13 +215,11 @@ def _check_files(
 
 
 def csv_faults(workspace: Workspace, files: Iterable[str]) -> list[Finding]:
-    """Why files are not read, as far as the second reader sees it; others than CSV are left out."""
+    """Why CSV files are not read, as far as the second reader sees it."""
     return [
         _finding(fault, workspace, file)
         for file in files
-        if "://" not in file
-        and ".parquet" not in file.lower()
-        and (fault := records.fault(Path(file)))
+        if "://" not in file and (fault := records.fault(Path(file)))
     ]
 
 
@@ -226,9 +241,12 @@ def _unreadable(
     for file in files:
         where = os.path.relpath(file, workspace.project)
         try:
-            describe(connection, f"select * from {_reader(file, file)}")
+            one = (
+                parquet_reader(file) if kind == "Parquet" else csv_reader(file, ending=file.lower())
+            )
+            describe(connection, f"select * from {one}")
         except duckdb.Error as cause:
-            told = csv_faults(workspace, [file])
+            told = csv_faults(workspace, [file]) if kind == "CSV" else []
             if told:
                 return told[0]
             what = f"not readable as {kind}: {reason(cause)}"
@@ -243,16 +261,11 @@ def _delimiter(name: str) -> str | None:
     return next((delimiter for delimiter in records.DELIMITERS if delimiter in name), None)
 
 
-def _nothing_found(
-    workspace: Workspace, table: Table, source: str | None, *, where: str
-) -> Finding:
-    others = [] if source else _files_below(workspace, f"raw/{table.name}/")
-    found = f" (found: {_listed(others)})" if others else ""
+def _nothing_found(table: Table, *, where: str) -> Finding:
     fix = "Put files there or name their place under sources in vars.yml"
     if table.name != REQUIRED_INPUT:
         fix += ", or leave the table out of inputs"
-    what = f"no Parquet or CSV file for {table.name}{found}"
-    return Finding("error", what, where, f"{fix}.")
+    return Finding("error", f"no Parquet or CSV file for {table.name}", where, f"{fix}.")
 
 
 # Files that are not read

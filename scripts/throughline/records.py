@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -118,6 +118,38 @@ def count(path: Path) -> int:
     return max(sum(1 for _ in records(path)) - 1, 0)
 
 
+def difference(
+    connection: duckdb.DuckDBPyConnection, path: Path, reader: str, *, limit: int | None = None
+) -> Fault | None:
+    """The first record that DuckDB loses or reads otherwise; None where both read the same number.
+
+    `reader` is SQL that reads the file. With a `limit` as many rows are compared, not counted.
+    """
+    try:
+        if limit is None:
+            (rows,) = connection.execute(f"select count(*) from {reader}").fetchone() or (0,)
+            counted = count(path)
+            if rows == counted:
+                return None
+            told = f"DuckDB reads {rows:,} of {counted:,} rows; the first that differs is this"
+        else:
+            told = "DuckDB does not read this row as it stands"
+        few = "" if limit is None else f" limit {limit}"
+        theirs = connection.execute(f"select * from {reader}{few}")
+        ours = records(path)
+        next(ours, None)
+        line = 1
+        for line, cells in islice(ours, limit):
+            row = theirs.fetchone()
+            if row is None or [cell or "" for cell in row] != cells[: len(row)]:
+                return Fault(told, "Correct the row, or report it with the file.", line)
+        if limit is None:
+            return Fault(told, "Remove what stands below it.", line)
+    except (csv.Error, UnicodeDecodeError, OSError, EOFError, duckdb.Error):
+        return fault(path)
+    return None
+
+
 def fault(path: Path) -> Fault | None:
     """Why DuckDB does not read a file, or not as it was meant, as far as Python sees it."""
     try:
@@ -181,7 +213,8 @@ def _form_fault(path: Path) -> Fault | None:
     try:
         line, header = next(found, (1, [""]))
         for number, cells in found:
-            if len(cells) != len(header):
+            # DuckDB takes no delimiter at the end of a row for a cell of its own.
+            if len(cells) != len(header) and cells[len(header) :] != [""]:
                 what = f"{len(cells)} cells, but the header has {len(header)}"
                 fix = "Put a cell that holds the delimiter into double quotes; leave none out."
                 return Fault(what, fix, number)

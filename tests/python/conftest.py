@@ -94,7 +94,10 @@ class Company:
         }
 
 
-INPUTS = "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]\n"
+INPUTS = (
+    "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]\n"
+    "as_of: 2025-04-01 00:00:00\n"
+)
 REGISTRY = (
     "lead,Lead scoring,CRM,binary,growth,Rank leads,converted,true,revenue,0.5,14,2,true,,,ann,why",
 )

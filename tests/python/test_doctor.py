@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -28,7 +30,7 @@ TOLD = (
 
 def findings(company: Company) -> list[str]:
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    return [f"{finding.severity} {finding}" for finding in doctor.check(found)]
+    return [f"{finding.severity} {finding}" for finding in doctor.check(found).findings]
 
 
 def only(company: Company) -> str:
@@ -41,25 +43,45 @@ def test_sound_workspace_has_no_finding(company: Company) -> None:
     assert findings(company) == []
 
 
+@pytest.fixture
+def without_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares a test of the command the rules that dbt renders."""
+    monkeypatch.setattr(doctor, "check_metrics", lambda _: [])
+
+
+SUMMARY = """\
+table              files  rows  first event          last event           last arrival
+prediction_logs        1     2  2025-03-01 10:00:00  2025-03-02 10:00:00  2025-03-02 11:00:00
+usage_events           1     1  2025-03-01 12:00:00  2025-03-01 12:00:00  2025-03-01 13:00:00
+business_outcomes      1     2  2025-03-05 10:00:00  2025-03-05 10:00:00  2025-03-05 11:00:00
+serving_costs          1     1  2025-03-01 00:00:00  2025-03-01 00:00:00  2025-04-01 00:00:00
+"""
+
+
 def test_command_says_all_is_well(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     ended = throughline("doctor")
-    assert (ended.status, ended.out, ended.err) == (0, "company: all is well\n", "")
+    assert (ended.status, ended.out, ended.err) == (0, f"{SUMMARY}company: all is well\n", "")
 
 
+@pytest.mark.usefixtures("without_dbt")
 def test_command_counts_and_exits(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     company.seed("unit_values", "lead,tp,ten,0.1,USD,2025-01-01,,ann,why")
     (company.folder / "seeds" / "notes.csv").write_text("a\n", encoding="utf-8")
     ended = throughline("doctor")
     assert ended.status == 1
-    assert ended.out == "company: 1 error, 1 warning\n"
+    assert ended.out == f"{SUMMARY}company: 1 error, 1 warning\n"
     assert [line.split()[0] for line in ended.lines] == ["error", "warning"]
 
 
+@pytest.mark.usefixtures("without_dbt")
 def test_json_report(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     company.seed("unit_values", "lead,tp,ten,0.1,USD,2025-01-01,,ann,why")
+    for name in ("usage_events", "business_outcomes", "serving_costs"):
+        (company.folder / "raw" / name / "rows.csv").unlink()
+    company.settings("inputs: [prediction_logs]\nas_of: 2025-03-20\n")
     ended = throughline("doctor", "--json")
     assert ended.status == 1
     assert ended.err == ""
@@ -67,12 +89,23 @@ def test_json_report(company: Company, throughline: Call) -> None:
         "workspace": "company",
         "errors": 1,
         "warnings": 0,
+        "notes": 0,
         "findings": [
             {
                 "severity": "error",
                 "what": "'ten' is not a number",
                 "where": "company/seeds/unit_values.csv, row 2, column fixed_amount",
                 "fix": "Write it like 12.5.",
+            }
+        ],
+        "tables": [
+            {
+                "table": "prediction_logs",
+                "files": 1,
+                "rows": 2,
+                "first_event": "2025-03-01 10:00:00",
+                "last_event": "2025-03-02 10:00:00",
+                "last_arrival": "2025-03-02 11:00:00",
             }
         ],
     }
@@ -85,6 +118,7 @@ def test_nothing_is_written(company: Company) -> None:
     assert not (company.folder / "warehouse.duckdb").exists()
 
 
+@pytest.mark.usefixtures("without_dbt")
 def test_fresh_workspace_is_told_what_it_lacks(project: Path, throughline: Call) -> None:
     throughline("init", "mine")
     throughline("use", "mine")
@@ -502,11 +536,12 @@ def test_missing_optional_table(company: Company) -> None:
 def test_files_of_another_kind_are_named(company: Company) -> None:
     path = company.folder / "raw/usage_events/rows.csv"
     path.rename(path.with_name("events.json"))
-    assert only(company) == (
-        "error company/raw/usage_events: no Parquet or CSV file for usage_events "
-        "(found: events.json). Put files there or name their place under sources in vars.yml, "
-        "or leave the table out of inputs."
-    )
+    assert findings(company) == [
+        "error company/raw/usage_events: no Parquet or CSV file for usage_events. Put files there "
+        "or name their place under sources in vars.yml, or leave the table out of inputs.",
+        "warning company/raw/usage_events: 1 file is not read: events.json. "
+        "Deliver Parquet or CSV.",
+    ]
 
 
 @pytest.mark.parametrize("source", ["raw/costs.json", "costs.json"])
@@ -587,7 +622,7 @@ def test_mapping_that_fails_on_a_row(company: Company) -> None:
     )
 
 
-def test_epoch_milliseconds_are_shown_their_mapping(company: Company) -> None:
+def test_typed_milliseconds_are_shown_their_mapping(company: Company) -> None:
     (company.folder / "raw/usage_events/rows.csv").unlink()
     company.parquet(
         "usage_events",
@@ -596,13 +631,9 @@ def test_epoch_milliseconds_are_shown_their_mapping(company: Company) -> None:
     )
     assert only(company) == (
         "error company/raw/usage_events, column occurred_at: 1 of 1 values are no timestamp: "
-        "'1740000000000'. Convert it: "
-        "mapping.usage_events.occurred_at: epoch_ms(cast(occurred_at as bigint)) in vars.yml."
+        "'1740000000000'. They are milliseconds. Convert them: "
+        "mapping.usage_events.occurred_at: epoch_ms(try_cast(occurred_at as bigint)) in vars.yml."
     )
-    company.settings(
-        INPUTS + "mapping: {usage_events: {occurred_at: epoch_ms(cast(occurred_at as bigint))}}\n"
-    )
-    assert findings(company) == []
 
 
 def test_unreadable_timestamps(company: Company) -> None:
@@ -613,16 +644,16 @@ def test_unreadable_timestamps(company: Company) -> None:
     )
     assert only(company) == (
         "error company/raw/usage_events, column occurred_at: 1 of 1 values are no timestamp: "
-        "'31/03/2025 12:00'. Correct it, or convert it under mapping.usage_events.occurred_at "
-        "in vars.yml."
+        "'31/03/2025 12:00'. Convert them: mapping.usage_events.occurred_at: "
+        "try_strptime(occurred_at, '%d/%m/%Y %H:%M') in vars.yml."
     )
 
 
-def test_some_unreadable_numbers_are_a_warning(company: Company) -> None:
+def test_few_unreadable_numbers_are_a_note(company: Company) -> None:
     first, second = RAW["prediction_logs"][1:]
     company.raw("prediction_logs", RAW["prediction_logs"][0], first, second.replace("0.2", "high"))
     assert only(company) == (
-        "warning company/raw/prediction_logs, column score: 1 of 2 values are no double: 'high'. "
+        "note company/raw/prediction_logs, column score: 1 of 2 values are no double: 'high'. "
         "Correct it, or convert it under mapping.prediction_logs.score in "
         "vars.yml."
     )
@@ -665,6 +696,7 @@ def test_no_decision_in_production(company: Company) -> None:
 
 
 def test_rows_of_the_future_are_named_without_as_of(company: Company) -> None:
+    company.settings(INPUTS.replace("as_of: 2025-04-01 00:00:00\n", ""))
     company.raw(
         "prediction_logs",
         RAW["prediction_logs"][0],
@@ -687,12 +719,25 @@ def test_no_known_model(company: Company) -> None:
     )
 
 
-def test_some_unknown_models_are_a_warning(company: Company) -> None:
-    rows = [*RAW["prediction_logs"], RAW["prediction_logs"][1].replace("lead", "churn")]
-    company.raw("prediction_logs", *rows)
+@pytest.mark.parametrize(
+    ("known", "unknown", "severity"),
+    [
+        (2, 1, "note"),
+        (2_000, 20, "note"),
+        (2, 19, "warning"),
+        (1_900, 20, "warning"),
+        (9, 20, "error"),
+    ],
+)
+def test_share_of_broken_rows_tells_their_weight(
+    company: Company, known: int, unknown: int, severity: str
+) -> None:
+    header, _, row = RAW["prediction_logs"]
+    other = row.replace("lead", "churn")
+    company.raw("prediction_logs", header, *[row] * known, *[other] * unknown)
     assert only(company).startswith(
-        "warning company/raw/prediction_logs, column model_id: 1 rows of unknown models are "
-        "rejected: 'churn'."
+        f"{severity} company/raw/prediction_logs, column model_id: {unknown} rows of unknown "
+        "models are rejected: 'churn'."
     )
 
 
@@ -729,30 +774,47 @@ def test_parquet_in_dated_folders_is_found(company: Company) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "ragged", "cells"),
     [
-        (3, " has 2 cells, but the header has 6. "),
-        (30_000, ": Expected Number of Columns: 6 Found: 2. "),
+        (0, "u9,accepted,2025-03-01,ann,lead,2025-03-01,more", 7),
+        (3, "u9,accepted", 2),
+        (30_000, "u9,accepted", 2),
+        (30_000, "u9,accepted,2025-03-01,ann,lead,2025-03-01,2025-03-01", 7),
     ],
 )
-def test_ragged_csv_row(company: Company, rows: int, message: str) -> None:
+def test_ragged_csv_row(company: Company, rows: int, ragged: str, cells: int) -> None:
     """Early rows confuse the sniffing of the delimiter, late ones are met in the middle."""
     header, row = RAW["usage_events"]
-    company.raw("usage_events", header, *[row] * rows, "u9,accepted", row)
-    line = only(company)
-    assert line.startswith(f"error company/raw/usage_events/rows.csv: row {rows + 2}")
-    assert message in line
-
-
-def test_csv_of_another_encoding(company: Company) -> None:
-    header, row = RAW["usage_events"]
-    path = company.raw("usage_events", header, row.replace("ann", "änn"))
-    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    company.raw("usage_events", header, *[row] * rows, ragged)
     assert only(company) == (
-        "error company/raw/usage_events/rows.csv: not readable as CSV: row 2: Invalid unicode "
-        "(byte sequence mismatch) detected. "
-        "Correct and deliver the file again, or move it out of the folder."
+        f"error company/raw/usage_events/rows.csv, row {rows + 2}: {cells} cells, but the header "
+        "has 6. Put a cell that holds the delimiter into double quotes; leave none out."
     )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "place", "message"),
+    [
+        ("latin-1", ", row 2", "not UTF-8 text, but probably Latin1: byte 0xe4. "),
+        ("cp1252", ", row 2", "not UTF-8 text, but probably Windows-1252: byte 0xe4. "),
+        ("utf-16", "", "UTF-16 text, not UTF-8. "),
+        ("utf-16-le", "", "UTF-16 text, not UTF-8. "),
+    ],
+)
+def test_csv_of_another_encoding(company: Company, encoding: str, place: str, message: str) -> None:
+    header, row = RAW["usage_events"]
+    name = "änn…" if encoding == "cp1252" else "änn"
+    path = company.raw("usage_events", header, row.replace("ann", name))
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    line = only(company)
+    assert line.startswith(f"error company/raw/usage_events/rows.csv{place}: {message}")
+    converted = re.fullmatch(r'.*Convert it: (iconv .*) > "utf8-rows.csv".', line)
+    assert converted
+    told = subprocess.run(
+        shlex.split(converted[1]), cwd=path.parent, capture_output=True, check=True
+    )
+    path.write_bytes(told.stdout)
+    assert findings(company) == []
 
 
 @pytest.mark.parametrize("name", ["event_id", "Event_ID"])
@@ -832,7 +894,7 @@ def test_positive_label_that_never_happens(company: Company) -> None:
 
 
 def test_as_of_before_every_row(company: Company) -> None:
-    company.settings(INPUTS + "as_of: 2024-01-01\n")
+    company.settings(INPUTS.replace("2025-04-01 00:00:00", "2024-01-01"))
     assert findings(company)[0] == (
         "error company/raw/prediction_logs, column loaded_at: no row is visible: the earliest was "
         "loaded at 2025-03-01 11:00:00, after as_of 2024-01-01 00:00:00. "
