@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
 
 import duckdb
 import pytest
 
-from conftest import INPUTS, RAW, REGISTRY, SEED_ROWS, Company, Outcome
-from throughline import doctor, workspace
+from building import Project
+from conftest import INPUTS, RAW, REGISTRY, ROOT, SEED_ROWS, Company, Outcome
+from throughline import doctor, input_checks, inputs, records, workspace
 
 Call = Callable[..., Outcome]
 
@@ -77,11 +82,11 @@ def test_command_counts_and_exits(company: Company, throughline: Call) -> None:
 
 @pytest.mark.usefixtures("without_dbt")
 def test_json_report(company: Company, throughline: Call) -> None:
-    throughline("use", "company")
     company.seed("unit_values", "lead,tp,ten,0.1,USD,2025-01-01,,ann,why")
     for name in ("usage_events", "business_outcomes", "serving_costs"):
         (company.folder / "raw" / name / "rows.csv").unlink()
     company.settings("inputs: [prediction_logs]\nas_of: 2025-03-20\n")
+    throughline("use", "company")
     ended = throughline("doctor", "--json")
     assert ended.status == 1
     assert ended.err == ""
@@ -702,7 +707,7 @@ def test_rows_of_the_future_are_named_without_as_of(company: Company) -> None:
         RAW["prediction_logs"][0],
         "p1,lead,v1,2199-03-01 10:00:00,e1,0.9,2199-03-01 11:00:00",
     )
-    assert only(company).startswith(
+    assert findings(company)[0].startswith(
         "error company/raw/prediction_logs, column loaded_at: no row is visible: the earliest was "
         "loaded at 2199-03-01 11:00:00, after as_of "
     )
@@ -842,6 +847,360 @@ def test_columns_whose_names_end_in_a_number_are_read(company: Company) -> None:
 def test_csv_with_semicolons_is_read(company: Company) -> None:
     company.raw("usage_events", *[line.replace(",", ";") for line in RAW["usage_events"]])
     assert findings(company) == []
+
+
+# Which files are read
+
+
+EVENT = "{},viewed,2025-03-01 12:00:00,ann,lead,2025-03-01 13:00:00"
+
+
+def events(*names: str, delimiter: str = ",") -> bytes:
+    rows = [RAW["usage_events"][0], *(EVENT.format(name) for name in names), ""]
+    return "\n".join(rows).replace(",", delimiter).encode()
+
+
+def seen_rows(company: Company, table: str = "usage_events") -> int:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    return {seen.delivered.table.name: seen.rows for seen in doctor.check(found).tables}[table]
+
+
+def test_every_kind_of_file_is_read(company: Company) -> None:
+    folder = company.folder / "raw/usage_events"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "rows.csv").unlink()
+    (folder / "a/1.CSV").write_bytes(events("u1"))
+    (folder / "2.tsv").write_bytes(events("u2", "u3", delimiter="\t"))
+    (folder / "a/b/3.csv.gz").write_bytes(gzip.compress(events("u4")))
+    (folder / "4.TSV.GZ").write_bytes(gzip.compress(events("u5", delimiter="\t")))
+    typed = (
+        "select 'u6' as event_id, 'viewed' as event_name, timestamp '2025-03-01' as occurred_at, "
+        "'bob' as user_id, 'lead' as model_id, timestamp '2025-03-01' as loaded_at"
+    )
+    company.parquet("usage_events", typed, "a/b/5.Parquet")
+    duckdb.execute(f"copy ({typed}) to '{folder}/6.csv.zst' (format csv, compression zstd)")
+    assert findings(company) == []
+    assert seen_rows(company) == 7
+
+
+def test_macro_and_doctor_read_the_same_files() -> None:
+    macro = (ROOT / "macros/warehouses/duckdb.sql").read_text(encoding="utf-8")
+    listed = re.search(r"macro file_patterns\(\).*?endmacro", macro, re.DOTALL)
+    assert listed
+    assert re.findall("'(.*?)'", listed[0]) == list(inputs.PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("more.json", "Deliver Parquet or CSV."),
+        ("more.ndjson.gz", "Deliver Parquet or CSV."),
+        ("part/more.avro", "Deliver Parquet or CSV."),
+        ("more.XLSX", "Save it as CSV in UTF-8."),
+        ("more.csv.bz2", "Unpack it; CSV may be packed by gzip."),
+        ("more.zip", "Unpack it; CSV may be packed by gzip."),
+        ("more.pq", "Rename it to end in .parquet."),
+        (
+            "more",
+            "Rename it to end in .csv or .tsv if it is one, else move it out of the folder.",
+        ),
+    ],
+)
+def test_file_that_is_not_read_is_named(company: Company, name: str, fix: str) -> None:
+    path = company.folder / "raw/usage_events" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"something")
+    for hidden in (".gitkeep", "_SUCCESS", ".rows.csv.crc"):
+        (path.parent / hidden).touch()
+    assert only(company) == (f"warning company/raw/usage_events: 1 file is not read: {name}. {fix}")
+
+
+def test_folder_behind_a_link_is_named(company: Company) -> None:
+    elsewhere = company.project / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "more.csv").write_bytes(events("u2"))
+    (company.folder / "raw/usage_events/more").symlink_to(elsewhere)
+    assert only(company) == (
+        "warning company/raw/usage_events: 1 file is not read: more/more.csv. "
+        "DuckDB follows no link to a folder: put the files themselves there."
+    )
+
+
+def test_pattern_that_leaves_files_is_named(company: Company) -> None:
+    folder = company.folder / "logs"
+    folder.mkdir()
+    for name in ("events-1.csv", "events-2.csv.gz", "other.csv", "costs.csv"):
+        (folder / name).write_bytes(events("u1"))
+    (company.folder / "raw/serving_costs/rows.csv").rename(folder / "costs.csv")
+    sources = "sources: {usage_events: logs/events-*.csv, serving_costs: logs/costs.csv}\n"
+    company.settings(INPUTS + sources)
+    assert findings(company) == [
+        "warning company/logs: 2 files are not read: events-2.csv.gz, other.csv. "
+        "Widen the pattern under sources in vars.yml, or move them out of the folder."
+    ]
+
+
+def test_files_of_a_table_that_is_no_input_are_named(company: Company) -> None:
+    company.settings(INPUTS.replace(", serving_costs", ""))
+    assert only(company) == (
+        "warning company/raw/serving_costs: 1 file is not read, since inputs lacks "
+        "serving_costs: rows.csv. Add it to inputs in vars.yml."
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "name"),
+    [
+        ("_delta_log/00000.json", "Delta"),
+        ("metadata/snap-1.avro", "Iceberg"),
+        (".hoodie/hoodie.properties", "Hudi"),
+    ],
+)
+def test_table_format_is_refused(company: Company, log: str, name: str) -> None:
+    path = company.folder / "raw/usage_events" / log
+    path.parent.mkdir()
+    path.touch()
+    lines = [line for line in findings(company) if line.startswith("error")]
+    assert lines == [
+        f"error company/raw/usage_events: usage_events is a {name} table, whose files also hold "
+        "rows that are deleted. Export its rows as Parquet, or name a relation that reads it in "
+        "sources."
+    ]
+
+
+def test_plain_dbt_names_files_and_refuses_table_formats(company: Company) -> None:
+    (company.folder / "raw/prediction_logs/more.json").touch()
+    (company.folder / "raw/usage_events/_delta_log").mkdir()
+    (company.folder / "raw/usage_events/_delta_log/0.json").touch()
+    ran = Project(company.project).run(
+        company.folder, ["dbt", "run-operation", "check_workspace", "--no-partial-parse"]
+    )
+    output = " ".join(ran.output.split())
+    assert ran.status == 1
+    assert (
+        "raw table prediction_logs: 1 files are not read: raw/prediction_logs/more.json. "
+        "Deliver them as Parquet or CSV, or move them out of the folder."
+    ) in output
+    assert "raw table usage_events is a Delta table in raw/usage_events/" in output
+
+
+# What is read of a file
+
+
+def test_file_without_anything_is_empty(company: Company) -> None:
+    company.raw("usage_events", "")
+    assert only(company) == (
+        "error company/raw/usage_events/rows.csv: empty file. Deliver it again, or remove it."
+    )
+
+
+def test_empty_file_among_others_is_a_warning(company: Company) -> None:
+    (company.folder / "raw/usage_events/more.csv").touch()
+    assert only(company) == (
+        "warning company/raw/usage_events/more.csv: empty file. Deliver it again, or remove it."
+    )
+
+
+def test_blank_line_above_the_header(company: Company) -> None:
+    company.raw("usage_events", "", *RAW["usage_events"])
+    assert findings(company)[0] == (
+        "warning company/raw/usage_events/rows.csv, row 1: the first line is blank, so that the "
+        "header is also read as a row, and rejected. Remove the line."
+    )
+
+
+def test_unknown_delimiter(company: Company) -> None:
+    company.raw("usage_events", *[line.replace(",", "^") for line in RAW["usage_events"]])
+    assert only(company) == (
+        "error company/raw/usage_events/rows.csv: the columns of its header seem to be separated "
+        "by '^'. Separate them by commas, semicolons, tabs or bars."
+    )
+
+
+def test_line_ends_of_two_kinds(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    path = company.raw("usage_events", header, row)
+    path.write_bytes(f"{header}\n{row}\r\n{row}\n".encode())
+    assert only(company) == (
+        "error company/raw/usage_events/rows.csv, row 2: line ends differ from those above: "
+        "LF and CR LF. Write all lines alike, e.g. by dos2unix."
+    )
+
+
+def test_packed_file_that_is_cut(company: Company) -> None:
+    path = company.folder / "raw/usage_events/more.csv.gz"
+    path.write_bytes(gzip.compress(events(*map(str, range(99))))[:-20])
+    line = only(company)
+    assert line.startswith("error company/raw/usage_events/more.csv.gz: cannot be unpacked: ")
+
+
+CELLS = ("#1", "a;b|c", "1,5", 'say ""x""', "two\nlines", "", " b ", "\\", "é", "null", "'", "a\tb")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", list(records.DELIMITERS))
+def test_both_readers_read_the_same_cells(tmp_path: Path, delimiter: str, end: str) -> None:
+    """Whatever the cells hold, which of them come first, and how many columns there are."""
+    path = tmp_path / "rows.csv"
+    for columns, shift, mark in product((1, 2, 5), range(0, len(CELLS), 3), ("", "\ufeff")):
+        rows = [CELLS[at % len(CELLS)] for at in range(shift, shift + 60 * columns)]
+        quoted = [f'"{cell}"' if cell.strip("#1b ") else cell for cell in rows]
+        names = [f"#{name}" for name in range(columns)]
+        lines = [names, *(quoted[at : at + columns] for at in range(0, len(quoted), columns))]
+        text = mark + "".join(delimiter.join(line) + end for line in lines)
+        path.write_text(text, encoding="utf-8", newline="")
+        with duckdb.connect() as connection:
+            read = inputs.csv_reader(str(path), ending=path.name)
+            counted = records.difference(connection, path, read)
+            compared = records.difference(connection, path, read, limit=1000)
+        assert (counted, compared) == (None, None), (columns, shift, text)
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_first_row_that_a_reader_loses_is_named(tmp_path: Path, limit: int | None) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"id,name\n1,a\n#2,b\n3,c\n")
+    with duckdb.connect() as connection:
+        found = records.difference(
+            connection, path, f"read_csv('{path}', comment = '#', all_varchar = true)", limit=limit
+        )
+    assert found
+    assert found.at("rows.csv") == "rows.csv, row 3"
+
+
+def test_footers_tell_how_many_rows_there_are(company: Company) -> None:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    (company.folder / "raw/serving_costs/rows.csv").unlink()
+    company.parquet(
+        "serving_costs",
+        "select 'c1' as cost_id, 'lead' as model_id, timestamp '2025-03-01' as period_start, "
+        "timestamp '2025-03-02' as period_end, 'compute' as cost_type, 1.0 as amount, "
+        "'USD' as currency, timestamp '2025-03-02' as loaded_at",
+    )
+    with duckdb.connect() as connection:
+        delivered, _ = inputs.open_input(connection, found, found.contract["serving_costs"])
+        seen = input_checks.look(connection, delivered)
+        assert input_checks.check_records(connection, seen, workspace=found) == []
+        (fault,) = input_checks.check_records(connection, replace(seen, rows=2), workspace=found)
+    assert fault.what == "2 rows are read, but the footers of its files tell of 1"
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("1740830400", "seconds"),
+        ("1740830400.0", "seconds"),
+        ("1740830400000", "milliseconds"),
+        ("1740830400000000", "microseconds"),
+        ("1740830400000000000", "nanoseconds"),
+        ("20250301120000", None),
+        ("01.03.2025 12:00", None),
+        ("13/01/2025", None),
+        ("2025-13-01", None),
+        ("03/13/2025 12:00:00 PM", None),
+    ],
+)
+def test_proposed_conversion_reads_the_time(
+    company: Company, written: str, unit: str | None
+) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", header, row.replace("2025-03-01 12:00:00", written))
+    line = findings(company)[0]
+    assert (f"They are {unit}. " in line) == (unit is not None)
+    proposed = re.search(r"Convert them: mapping\.usage_events\.(occurred_at: .*?) in vars", line)
+    assert proposed
+    company.settings(INPUTS + f"mapping:\n  usage_events:\n    {proposed[1]}\n")
+    assert findings(company) == []
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    (seen,) = [
+        seen for seen in doctor.check(found).tables if seen.delivered.table.name == "usage_events"
+    ]
+    thirteenth = {
+        "13/01/2025": datetime(2025, 1, 13),
+        "2025-13-01": datetime(2025, 1, 13),
+        "03/13/2025 12:00:00 PM": datetime(2025, 3, 13, 12),
+    }
+    assert seen.event.first == thirteenth.get(written, datetime(2025, 3, 1, 12))
+
+
+def test_times_of_which_some_are_read_go_on_being_read(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    rows = [row, row.replace("u1", "u2").replace("2025-03-01 12:00:00", "1740830400")]
+    company.raw("usage_events", header, *rows)
+    proposed = re.search(r"(occurred_at: coalesce.*) in vars", only(company))
+    assert proposed
+    company.settings(INPUTS + f"mapping:\n  usage_events:\n    {proposed[1]}\n")
+    assert findings(company) == []
+
+
+def test_day_and_month_that_may_be_either_are_both_shown(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", header, row.replace("2025-03-01 12:00:00", "03/01/2025"))
+    line = only(company)
+    assert "'%d/%m/%Y') in vars.yml. or mapping" in line
+    assert "'%m/%d/%Y')" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "read", "right"),
+    [
+        ("1740830400", "epoch_ms(cast(ts as bigint))", "to_timestamp(try_cast(ts as double))"),
+        (
+            "1740830400",
+            "make_timestamp(try_cast(ts as bigint))",
+            "to_timestamp(try_cast(ts as double))",
+        ),
+        (
+            "1740830400000",
+            "make_timestamp(try_cast(ts as bigint))",
+            "epoch_ms(try_cast(ts as bigint))",
+        ),
+        (
+            "1740830400000",
+            "to_timestamp(try_cast(ts as bigint))",
+            "epoch_ms(try_cast(ts as bigint))",
+        ),
+    ],
+)
+def test_conversion_by_a_wrong_unit(company: Company, value: str, read: str, right: str) -> None:
+    header, row = RAW["usage_events"]
+    company.raw(
+        "usage_events",
+        header.replace("occurred_at", "ts"),
+        row.replace("2025-03-01 12:00:00", value),
+    )
+    company.settings(INPUTS + f"mapping: {{usage_events: {{occurred_at: {read}}}}}\n")
+    line = only(company)
+    assert line.startswith("error company/raw/usage_events, column occurred_at: half of its times")
+    assert line.endswith(f"Convert them: mapping.usage_events.occurred_at: {right} in vars.yml.")
+    company.settings(INPUTS + f"mapping: {{usage_events: {{occurred_at: {right}}}}}\n")
+    assert findings(company) == []
+
+
+def test_as_of_long_after_the_last_prediction(company: Company) -> None:
+    company.settings(INPUTS.replace("2025-04-01", "2025-06-01"))
+    assert only(company) == (
+        "warning company/raw/prediction_logs, column predicted_at: as_of 2025-06-01 00:00:00 lies "
+        "90 days past the last prediction, of 2025-03-02 10:00:00. Set as_of in vars.yml to the "
+        "day after it, or deliver what came since."
+    )
+
+
+def test_dates_far_from_those_of_other_tables(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    rows = [row, row.replace("u1", "u2").replace("2025-03-01 12", "2052-03-01 12")]
+    company.raw("usage_events", header, *rows)
+    assert only(company) == (
+        "warning company/raw/usage_events, column occurred_at: 1 of 2 times lie far from those of "
+        "the other tables (2025-03-01 to 2025-04-01), e.g. 2052-03-01 12:00:00. "
+        "Correct them, or convert them by their unit in vars.yml."
+    )
+
+
+# Rows against settings and seeds
 
 
 def test_configured_segment_that_is_absent(company: Company) -> None:
