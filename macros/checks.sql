@@ -215,7 +215,7 @@
     {{ return(['binary', 'multiclass', 'regression', 'ranking']) }}
 {% endmacro %}
 
-{# What `throughline doctor --metrics` reads: the problems, and the rules over seeds as queries of seeds by their bare names. #}
+{# What `throughline doctor` reads: the problems, and the rules over seeds as queries of seeds by their bare names. #}
 {% macro print_rules() %}
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}

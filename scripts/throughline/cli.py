@@ -14,7 +14,16 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, doctor, input_checks, seeds, warehouse, workspace
+from throughline import (
+    __version__,
+    build,
+    doctor,
+    input_checks,
+    inputs,
+    seeds,
+    warehouse,
+    workspace,
+)
 from throughline.workspace import Finding, UserError, Workspace
 
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -181,6 +190,7 @@ def load_() -> None:
     if build.target(current) == "duckdb":
         click.echo("Nothing to load: DuckDB reads the raw files where they are.")
         return
+    show(inputs.files_left(current))
     with warehouse.sole_writer(current), console.status("loading"):
         for loaded in loader.load(current):
             rows = "unchanged" if loaded.rows is None else f"{loaded.rows:,} rows"

@@ -299,6 +299,12 @@ def table_format(
     return None
 
 
+def files_left(workspace: Workspace) -> list[Finding]:
+    """As `unread_files`, where no connection is open."""
+    with duckdb.connect() as connection:
+        return unread_files(connection, workspace)
+
+
 def unread_files(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> list[Finding]:
     """Files in the folders of the raw tables that none is read from, by kind; hidden ones aside."""
     sources = workspace.settings.get("sources", {})

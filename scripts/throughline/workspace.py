@@ -113,7 +113,7 @@ def _table(table: Mapping[str, Any]) -> Table:
 
     return Table(
         name=table["name"],
-        event_at=table["config"]["meta"]["event_at"],
+        event_at=table.get("config", {}).get("meta", {}).get("event_at", ""),
         columns=tuple(column(entry) for entry in table["columns"]),
     )
 
@@ -240,7 +240,7 @@ SETTINGS = (
     Setting(
         "sources",
         "Where a raw table is read from: a file pattern relative to this folder, or a relation of\n"
-        "the warehouse. Without it: raw/<table>/**/*.parquet and *.csv.",
+        "the warehouse. Without it: raw/<table>/**/*.parquet, *.csv and *.tsv, packed or not.",
         "sources:\n  prediction_logs: raw/scores/2025-*/*.parquet\n"
         "  serving_costs: raw/finance/costs.csv",
         _texts,

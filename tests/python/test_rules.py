@@ -516,7 +516,7 @@ def test_a_card_within_its_grace_is_a_warning(built: Run) -> None:
     assert "more than 90 days ago" not in built.output
 
 
-# throughline doctor --metrics
+# throughline doctor
 
 
 CARD_FAULTS = (
