@@ -33,6 +33,8 @@ SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selec
 """Arguments by which dbt builds a part."""
 LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
 """Arguments by which dbt would build elsewhere than lift and the scorecard look."""
+UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
+"""In an argument of dbt: it names unit tests."""
 IN_MEMORY = {
     "throughline": {
         "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
@@ -177,6 +179,19 @@ def run(
         console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
         return []
     return shown(seen)
+
+
+def left_out(workspace: Workspace, *, no_tests: bool, given: Sequence[str]) -> list[str]:
+    """Arguments that keep tests out of a build.
+
+    Unit tests know nothing of a workspace: a build runs them only for whoever names them. What
+    dbt's own variable leaves out stays out, which dbt would forget beside an argument.
+    """
+    types = (variable(workspace, "DBT_EXCLUDE_RESOURCE_TYPES") or "").split()
+    types += ["test"] if no_tests else []
+    if no_tests or not any(map(UNIT_TESTS.search, given)):
+        types.append("unit_test")
+    return [word for kind in types for word in ("--exclude-resource-type", kind)]
 
 
 def has_experiments(workspace: Workspace) -> bool:

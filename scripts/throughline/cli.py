@@ -26,8 +26,6 @@ from throughline import (
 )
 from throughline.workspace import Finding, UserError, Workspace
 
-NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
-
 console = Console(highlight=False)
 
 
@@ -202,7 +200,7 @@ def load_() -> None:
 @click.option(
     "--as-of", metavar="MOMENT", help="Replay a moment of the past, in schemas of its own."
 )
-@click.option("--no-tests", is_flag=True, help="Build without data and unit tests.")
+@click.option("--no-tests", is_flag=True, help="Build without data tests.")
 @click.option("--verbose", is_flag=True, help="Show dbt's own output.")
 @click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
 def build_(
@@ -247,7 +245,7 @@ def build_(
         show([Finding("note", _counted(notes), current.relative, fix)])
     arguments = [
         *(["--full-refresh"] if full_refresh else []),
-        *(NO_TESTS if no_tests else []),
+        *build.left_out(current, no_tests=no_tests, given=dbt_arguments),
         *dbt_arguments,
     ]
     parts: Sequence[Sequence[str]] = [()]

@@ -22,6 +22,7 @@ from throughline.input_checks import Seen
 from throughline.seeds import SeedFile
 from throughline.sql import first_sentence
 from throughline.workspace import (
+    DEFAULTS,
     VARIABLES,
     Finding,
     UserError,
@@ -214,11 +215,13 @@ def check_seeds(workspace: Workspace) -> tuple[dict[str, SeedFile], list[Finding
             fix = did_you_mean(path.stem, specs)
             where = f"{workspace.seeds}/{path.name}"
             findings.append(Finding("warning", "unknown seed, nothing reads it", where, fix))
+    # the project's own seeds name the default segments, whatever the settings name
+    segments = {*workspace.setting("segments"), *DEFAULTS["segments"]}
     findings += seeds.check_references(
         files,
         specs,
         reporting_currency=workspace.setting("reporting_currency"),
-        known={"metric": metrics(workspace.project), "segment": workspace.setting("segments")},
+        known={"metric": metrics(workspace.project), "segment": segments},
     )
     return files, findings
 

@@ -44,7 +44,10 @@ TRIAL = {
     "owner": "Ann",
     "rationale": "why",
 }
-LINKED = ("profiles.yml", "selectors.yml", "macros", "seeds", "tests", "analyses")
+LINKED = (
+    *("profiles.yml", "selectors.yml", "requirements.txt"),
+    *("macros", "seeds", "tests", "analyses"),
+)
 
 
 def seed_row(seed: str, **cells: str) -> str:

@@ -26,7 +26,17 @@ SHARED = (
 
 
 # A worker runs whole files, for their tests share what they build: those that take long go first.
-LONG = ("contract", "incremental", "targets", "histories", "marts", "metrics", "demo", "real_logs")
+LONG = (
+    "contract",
+    "incremental",
+    "targets",
+    "histories",
+    "marts",
+    "metrics",
+    "demo",
+    "real_logs",
+    "settings",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

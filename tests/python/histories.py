@@ -211,8 +211,8 @@ def without_comments(root: Path) -> Project:
     return project
 
 
-def run_here(project: Path, workspace: Path, *arguments: str, **variables: str) -> None:
-    """Runs dbt in this process, which reads a project but once.
+def run_here(project: Path, workspace: Path, *arguments: str, **variables: str) -> list[str]:
+    """Runs dbt in this process, which reads a project but once; the ids of what was run.
 
     Raises AssertionError with dbt's words when it fails.
     """
@@ -230,8 +230,10 @@ def run_here(project: Path, workspace: Path, *arguments: str, **variables: str) 
         done = dbtRunner(manifest=MANIFESTS[project]).invoke([*common, *arguments])
     # dbt keeps the file open, and the comparison opens it otherwise
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    said = [result.message for result in getattr(done.result, "results", [])]
+    results = getattr(done.result, "results", [])
+    said = [result.message for result in results]
     assert done.success, done.exception or [words for words in said if words]
+    return [result.node.unique_id for result in results]
 
 
 @contextmanager

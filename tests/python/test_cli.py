@@ -133,10 +133,41 @@ def test_build_passes_arguments_to_dbt(
     assert throughline("build", "--no-tests").status == 0
     monkeypatch.setattr(build, "has_experiments", lambda _: True)
     assert throughline("build", "--", "--select=a+").status == 0
+    unit_tests = ["--exclude-resource-type", "unit_test"]
     assert passed == [
-        ["--full-refresh", "--select", "a+"],
-        ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"],
-        ["--select=a+"],
+        ["--full-refresh", *unit_tests, "--select", "a+"],
+        ["--exclude-resource-type", "test", *unit_tests],
+        [*unit_tests, "--select=a+"],
+    ]
+
+
+def test_build_runs_unit_tests_only_for_whoever_names_them(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throughline("use", "company")
+    passed: list[list[str]] = []
+
+    def run(*_: object, arguments: list[str], **__: object) -> list[workspace.Finding]:
+        passed.append(arguments)
+        return []
+
+    monkeypatch.setattr(build, "run", run)
+    monkeypatch.setattr(build, "has_experiments", lambda _: True)
+    monkeypatch.setattr("throughline.lift.command.summary", lambda *_, **__: "none")
+    unit_tests = ["--exclude-resource-type", "unit_test"]
+    assert throughline("build").status == 0
+    named = ["--select", "fct_costs,test_type:unit"]
+    assert throughline("build", "--", *named).status == 0
+    monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "seed test")
+    assert throughline("build", "--", "--select", "a").status == 0
+    assert passed == [
+        ["--selector", "before_lift", *unit_tests],
+        ["--selector", "after_lift", *unit_tests],
+        named,
+        [
+            *("--exclude-resource-type", "seed", "--exclude-resource-type", "test", *unit_tests),
+            *("--select", "a"),
+        ],
     ]
 
 
