@@ -32,8 +32,8 @@
     {% set named = ", filename = '_delivery'" if with_delivery and duckdb__delivers_files(table) else '' %}
     {% set readers = [] %}
     {% for path in duckdb__paths(table) %}
-        {% set end = path.removeprefix(workspace() ~ '/') | lower %}
-        {% if '.parquet' in end or '[pp][aa][rr][qq][uu][ee][tt]' in end %}
+        {% set end = path | lower %}
+        {% if is_parquet(path) %}
             {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% else %}
             {#- all but the delimiter is fixed: DuckDB would take # for a comment, and skip first rows that are wider than the header -#}
@@ -43,7 +43,9 @@
             {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, skip = 0, comment = '', quote = '\"', escape = '\"', compression = '" ~ (compressions + ['none'])[0] ~ "', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% endif %}
     {% endfor %}
-    {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
+    {#- the doctor looks at the first rows alone where there are very many -#}
+    {% set few = ' limit ' ~ var('rows_looked_at') if var('rows_looked_at', none) else '' %}
+    {{ return('(' ~ readers | join(' union all by name ') ~ few ~ ')' if readers else none) }}
 {% endmacro %}
 
 {# What DuckDB reads below the folder of a raw table, in upper or lower case; scripts/throughline/inputs.py has the same list. #}
@@ -54,6 +56,11 @@
         '**/*.[cCtT][sS][vV].[gG][zZ]',
         '**/*.[cCtT][sS][vV].[zZ][sS][tT]',
     ]) }}
+{% endmacro %}
+
+{# Whether a file pattern of a raw table matches Parquet files; else they are CSV. #}
+{% macro is_parquet(path) %}
+    {{ return(modules.re.search('[.](parquet|[[]pp].*[[]tt]$)', path.removeprefix(workspace() ~ '/') | lower) is not none) }}
 {% endmacro %}
 
 {# The file patterns of a raw table that match a file, as literals without quotes; none where it is a relation. #}
@@ -156,9 +163,9 @@
 {# Of Parquet files by their footers. #}
 {% macro duckdb__delivered_count(table) -%}
     {%- set paths = duckdb__paths(table) if duckdb__delivers_files(table) else [] -%}
-    {%- set is_parquet = [] -%}
-    {%- for path in paths if '.parquet' in path -%}{%- do is_parquet.append(path) -%}{%- endfor -%}
-    {%- if paths and is_parquet == paths -%}
+    {%- set typed = [] -%}
+    {%- for path in paths if is_parquet(path) -%}{%- do typed.append(path) -%}{%- endfor -%}
+    {%- if paths and typed == paths -%}
         select coalesce(sum(num_rows), 0)
         from (
             {%- for path in paths %}

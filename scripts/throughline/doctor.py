@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,10 +51,18 @@ def check(workspace: Workspace, *, target: str = "duckdb") -> Report:
 
 
 def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
-    """As `check`, with the records of files counted again and the rules that dbt renders."""
+    """As `check`, with records counted again, the rules that dbt renders, and rows judged by them.
+
+    Rows are judged once nothing else stops a build.
+    """
     findings, tables = _quick(workspace, target=target, is_full=True)
     try:
-        findings += check_metrics(workspace)
+        with build.scratch(workspace) as variables:
+            findings += check_metrics(workspace, variables=variables)
+            if tables and not any(finding.severity == "error" for finding in findings):
+                judged = input_checks.check_delivered(workspace, tables, variables=variables)
+                # said again, with their reasons
+                findings = [finding for finding in findings if finding.severity != "note"] + judged
     except UserError as error:
         findings += error.findings
     return _report(findings, tables)
@@ -85,14 +93,15 @@ def _report(findings: Iterable[Finding], tables: list[Seen]) -> Report:
     return Report(sorted(once, key=lambda finding: order.index(finding.severity)), tables)
 
 
-def check_metrics(workspace: Workspace) -> list[Finding]:
+def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list[Finding]:
     """Every fault of the metrics, their targets, links and rules, errors first.
 
     dbt reads the metric definitions and renders the rules that need both them and the seeds, so
     that each rule is written once; raises UserError where dbt cannot read the project.
+    `variables` are those of a scratch.
     """
     files, findings = check_seeds(workspace)
-    rules = build.read_rules(workspace)
+    rules = build.read_rules(workspace, variables=variables)
     findings += [Finding(**problem) for problem in rules["problems"]]
     specs = seeds.read_specs(workspace.project)
     for rule in rules["rules"]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import duckdb
 
-from throughline import records, seeds
+from throughline import build, records, seeds
 from throughline.inputs import (
+    SAMPLE_ROWS,
     Input,
     csv_faults,
     csv_reader,
@@ -30,6 +31,8 @@ TOLERATED_ROWS = 20
 # The second reader counts so many bytes of each raw table, and of a larger file this many rows.
 COUNTED_BYTES = 64_000_000
 COMPARED_ROWS = 100_000
+# A table of more rows is judged by its first ones.
+JUDGED_ROWS = 1_000_000
 # How far from the dates of other tables, and from as_of, a date is taken for a fault.
 FAR = timedelta(days=5 * 365)
 MONTH = timedelta(days=30)
@@ -169,6 +172,54 @@ def severity(broken: int, rows: int, *, rejects: bool = True) -> Severity:
     if broken == rows or (broken > rows / 2 and not is_few):
         return "error"
     return "note" if broken <= (rows / 2 if is_few else TOLERATED_SHARE * rows) else "warning"
+
+
+def check_delivered(
+    workspace: Workspace, tables: Sequence[Seen], *, variables: Mapping[str, str]
+) -> list[Finding]:
+    """What a build would say of the rows, by its own SQL in a scratch; raises UserError.
+
+    Of large tables the first rows are looked at, which cannot tell what keys meet.
+    """
+    if not all(seen.delivered.files for seen in tables):
+        # A relation of the warehouse is not in the scratch.
+        return []
+    is_large = max(seen.rows for seen in tables) > JUDGED_ROWS
+    rows = build.read_input_checks(
+        workspace, variables=variables, rows=SAMPLE_ROWS if is_large else None
+    )
+    findings = []
+    for seen in tables:
+        own = [row for row in rows if row["table_name"] == seen.delivered.table.name]
+        if is_large:
+            own = [row for row in own if row["check_name"] not in ("keys_met", "arms_met")]
+        findings += _judged(own, where=seen.delivered.where)
+    return findings
+
+
+def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:
+    """The checks of a raw table that warn or stop, and its few bad rows and cells as notes."""
+    kinds: dict[str, Severity] = {"stop": "error", "warn": "warning"}
+    findings = []
+    for row in rows:
+        reasons = [
+            f"{part['detail']} ({part['affected_count']:,}"
+            + (f", e.g. '{part['example']}')" if part["example"] else ")")
+            for part in sorted(rows, key=lambda part: -part["affected_count"])
+            if part["check_name"] == row["check_name"] and part["detail"]
+        ]
+        share = f"{row['affected_count']:,} of {row['checked_count']:,}"
+        if row["check_name"] == "rejected_rows":
+            if row["detail"] == "" and row["affected_count"]:
+                what = f"{share} rows are rejected: {', '.join(reasons[:10])}"
+                findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
+        elif row["status"] in kinds or (row["check_name"] == "nulled_cells" and row["detail"]):
+            model = "" if row["model_id"] in ("(all)", "(none)") else f" of {row['model_id']}"
+            detail = f", {row['detail']}" if row["detail"] else ""
+            example = f", e.g. {row['example']}" if row["example"] else ""
+            what = f"{row['check_name'].replace('_', ' ')}{model}{detail}: {share}{example}"
+            findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
+    return findings
 
 
 # Files and their records
@@ -438,9 +489,8 @@ def check_spans(
             what = f"{count:,} of {seen.rows:,} times lie far from those of the other tables"
             place = f"{seen.delivered.where}, column {name}"
             span = f"{min(known):%Y-%m-%d} to {max(known):%Y-%m-%d}"
-            severe: Severity = "note" if count <= TOLERATED_SHARE * seen.rows else "warning"
             fix = "Correct them, or convert them by their unit in vars.yml."
-            findings.append(Finding(severe, f"{what} ({span}), e.g. {example}", place, fix))
+            findings.append(Finding("warning", f"{what} ({span}), e.g. {example}", place, fix))
     return findings
 
 

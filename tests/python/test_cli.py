@@ -252,7 +252,7 @@ def test_doctor_of_metrics_that_dbt_cannot_read(
     company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     throughline("use", "company")
-    monkeypatch.setattr(build, "IN_MEMORY", {})
+    monkeypatch.setattr(build, "SCRATCH", {})
     ended = throughline("doctor")
     assert ended.status == 1
     assert ended.lines[-1].startswith("error dbt: ")

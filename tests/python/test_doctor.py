@@ -51,7 +51,8 @@ def test_sound_workspace_has_no_finding(company: Company) -> None:
 @pytest.fixture
 def without_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares a test of the command the rules that dbt renders."""
-    monkeypatch.setattr(doctor, "check_metrics", lambda _: [])
+    monkeypatch.setattr(doctor, "check_metrics", lambda *_, **__: [])
+    monkeypatch.setattr(input_checks, "check_delivered", lambda *_, **__: [])
 
 
 SUMMARY = """\
@@ -1390,3 +1391,41 @@ def test_seeds_and_raw_files_may_be_read_only(company: Company) -> None:
     for path in company.folder.rglob("*.csv"):
         path.chmod(stat.S_IRUSR)
     assert findings(company) == []
+
+
+def test_rows_are_judged_by_the_rules_of_the_build(company: Company, throughline: Call) -> None:
+    header, row = RAW["usage_events"]
+    accepted = row.replace("accepted", "Accepted")
+    rows = [accepted.replace("u1", f"u{number}") for number in range(20)]
+    company.raw("usage_events", header, *rows)
+    header, *rows = RAW["prediction_logs"]
+    scored = rows[0].replace("p1", "p3").replace("0.9", "90")
+    slow = rows[0].replace("p1", "p4") + ",-1"
+    company.raw(
+        "prediction_logs",
+        f"{header},latency_ms",
+        *(f"{row},5" for row in rows),
+        scored + ",5",
+        slow,
+    )
+    header, *rows = RAW["business_outcomes"]
+    early = rows[0].replace("o1", "o3").replace("true,,,2025-03-05", "true,,,2025-03-06")
+    company.raw("business_outcomes", header, *rows, early)
+    throughline("use", "company")
+    before = company.bytes()
+    ended = throughline("doctor")
+    assert ended.status == 1
+    said = [line.split(". Correct")[0] for line in ended.lines]
+    assert said == [
+        "error company/raw/usage_events: 20 of 20 rows are rejected: event_name is not one of "
+        "exposed, viewed, accepted, rejected, overridden, edited, dismissed, task_completed "
+        "(20, e.g. 'u0')",
+        "warning company/raw/prediction_logs: nulled cells of lead, latency_ms is below 0: "
+        "1 of 3, e.g. -1.0",
+        "note company/raw/prediction_logs: 1 of 4 rows are rejected: score is outside 0 to 1 for "
+        "a binary model (1, e.g. 'p3')",
+        "note company/raw/business_outcomes: 1 of 3 rows are rejected: observed_at is before "
+        "occurred_at (1, e.g. 'o3')",
+    ]
+    assert company.bytes() == before
+    assert not (company.project / "target").exists()
