@@ -3,8 +3,9 @@
     1. on-run-start notes that a run begins, with the fingerprint of each model it is about to alter (build_starts), and what was
        delivered since the last finished build (deliveries).
     2. int_touched_<raw table> finds the rows this touches.
-    3. int_touched_keys says which decisions and outcomes those rows, and labels matured since, can have changed,
-       int_touched_dates which dates of each fact.
+    3. int_touched_keys says which outcomes and decisions those rows, and labels matured since, can have changed,
+       int_touched_decisions adds those whose use arrived; int_touched_usage_dates and int_touched_dates say which dates of use and of
+       the waist.
     4. A model of strategy `touched` deletes its touched rows or dates and inserts them anew.
     5. int_build_ledger, after all of them, remembers what this build saw.
 
@@ -12,12 +13,9 @@
     not the one in the ledger is rebuilt whole. #}
 
 {# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. With a key,
-   only the touched rows; their date is then a bare column of dates or moments, so that a scan can skip what lies outside. #}
+   only the touched rows; their date is then a bare column of dates or moments, so that a scan can skip what lies outside. The model
+   names the relation that says what is touched in a line `-- depends_on`, since dbt captures refs before it has read meta.touched_in. #}
 {% macro touched(date_expression, key=none) -%}
-    {%- if not execute -%}
-        {%- do ref(touched_dates_of(model)) -%}
-        {%- do ref(touched_keys_of(model)) if key -%}
-    {%- endif -%}
     {%- if is_incremental() -%}
         {{ is_touched(date_expression, key) }}
     {%- else -%}
@@ -29,9 +27,9 @@
     {%- if not key -%}
         {{ is_on_touched_date(date_expression, relation_name) }}
     {%- elif not replaces_rows() -%}
-        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', relation_name) }}
+        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', relation_name, key) }}
     {%- else -%}
-        {%- set keys = "from " ~ ref(touched_keys_of(model)) ~ " where relation_name = '" ~ relation_name ~ "'" -%}
+        {%- set keys = "from " ~ ref(touched_in(model, key)) ~ " where relation_name = '" ~ relation_name ~ "'" -%}
         {%- set text = dbt.type_string() -%}
         {%- set span = rows_of("select cast(min(touched_date) as " ~ text ~ "), cast(max(touched_date) as " ~ text ~ ") " ~ keys)[0] -%}
         {%- if span[0] is none -%}
@@ -80,18 +78,13 @@
     cast('{{ begins or '1900-01-01' }}' as timestamp)
 {%- endmacro %}
 
-{% macro is_on_touched_date(date_expression, relation_name) -%}
-    {{ date_expression }} in (select touched_date from {{ ref(touched_dates_of(model)) }} where relation_name = '{{ relation_name }}')
+{% macro is_on_touched_date(date_expression, relation_name, key=none) -%}
+    {{ date_expression }} in (select touched_date from {{ ref(touched_in(model, key)) }} where relation_name = '{{ relation_name }}')
 {%- endmacro %}
 
-{# The model that says which dates of a model are touched. #}
-{% macro touched_dates_of(model) %}
-    {{ return(model.config.meta.get('touched_in', 'int_touched_dates')) }}
-{% endmacro %}
-
-{# The model that says which keys of a model are touched. #}
-{% macro touched_keys_of(model) %}
-    {{ return(model.config.meta.get('touched_in', 'int_touched_keys')) }}
+{# The model that says which dates, or keys, of a model are touched. #}
+{% macro touched_in(model, key=none) %}
+    {{ return(model.config.meta.get('touched_in', 'int_touched_keys' if key else 'int_touched_dates')) }}
 {% endmacro %}
 
 {% macro is_touched_row(table, row_key) -%}

@@ -148,7 +148,7 @@
         {% do faults.append({'condition': 'abs(' ~ value ~ ') > 1.7e308', 'words': column.name ~ ' is not a finite number'}) %}
     {% elif column.type == 'timestamp' %}
         {% set bounds = [value ~ " < cast('1900-01-01' as timestamp)"] %}
-        {% do bounds.append(value ~ " >= cast('2200-01-01' as timestamp)") if not column.is_open_end %}
+        {% do bounds.append(value ~ " >= cast('2200-01-01' as timestamp)") if not column.open_end %}
         {% do faults.append({'condition': bounds | join(' or '), 'words': column.name ~ ' is outside the years 1900 to 2199'}) %}
     {% endif %}
     {% if column.one_of %}
@@ -165,6 +165,11 @@
     {% endif %}
     {{ return(faults) }}
 {% endmacro %}
+
+{# What an end that never comes is: missing, or the last moment there is where a missing end means another. #}
+{% macro open_end(column) -%}
+    {{ 'cast(null as timestamp)' if column.open_end == 'missing' else "cast('2199-12-31' as timestamp)" }}
+{%- endmacro %}
 
 {# CTEs `typed` to `checked`: contract columns in their types, bad cells of optional columns set to NULL, and why a row breaks the
    contract. Of all rows delivered, of the new ones, or of every copy of those touched. #}
@@ -198,8 +203,8 @@ cleaned as {{ not_materialized() }} (
         {%- endfor %}
         {%- if faults %}
         case when not ({{ faults | map(attribute='condition') | join(' or ') }}) then {{ value }} end as {{ column.name }},
-        {%- elif column.is_open_end %}
-        case when {{ value }} < cast('2200-01-01' as timestamp) then {{ value }} end as {{ column.name }},
+        {%- elif column.open_end %}
+        case when {{ value }} < cast('2200-01-01' as timestamp) then {{ value }} when {{ value }} is not null then {{ open_end(column) }} end as {{ column.name }},
         {%- else %}
         {{ value }},
         {%- endif %}

@@ -217,6 +217,11 @@
     {{ return(load_result('collect_freshness')) }}
 {% endmacro %}
 
+{# Before anything is written: lets one build write at a time, where the warehouse does not see to it itself. #}
+{% macro hold_writing() %}{{ return(adapter.dispatch('hold_writing')()) }}{% endmacro %}
+
+{% macro default__hold_writing() %}{% endmacro %}
+
 {# After a model is built: what the planner of queries asks of a new table, where the warehouse does not look at once itself. #}
 {% macro gather_statistics() %}{{ return(adapter.dispatch('gather_statistics')()) }}{% endmacro %}
 

@@ -171,7 +171,7 @@
     {% set column = model.config.meta.touched_by %}
     {% do run_query('set spark.sql.sources.partitionOverwriteMode = DYNAMIC') %}
     {% set emptied = rows_of(
-        "select distinct cast(touched_date as string) from " ~ ref(touched_dates_of(model))
+        "select distinct cast(touched_date as string) from " ~ ref(touched_in(model, model.config.meta.get('touched_key')))
         ~ " where relation_name = '" ~ this.identifier ~ "' and touched_date not in (select " ~ column ~ " from " ~ arg_dict.temp_relation ~ ")"
     ) %}
     {% for row in emptied %}

@@ -1,4 +1,5 @@
 -- One row per decision in production, every brick a column.
+-- depends_on: {{ ref('int_touched_decisions') }}
 with predictions as {{ not_materialized() if not is_incremental() }} (
 
     select * from {{ ref('stg_prediction_logs') }} where {{ touched('predicted_at', 'prediction_id') }}

@@ -1,4 +1,5 @@
 -- One row per outcome and decision it is linked to.
+-- depends_on: {{ ref('int_touched_keys') }}
 {%- set reached_from = reach_begins(['int_touched_keys'], 'touched_date', "relation_name = 'int_outcome_links'") %}
 with outcomes as (
 
@@ -11,7 +12,7 @@ predictions as {{ not_materialized() if not is_incremental() }} (
     select * from {{ ref('stg_prediction_logs') }}
     {%- if is_incremental() and replaces_rows() %}
     -- whatever a touched outcome can be linked to is touched as well
-    where {{ is_touched('predicted_at', 'prediction_id', 'fct_decisions') }}
+    where {{ is_touched('predicted_at', 'prediction_id', 'decisions') }}
     {%- endif %}
 
 ),

@@ -1,139 +1,37 @@
--- One row per incremental relation and date that it recomputes in this build.
-with arrived_usage_events as (
-
-    select * from {{ ref('int_touched_usage_events') }}
-
-),
-
-arrived_eligible_users as (
-
-    select * from {{ ref('int_touched_eligible_users') }}
-
-),
-
-touched_keys as (
+-- One row per relation of the waist and date that it recomputes in this build.
+with touched_keys as (
 
     select * from {{ ref('int_touched_keys') }}
 
 ),
 
-dates as (
+touched_decisions as (
 
-    select * from {{ ref('dim_dates') }}
-
-),
-
--- earlier builds may have known days that are out of sight now
-moments as (
-
-    select
-        min(date_day) as earliest_date,
-        max(date_day) as latest_date
-    from dates
-    union all
-    select
-        cast(min(event_at) as date) as earliest_date,
-        cast(max(coalesce(ends_at, event_at)) as date) as latest_date
-    from arrived_eligible_users
-    where event_at >= cast('1900-01-01' as timestamp) and coalesce(ends_at, event_at) < cast('2200-01-01' as timestamp)
-    union all
-    select
-        cast({{ as_of_span()[0] }} as date) as earliest_date,
-        cast({{ as_of_span()[1] }} as date) as latest_date
-
-),
-
-bounds as (
-
-    select
-        min(earliest_date) as first_day,
-        max(latest_date) as last_day
-    from moments
-
-),
-
-{{ day_ctes('bounds') }},
-
-builds as (
-
-    select
-        {{ as_of_span()[0] }} as earlier_as_of,
-        {{ as_of_span()[1] }} as later_as_of
-
-),
-
--- days that a build of the past had not reached, or rows without a time of arrival that move with as_of
-passed_dates as (
-
-    select days.date_day
-    from days
-    inner join builds
-        on days.date_day >= cast(builds.earlier_as_of as date)
-        and days.date_day <= cast(builds.later_as_of as date)
-
-),
-
-eligible_dates as (
-
-    select days.date_day
-    from arrived_eligible_users
-    inner join days
-        on days.date_day >= cast(arrived_eligible_users.event_at as date)
-        and (arrived_eligible_users.ends_at is null or days.date_day <= cast(arrived_eligible_users.ends_at as date))
-
-),
-
-decision_dates as (
-
-    select distinct touched_date from touched_keys where relation_name = 'fct_decisions'
-
-),
-
-outcome_dates as (
-
-    select distinct touched_date from touched_keys where relation_name = 'fct_outcomes'
+    select * from {{ ref('int_touched_decisions') }}
 
 ),
 
 usage_dates as (
 
-    select cast(event_at as date) as touched_date from arrived_usage_events
-    union
-    select date_day as touched_date from eligible_dates
-    union
-    select date_day as touched_date from passed_dates
+    select * from {{ ref('int_touched_usage_dates') }}
 
 ),
 
 metric_dates as (
 
-    select touched_date from decision_dates
+    select touched_date from touched_decisions
     union
-    select touched_date from outcome_dates
+    select touched_date from touched_keys where relation_name = 'fct_outcomes'
     union
     select touched_date from usage_dates
 
 ),
 
-relation_dates as (
-
-    select 'fct_decisions' as relation_name, touched_date from decision_dates
-    union all
-    select 'int_outcome_links' as relation_name, touched_date from outcome_dates
-    union all
-    select 'fct_outcomes' as relation_name, touched_date from outcome_dates
-    union all
-    select 'fct_usage' as relation_name, touched_date from usage_dates
-    union all
-    select 'fct_bricks' as relation_name, touched_date from metric_dates
-    union all
-    select 'fct_metrics' as relation_name, touched_date from metric_dates
-
-),
-
 touched_dates as (
 
-    select distinct relation_name, touched_date from relation_dates where touched_date is not null
+    select 'fct_bricks' as relation_name, touched_date from metric_dates where touched_date is not null
+    union all
+    select 'fct_metrics' as relation_name, touched_date from metric_dates where touched_date is not null
 
 )
 

@@ -12,12 +12,6 @@ arrived_outcomes as (
 
 ),
 
-arrived_usage_events as (
-
-    select * from {{ ref('int_touched_usage_events') }}
-
-),
-
 predictions as {{ not_materialized() }} (
 
     select * from {{ ref('stg_prediction_logs') }}
@@ -99,9 +93,7 @@ reached_outcomes as (
 
 named_predictions as (
 
-    select prediction_id from reached_outcomes where prediction_id is not null
-    union
-    select prediction_id from arrived_usage_events where prediction_id is not null
+    select distinct prediction_id from reached_outcomes where prediction_id is not null
 
 ),
 
@@ -163,7 +155,7 @@ outcome_keys as (
 
 relation_keys as (
 
-    select 'fct_decisions' as relation_name, touched_key, entity_id, user_id, touched_date from decision_keys
+    select 'decisions' as relation_name, touched_key, entity_id, user_id, touched_date from decision_keys
     union all
     select 'int_outcome_links' as relation_name, touched_key, entity_id, user_id, touched_date from outcome_keys
     union all

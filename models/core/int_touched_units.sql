@@ -29,6 +29,12 @@ touched_keys as (
 
 ),
 
+touched_decisions as (
+
+    select * from {{ ref('int_touched_decisions') }}
+
+),
+
 eligibility as (
 
     select * from {{ ref('stg_eligible_users') }}
@@ -64,8 +70,7 @@ touched_clusters as (
 happenings as (
 
     select touched_key as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
-    from touched_keys
-    where relation_name = 'fct_decisions'
+    from touched_decisions
     union all
     select cast(null as {{ dbt.type_string() }}) as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
     from touched_keys

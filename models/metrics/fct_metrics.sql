@@ -1,4 +1,5 @@
 -- One row per metric, day, model, version, segment and segment value: the waist.
+-- depends_on: {{ ref('int_touched_dates') }}
 with bricks as (
 
     select * from {{ ref('fct_bricks') }}

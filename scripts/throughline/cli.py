@@ -17,9 +17,11 @@ from rich.console import Console
 from throughline import (
     __version__,
     build,
+    docs,
     doctor,
     input_checks,
     inputs,
+    places,
     seeds,
     warehouse,
     workspace,
@@ -232,7 +234,7 @@ def build_(
         raise workspace.refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current)).findings
-    locked = doctor.lock_fault(current) if build.target(current) == "duckdb" else None
+    locked = places.lock_fault(current) if build.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:
@@ -264,7 +266,9 @@ def build_(
             if faults:
                 show(faults)
                 sys.exit(1)
-    build.show_scorecard(current, console=console)
+    build.show_scorecard(
+        current, console=console, elsewhere=warehouse.read, is_built=not dbt_arguments
+    )
 
 
 @cli.command(name="lift")
@@ -334,6 +338,17 @@ def lift_(
         return
     for line in lines:
         click.echo(line)
+
+
+@cli.command(name="docs")
+def docs_() -> None:
+    """Write the documentation of all tables, columns and metrics into one page, with lineage.
+
+    Example: throughline docs
+    """
+    current = chosen()
+    page = docs.generate(current)
+    click.echo(f"Open {os.path.relpath(page, current.project)} in a browser.")
 
 
 @cli.command(

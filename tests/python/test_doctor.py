@@ -21,7 +21,7 @@ import pytest
 
 from building import Project
 from conftest import INPUTS, RAW, REGISTRY, ROOT, SEED_ROWS, Company, Outcome
-from throughline import doctor, input_checks, inputs, records, workspace
+from throughline import doctor, input_checks, inputs, places, records, workspace
 
 Call = Callable[..., Outcome]
 
@@ -1381,7 +1381,7 @@ def test_warehouse_that_may_not_be_written(
     path.touch()
     monkeypatch.setattr(duckdb, "connect", connect)
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    assert str(doctor.lock_fault(found)) == (
+    assert str(places.lock_fault(found)) == (
         f'company/warehouse.duckdb: cannot be opened: IO Error: Cannot open file "{path}": '
         f"{reason}. Make the file and its folder writable."
     )
