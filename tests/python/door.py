@@ -341,7 +341,9 @@ class Door:
             for name, node in manifest["nodes"].items()
             if node["resource_type"] == "model" and node.get("compiled_code")
         }
-        parents = {name: set(node["depends_on"]["nodes"]) & set(nodes) for name, node in nodes.items()}
+        parents = {
+            name: set(node["depends_on"]["nodes"]) & set(nodes) for name, node in nodes.items()
+        }
         statements = []
         for name in TopologicalSorter(parents).static_order():
             node = nodes[name]

@@ -124,7 +124,9 @@ def kind_of(column: Column) -> str:
 def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
     for name, table in read_contract(ROOT).items():
         for column in table.columns:
-            if (name, column.name) in door.PROSE or not frames[name][column.name].astype(bool).any():
+            if (name, column.name) in door.PROSE or not frames[name][column.name].astype(
+                bool
+            ).any():
                 continue
             for kind, change in KINDS[kind_of(column)].items():
                 yield Corruption(name, column.name, kind, change)
@@ -156,7 +158,10 @@ def differs(built: duckdb.DuckDBPyConnection) -> list[str]:
             f"round({name}, 9)" if kind == "DOUBLE" else f'"{name}"'
             for name, kind, *_ in built.sql(f"describe main_core.{fact}").fetchall()
         ]
-        sides = [f"select {', '.join(columns)} from {side}.main_core.{fact}" for side in ("warehouse", "built")]
+        sides = [
+            f"select {', '.join(columns)} from {side}.main_core.{fact}"
+            for side in ("warehouse", "built")
+        ]
         for one, other in (sides, sides[::-1]):
             if built.sql(f"{one} except all {other} limit 1").fetchall():
                 unlike.append(fact)
