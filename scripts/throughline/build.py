@@ -146,7 +146,7 @@ class Run:
             self.faults.append(fault)
         elif name == "JinjaLogInfo" and message.startswith("input "):
             self.inputs.append(message.removeprefix("input "))
-        elif name.startswith("RunResultError") and self.faults and not GATE.search(self.faults[-1].where):
+        elif name.startswith("RunResultError") and self.faults and not self.faults[-1].fix:
             what, fix = telling(message), advised(message)
             self.faults[-1] = replace(self.faults[-1], what=what, fix=fix)
         elif name == "SQLCompiledPath" and self.faults and not self.faults[-1].fix:

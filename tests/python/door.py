@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import yaml
+
 from building import NO_UNIT_TESTS, ROOT, Project, experiment, seed_row
 
 AS_OF = datetime(2026, 6, 1)
