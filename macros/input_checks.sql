@@ -23,6 +23,7 @@
     {%- set queries = [rejected_rows_check(table), nulled_cells_check(table), reused_keys_check(table), event_times_check(table), words_check(table), spellings_check(table), ids_check(table)] -%}
     {%- do queries.append(environment_check()) if table == 'prediction_logs' -%}
     {%- do queries.append(outcome_classes_check()) if table == 'business_outcomes' -%}
+    {%- do queries.append(days_alone_check()) if table == 'experiment_assignments' -%}
     {{ queries | map('trim') | select | join('\nunion all\n') }}
 {%- endmacro %}
 
@@ -111,27 +112,43 @@ where reject_reason is null
     {%- endfor %}
 {%- endmacro %}
 
-{# Events long before the moment the marts speak of, or after their own arrival: most often a wrong unit, form or zone of time. #}
+{# Moments long before the one the marts speak of, or events after their own arrival: most often a wrong unit, form or zone of time. #}
 {% macro event_times_check(table) -%}
-    {%- set moment = contract(table).event_at -%}
+    {%- set event_at = contract(table).event_at -%}
     {%- set warn = threshold('event_times', 'warn') -%}
     {%- set model_id = model_of(table) -%}
-    {%- set conditions = {
-        'over ' ~ threshold('event_times', 'years') ~ ' years before as_of': moment ~ ' < ' ~ dbt.dateadd('year', -threshold('event_times', 'years'), as_of()),
-    } -%}
-    {%- do conditions.update({'over a day after its arrival': moment ~ ' > ' ~ dbt.dateadd('day', 1, 'loaded_at')}) if table in ['prediction_logs', 'usage_events', 'business_outcomes', 'feedback'] -%}
-    {%- for said, condition in conditions.items() %}
-    {%- set affected = 'count(case when ' ~ condition ~ ' then 1 end)' %}
+    {%- set conditions = {} -%}
+    {%- for column in contract(table).columns if column.type == 'timestamp' -%}
+        {%- do conditions.update({
+            column.name ~ ' over ' ~ threshold('event_times', 'years') ~ ' years before as_of':
+            [column.name, column.name ~ ' < ' ~ dbt.dateadd('year', -threshold('event_times', 'years'), as_of())],
+        }) -%}
+    {%- endfor -%}
+    {%- do conditions.update({event_at ~ ' over a day after its arrival': [event_at, event_at ~ ' > ' ~ dbt.dateadd('day', 1, 'loaded_at')]})
+        if table in ['prediction_logs', 'usage_events', 'business_outcomes', 'feedback'] -%}
+    {%- for said, told in conditions.items() %}
+    {%- set affected = 'count(case when ' ~ told[1] ~ ' then 1 end)' %}
 select
     {{ check_row(table, 'event_times', affected, 'count(*)', affected ~ ' > ' ~ warn ~ ' * count(*)', 'false',
-        'cast(min(case when ' ~ condition ~ ' then ' ~ moment ~ ' end) as ' ~ dbt.type_string() ~ ')',
-        "'Is the unit of time right, and the zone UTC? Map " ~ moment ~ " in vars.yml.'",
-        model_id=model_id, detail="'" ~ moment ~ ' ' ~ said ~ "'") }}
+        'cast(min(case when ' ~ told[1] ~ ' then ' ~ told[0] ~ ' end) as ' ~ dbt.type_string() ~ ')',
+        "'Is the unit of time right, and the zone UTC? Map " ~ told[0] ~ " in vars.yml.'",
+        model_id=model_id, detail="'" ~ said ~ "'") }}
 from {{ ref('chk_' ~ table) }}
 where reject_reason is null
 {{ 'group by ' ~ model_id if model_id != "'(all)'" }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
+{%- endmacro %}
+
+{# Exposures dated without a time of day: their window begins at midnight, before whatever was done that day. #}
+{% macro days_alone_check() -%}
+    {%- set affected = 'count(case when first_exposed_by > first_exposed_at then 1 end)' %}
+select
+    {{ check_row('experiment_assignments', 'days_alone', affected, 'count(*)', affected ~ ' > 0', 'false',
+        'cast(min(case when first_exposed_by > first_exposed_at then first_exposed_at end) as ' ~ dbt.type_string() ~ ')',
+        "'Deliver first_exposed_at with its time of day.'", detail="'first_exposed_at'") }}
+from {{ ref('chk_experiment_assignments') }}
+where reject_reason is null
 {%- endmacro %}
 
 {# The text columns of a raw table whose values are names that repeat, not ids and not prose. #}
@@ -144,7 +161,7 @@ where reject_reason is null
     {{ return(names) }}
 {% endmacro %}
 
-{# Names that differ in case or blanks alone are most often one name. #}
+{# Names that differ in case alone are most often one name. #}
 {% macro spellings_check(table) -%}
     {%- for name in governed_texts(table) %}
 select
@@ -154,7 +171,7 @@ select
 from (
     select
         {{ name }} as name,
-        lower(trim({{ name }})) as spelling,
+        lower({{ name }}) as spelling,
         count(*) as row_count,
         sum(count(*)) over () as total_count
     from {{ ref('chk_' ~ table) }}
@@ -167,7 +184,7 @@ having count(*) > 1
     {%- endfor %}
 {%- endmacro %}
 
-{# Ids that stand in the same column in another writing: with capitals, blanks or as a number with `.0`. #}
+{# Ids that stand in the same column in another writing: with capitals, or as a number with `.0`. #}
 {% macro ids_check(table) -%}
     {%- set ids = [] -%}
     {%- for column in contract(table).columns if column.name in ['user_id', 'entity_id', 'unit_id', 'cluster_id', 'list_id'] -%}
@@ -190,9 +207,9 @@ inner join (
     {%- endfor %}
 {%- endmacro %}
 
-{# An id without what programs add to it: capitals, blanks around it, the `.0` of a number. #}
+{# An id without what programs add to it: capitals, the `.0` of a number. #}
 {% macro plain_id(id) -%}
-    lower(case when trim({{ id }}) like '%.0' then replace(trim({{ id }}) || '|', '.0|', '') else trim({{ id }}) end)
+    lower(case when {{ id }} like '%.0' then replace({{ id }} || '|', '.0|', '') else {{ id }} end)
 {%- endmacro %}
 
 {# Words for nothing in texts: NA is a region and None a class, so they stand, but are named. #}
@@ -217,7 +234,7 @@ from (
 {# Only decisions of environment prod count: others are named where they are all of a model, or spelled like production. #}
 {% macro environment_check() -%}
     {%- set elsewhere = "count(case when environment <> 'prod' then 1 end)" -%}
-    {%- set spelled = "count(case when environment <> 'prod' and lower(trim(environment)) in ('prod', 'production', 'prd', 'live') then 1 end)" %}
+    {%- set spelled = "count(case when environment <> 'prod' and lower(environment) in ('prod', 'production', 'prd', 'live') then 1 end)" %}
 select
     {{ check_row('prediction_logs', 'environment', elsewhere, 'count(*)', spelled ~ ' > 0 or ' ~ elsewhere ~ ' = count(*)', elsewhere ~ ' = count(*) and count(*) >= ' ~ threshold('classes', 'least'),
         "min(case when environment <> 'prod' then environment end)", "'Only prod counts: map environment in vars.yml.'",
@@ -260,7 +277,7 @@ from (
         count(*) as label_count
     from {{ ref('chk_business_outcomes') }} as outcomes
     inner join (
-        select model_id, label_outcome, task, {{ normal_label('positive_label') }} as positive_label
+        select model_id, label_outcome, task, {{ normal_label('trim(positive_label)') }} as positive_label
         from {{ ref('model_registry') }}
     ) as models on outcomes.outcome_name = models.label_outcome
     where
@@ -376,7 +393,7 @@ counted as (
 
 numbers as (
 
-    {% for number in range(1, 6) %}select {{ number }} as number{{ ' union all ' if not loop.last }}{% endfor %}
+    {% for number in range(1, 5) %}select {{ number }} as number{{ ' union all ' if not loop.last }}{% endfor %}
 
 ),
 
@@ -388,8 +405,7 @@ writings as (
         case numbers.number
             when 1 then lower(counted.unmet)
             when 2 then upper(counted.unmet)
-            when 3 then trim(counted.unmet)
-            when 4 then counted.unmet || '.0'
+            when 3 then counted.unmet || '.0'
             else replace(counted.unmet || '|', '.0|', '')
         end as writing
     from counted
@@ -549,14 +565,16 @@ where affected_count > 0 or warns or stops or detail = ''
         {% for table in setting('inputs') %}
             {% set counts = {} %}
             {% set said = [] %}
+            {% set reasons = [] %}
             {% for row in rows if row[0] == table %}
                 {% do counts.update({row[1]: row[4]}) if row[2] == '' %}
+                {% do reasons.append(row[2]) if row[1] == 'rejected_rows' and row[2] %}
                 {% if row[6] in ['warn', 'stop'] %}
                     {% do said.append(row[6] ~ ' ' ~ row[1] ~ (' of ' ~ row[3] if row[3] not in ['(all)', '(none)'] else '') ~ (', ' ~ row[2] if row[2] else '') ~ ': ' ~ '{:,}'.format(row[4] | int) ~ ' of ' ~ '{:,}'.format(row[5] | int) ~ (', e.g. ' ~ row[7] if row[7] else '') ~ '. ' ~ row[8]) %}
                 {% endif %}
             {% endfor %}
             {% if counts %}
-                {{ log('input ' ~ table ~ ' ' ~ '{:,}'.format(counts.get('delivered_rows', 0) | int) ~ ' delivered, ' ~ '{:,}'.format(counts.get('kept_rows', 0) | int) ~ ' kept' ~ (', ' ~ '{:,}'.format(counts.get('rejected_rows', 0) | int) ~ ' rejected' if counts.get('rejected_rows') else ''), info=true) }}
+                {{ log('input ' ~ table ~ ' ' ~ '{:,}'.format(counts.get('delivered_rows', 0) | int) ~ ' delivered, ' ~ '{:,}'.format(counts.get('kept_rows', 0) | int) ~ ' kept' ~ (', ' ~ '{:,}'.format(counts.get('rejected_rows', 0) | int) ~ ' rejected (' ~ reasons[0] ~ (' and other reasons' if reasons | length > 1 else '') ~ ')' if reasons else '') ~ (', ' ~ '{:,}'.format(counts.get('invisible_rows') | int) ~ ' not yet visible at as_of' if counts.get('invisible_rows') else ''), info=true) }}
                 {% for line in said %}
                     {{ log('input   ' ~ line, info=true) }}
                 {% endfor %}

@@ -49,7 +49,7 @@
 
 {# Whether a text is a word for nothing; most texts are too long for one, which spares them the look. #}
 {% macro is_word_for_nothing(text) -%}
-    (length({{ text }}) < 9 and lower(trim({{ text }})) in (
+    (length({{ text }}) < 5 and lower({{ text }}) in (
         {%- for word in words_for_nothing() %}{{ text_literal(word) }}{{ ', ' if not loop.last }}{% endfor -%}
     ))
 {%- endmacro %}
@@ -58,12 +58,12 @@
     case when not {{ is_word_for_nothing(text) }} then {{ text }} end
 {%- endmacro %}
 
-{# One form for labels that mean the same: trimmed, truth values without case, whole numbers without `.0`. #}
+{# One form for labels that mean the same: truth values without case, whole numbers without `.0`. Texts are trimmed before. #}
 {% macro normal_label(text) -%}
     case
-        when lower(trim({{ text }})) in ('true', 'false', 'yes', 'no') then lower(trim({{ text }}))
-        when {{ matches('trim(' ~ text ~ ')', '^-?[0-9]+[.]0+$') }} then split_part(trim({{ text }}), '.', 1)
-        else trim({{ text }})
+        when lower({{ text }}) in ('true', 'false', 'yes', 'no') then lower({{ text }})
+        when {{ matches(text, '^-?[0-9]+[.]0+$') }} then split_part({{ text }}, '.', 1)
+        else {{ text }}
     end
 {%- endmacro %}
 
@@ -208,7 +208,9 @@ cleaned as {{ not_materialized() }} (
         {%- else %}
         {{ value }},
         {%- endif %}
-        {%- if column.latest %}
+        {%- if column.latest and faults %}
+        case when not ({{ faults | map(attribute='condition') | join(' or ') }}) then asked.{{ column.latest }} end as {{ column.latest }},
+        {%- elif column.latest %}
         asked.{{ column.latest }},
         {%- endif %}
         {%- endfor %}

@@ -3,8 +3,8 @@
 {% macro duckdb__safe_cast_to(type, expression, delivered_type) -%}
     {%- if type == 'string' -%}
         {%- set text = expression if delivered_type == 'VARCHAR' else 'cast(' ~ expression ~ ' as varchar)' -%}
-        {#- blanks alone are no text; the comparison spares nearly every text the costly trim -#}
-        case when {{ text }} >= '!' or trim({{ text }}) <> '' then {{ text }} end
+        {#- the comparisons spare nearly every text the costly trim -#}
+        case when {{ text }} >= '!' and {{ text }} not like '% ' then {{ text }} else nullif(trim({{ text }}), '') end
     {%- elif delivered_type in {'double': ['DOUBLE'], 'timestamp': ['TIMESTAMP'], 'boolean': ['BOOLEAN'], 'integer': ['BIGINT']}[type] -%}
         {{ expression }}
     {%- elif type == 'integer' and not delivered_type.endswith('INT') and delivered_type != 'INTEGER' -%}

@@ -8,7 +8,7 @@
     {%- set text = expression if delivered_type == 'text' else 'cast(' ~ expression ~ ' as text)' -%}
     {%- set is_number = delivered_type in ['smallint', 'integer', 'bigint', 'real', 'double precision'] or delivered_type.startswith('numeric') -%}
     {%- if type == 'string' -%}
-        case when trim({{ text }}) <> '' then {{ text }} end
+        nullif(trim({{ text }}), '')
     {%- elif delivered_type == {'double': 'double precision', 'timestamp': 'timestamp without time zone', 'boolean': 'boolean', 'integer': 'bigint'}[type] -%}
         {{ expression }}
     {%- elif type == 'double' -%}

@@ -9,7 +9,7 @@
     {%- set text = expression if delivered_type == 'STRING' else 'cast(' ~ expression ~ ' as string)' -%}
     {%- set is_number = delivered_type in ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'FLOAT', 'DOUBLE', 'DECIMAL'] -%}
     {%- if type == 'string' -%}
-        case when trim({{ text }}) <> '' then {{ text }} end
+        nullif(trim({{ text }}), '')
     {%- elif delivered_type == {'double': 'DOUBLE', 'timestamp': 'TIMESTAMP', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[type] -%}
         {{ expression }}
     {%- elif type == 'double' -%}

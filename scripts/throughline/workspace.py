@@ -258,6 +258,7 @@ JUDGING = (
     "environment",
     "variants",
     "unread_files",
+    "days_alone",
 )
 """Every check that may warn or stop."""
 
