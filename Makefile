@@ -103,8 +103,7 @@ bench: setup $(ENGINES)/.installed $(ORACLES)/.installed  ## wall time and memor
 	@$(BIN)/python bench/lift.py
 
 docs: setup  ## the dbt documentation as one page, with lineage
-	@$(THROUGHLINE) exec -- dbt docs generate --static
-	@echo "Open $${DBT_TARGET_PATH:-target}/static_index.html in a browser."
+	@$(THROUGHLINE) docs
 
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate --no-header \
 	--no-emit-index-url --upgrade --quiet

@@ -75,7 +75,7 @@
    it is made from. `parts` keeps those already taken. #}
 {% macro fingerprint(ancestry, parts) %}
     {% set taken = [dbt_version, project_macros()] %}
-    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days'] %}
+    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days', 'input_thresholds', 'tolerated_checks'] %}
         {% do taken.append(setting(name) | string) %}
     {% endfor %}
     {% for id in ancestry %}
@@ -138,10 +138,10 @@
     {{ return(["cast('" ~ span[0] ~ "' as timestamp)", "cast('" ~ span[1] ~ "' as timestamp)"]) }}
 {% endmacro %}
 
-{# Whether this build only goes on from the last: it looks what is new, none began since, and as_of did not go back. Then what was
-   staged still stands, and beside new rows nothing raw need be read. #}
-{% macro is_forward() %}
-    {% if build_ledger() is none or 'model.' ~ project_name ~ '.int_deliveries' not in selected_resources %}
+{# True if this build simply continues the last for a raw table: it reads the table, no build is unfinished, and as_of did not move
+   back. Then what was checked still stands, and only new rows need be read. #}
+{% macro is_forward(table) %}
+    {% if build_ledger() is none or 'model.' ~ project_name ~ '.chk_' ~ table not in selected_resources %}
         {{ return(false) }}
     {% endif %}
     {% set counts = rows_of("

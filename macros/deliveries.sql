@@ -1,18 +1,98 @@
 {#  What was delivered of raw tables: files, or days of arrival of relations, and which rows of them are new. #}
 
-{# What a delivery held before it was changed is not known, so all is rebuilt whole. New ones are noted, since a build that dies, or of
-   a part, may have read what is changed before the next. #}
+{# One row per raw table and delivery: a file, or the day on which rows arrived where the table is a relation. Written as a build
+   begins, so that no model stands between one raw table and another. #}
+{% macro noted_deliveries() %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='deliveries')) }}
+{% endmacro %}
+
+{# The raw tables that a run reads: those whose checked relation it builds. #}
+{% macro tables_read() %}
+    {% set tables = [] %}
+    {% if execute and flags.WHICH in ['run', 'build'] %}
+        {% for table in raw_tables() if 'model.' ~ project_name ~ '.chk_' ~ table in selected_resources %}
+            {% do tables.append(table) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(tables) }}
+{% endmacro %}
+
+{% macro create_deliveries() %}
+    {% if tables_read() %}
+        create table if not exists {{ noted_deliveries() }} (
+            delivery {{ dbt.type_string() }},
+            fingerprint {{ dbt.type_string() }},
+            is_new boolean,
+            is_replaced boolean,
+            table_name {{ dbt.type_string() }}
+        ) {{ parted_by('table_name') }}
+    {% endif %}
+{% endmacro %}
+
+{% macro forget_deliveries() %}
+    {% if tables_read() %}
+        {{ delete_values(noted_deliveries(), 'table_name', tables_read()) }}
+    {% endif %}
+{% endmacro %}
+
 {% macro note_deliveries() %}
-    {% if execute %}
-        {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint, is_new from " ~ this %}
+    {% set tables = tables_read() %}
+    {% if tables %}
+        insert into {{ noted_deliveries() }}
+        select
+            cast(coalesce(delivered.delivery, seen.delivery) as {{ dbt.type_string() }}) as delivery,
+            cast(delivered.fingerprint as {{ dbt.type_string() }}) as fingerprint,
+            delivered.delivery is not null and (seen.delivery is null or seen.fingerprint <> delivered.fingerprint) as is_new,
+            seen.delivery is not null and (delivered.delivery is null or seen.fingerprint <> delivered.seen_part) as is_replaced,
+            cast(coalesce(delivered.table_name, seen.table_name) as {{ dbt.type_string() }}) as table_name
+        from (
+            {%- for table in tables if is_delivered(table) %}
+            {{ deliveries(table) }}
+            union all
+            {%- endfor %}
+            select
+                cast(null as {{ dbt.type_string() }}) as table_name,
+                cast(null as {{ dbt.type_string() }}) as delivery,
+                cast(null as {{ dbt.type_string() }}) as fingerprint,
+                cast(null as {{ dbt.type_string() }}) as seen_part
+            where 1 = 0
+        ) as delivered
+        full outer join (
+            {%- if build_ledger() is none %}
+            select
+                cast(null as {{ dbt.type_string() }}) as table_name,
+                cast(null as {{ dbt.type_string() }}) as delivery,
+                cast(null as {{ dbt.type_string() }}) as fingerprint
+            where 1 = 0
+            {%- else %}
+            select
+                entry_name as table_name,
+                entry_key as delivery,
+                entry_value as fingerprint
+            from {{ build_ledger() }}
+            where entry_kind = 'delivery' and entry_name in ('{{ tables | join("', '") }}')
+            {%- endif %}
+        ) as seen
+            on delivered.table_name = seen.table_name
+            and delivered.delivery = seen.delivery
+    {% endif %}
+{% endmacro %}
+
+{# Where a delivery was changed or taken away everything is rebuilt, because its old content is unknown. New ones are noted too: a build
+   that dies, or of a part, may have read what is changed before the next. #}
+{% macro note_replaced_deliveries() %}
+    {% set tables = tables_read() %}
+    {% if tables %}
+        {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint, is_new from " ~ noted_deliveries() ~ " where table_name in ('" ~ tables | join("', '") ~ "')" %}
         {% set replaced = rows_of("
-            select count(*) from " ~ this ~ " where is_replaced
+            select count(*) from " ~ noted_deliveries() ~ " where is_replaced and table_name in ('" ~ tables | join("', '") ~ "')
             union all
             select count(*)
             from " ~ build_starts() ~ " as starts
             left join (" ~ found ~ ") as found
                 on starts.relation_name = found.relation_name and starts.fingerprint = found.fingerprint
-            where starts.relation_name like 'raw.%' and found.relation_name is null
+            where starts.relation_name in ('raw." ~ tables | join("', 'raw.") ~ "') and found.relation_name is null
         ") | map(attribute=0) | sum %}
         insert into {{ build_starts() }}
         select relation_name, fingerprint, {{ as_of() }}, '{{ invocation_id }}'
@@ -27,7 +107,7 @@
 
 {# Whether what is new of a raw table adds rows to those that stand: a day of arrival, unlike a file, is delivered again as it grows. #}
 {% macro only_brings_rows(table) %}
-    {{ return(is_forward() and delivers_files(table)) }}
+    {{ return(is_forward(table) and delivers_files(table)) }}
 {% endmacro %}
 
 {# The raw rows of deliveries that are new, and those of older ones that came into or out of sight. #}
@@ -35,7 +115,7 @@
     {%- set delivered = raw_columns(table) -%}
     {%- set span = as_of_span() -%}
     {%- set arrived = [] -%}
-    {%- for row in rows_of("select delivery from " ~ ref('int_deliveries') ~ " where is_new and table_name = '" ~ table ~ "'") -%}
+    {%- for row in rows_of("select delivery from " ~ noted_deliveries() ~ " where is_new and table_name = '" ~ table ~ "'") -%}
         {%- do arrived.append(text_literal(located(row[0], table))) -%}
     {%- endfor -%}
     {%- set loaded_at = arrival(table, delivered) -%}

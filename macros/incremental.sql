@@ -1,9 +1,11 @@
 {#  How a build recomputes only what its news can have changed.
 
-    1. on-run-start notes that a run begins, with the fingerprint of each model it is about to alter (build_starts).
-    2. int_deliveries finds what was delivered since the last finished build, int_touched_rows the rows this touches.
-    3. int_touched_keys says which decisions and outcomes those rows, and labels matured since, can have changed,
-       int_touched_dates which dates of each fact.
+    1. on-run-start notes that a run begins, with the fingerprint of each model it is about to alter (build_starts), and what was
+       delivered since the last finished build (deliveries).
+    2. int_touched_<raw table> finds the rows this touches.
+    3. int_touched_keys says which outcomes and decisions those rows, and labels matured since, can have changed,
+       int_touched_decisions adds those whose use arrived; int_touched_usage_dates and int_touched_dates say which dates of use and of
+       the waist.
     4. A model of strategy `touched` deletes its touched rows or dates and inserts them anew.
     5. int_build_ledger, after all of them, remembers what this build saw.
 
@@ -11,12 +13,9 @@
     not the one in the ledger is rebuilt whole. #}
 
 {# Whether a row of the model being built is to be computed: on a touched date, or any row where the whole is built. With a key,
-   only the touched rows; their date is then a bare column of dates or moments, so that a scan can skip what lies outside. #}
+   only the touched rows; their date is then a bare column of dates or moments, so that a scan can skip what lies outside. The model
+   names the relation that says what is touched in a line `-- depends_on`, since dbt captures refs before it has read meta.touched_in. #}
 {% macro touched(date_expression, key=none) -%}
-    {%- if not execute -%}
-        {%- do ref(touched_dates_of(model)) -%}
-        {%- do ref(touched_keys_of(model)) if key -%}
-    {%- endif -%}
     {%- if is_incremental() -%}
         {{ is_touched(date_expression, key) }}
     {%- else -%}
@@ -28,9 +27,9 @@
     {%- if not key -%}
         {{ is_on_touched_date(date_expression, relation_name) }}
     {%- elif not replaces_rows() -%}
-        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', relation_name) }}
+        {{ is_on_touched_date('cast(' ~ date_expression ~ ' as date)', relation_name, key) }}
     {%- else -%}
-        {%- set keys = "from " ~ ref(touched_keys_of(model)) ~ " where relation_name = '" ~ relation_name ~ "'" -%}
+        {%- set keys = "from " ~ ref(touched_in(model, key)) ~ " where relation_name = '" ~ relation_name ~ "'" -%}
         {%- set text = dbt.type_string() -%}
         {%- set span = rows_of("select cast(min(touched_date) as " ~ text ~ "), cast(max(touched_date) as " ~ text ~ ") " ~ keys)[0] -%}
         {%- if span[0] is none -%}
@@ -43,19 +42,23 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Before this moment no decision or outcome lies that is linked by entity or user to some rows that this build recomputes: the
-   earliest of them less the longest horizon. A relation that is rebuilt whole reaches all. #}
-{% macro reach_begins(relation_name, moment, condition) -%}
+{# The lower bound in time of what is linked by entity or user to some rows that this build recomputes: the day of the earliest of
+   them less the longest horizon. A relation that is rebuilt whole reaches all. #}
+{% macro reach_begins(relation_names, moment, condition) -%}
     {%- set begins = none -%}
     {%- if not execute -%}
-        {%- do ref(relation_name) -%}
-        {%- do ref('dim_models') -%}
+        {%- for name in relation_names + ['dim_models'] -%}
+            {%- do ref(name) -%}
+        {%- endfor -%}
     {%- elif model.resource_type == 'model' and (is_incremental() or model.config.materialized != 'incremental') and build_ledger() is not none -%}
+        {%- set reaching = [] -%}
+        {%- for name in relation_names -%}
+            {%- do reaching.append("select " ~ moment ~ " from " ~ ref(name) ~ " where " ~ condition) -%}
+        {%- endfor -%}
         {%- set begins = rows_of("
-            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'cast(min(reaching.' ~ moment ~ ') as timestamp)') ~ " as " ~ dbt.type_string() ~ ")
-            from " ~ ref(relation_name) ~ " as reaching
-            cross join " ~ ref('dim_models') ~ " as models
-            where " ~ condition
+            select cast(" ~ dbt.dateadd('day', '-max(models.horizon_days)', 'cast(cast(min(reaching.' ~ moment ~ ') as date) as timestamp)') ~ " as " ~ dbt.type_string() ~ ")
+            from (" ~ reaching | join(' union all ') ~ ") as reaching
+            cross join " ~ ref('dim_models') ~ " as models"
         )[0][0] -%}
     {%- endif -%}
     cast('{{ begins or '1900-01-01' }}' as timestamp)
@@ -75,33 +78,27 @@
     cast('{{ begins or '1900-01-01' }}' as timestamp)
 {%- endmacro %}
 
-{% macro is_on_touched_date(date_expression, relation_name) -%}
-    {{ date_expression }} in (select touched_date from {{ ref(touched_dates_of(model)) }} where relation_name = '{{ relation_name }}')
+{% macro is_on_touched_date(date_expression, relation_name, key=none) -%}
+    {{ date_expression }} in (select touched_date from {{ ref(touched_in(model, key)) }} where relation_name = '{{ relation_name }}')
 {%- endmacro %}
 
-{# The model that says which dates of a model are touched. #}
-{% macro touched_dates_of(model) %}
-    {{ return(model.config.meta.get('touched_in', 'int_touched_dates')) }}
-{% endmacro %}
-
-{# The model that says which keys of a model are touched. #}
-{% macro touched_keys_of(model) %}
-    {{ return(model.config.meta.get('touched_in', 'int_touched_keys')) }}
+{# The model that says which dates, or keys, of a model are touched. #}
+{% macro touched_in(model, key=none) %}
+    {{ return(model.config.meta.get('touched_in', 'int_touched_keys' if key else 'int_touched_dates')) }}
 {% endmacro %}
 
 {% macro is_touched_row(table, row_key) -%}
-    {{ row_key }} in (select row_key from {{ ref('int_touched_rows') }} where table_name = '{{ table }}')
+    {{ row_key }} in (select row_key from {{ ref('int_touched_' ~ table) }})
 {%- endmacro %}
 
-{# Whether a staged row is touched. It is among the copies in int_touched_rows, so a scan can skip what lies outside their span. #}
+{# Whether a row that was kept is touched. It is among the touched copies, so a scan can skip what lies outside their span. #}
 {% macro is_touched_staged_row(table) -%}
     {%- set rules = contract(table) -%}
     {%- set text = dbt.type_string() -%}
     {%- set span = rows_of("
         select cast(min(event_at) as " ~ text ~ "), cast(max(event_at) as " ~ text ~ ")
-        from " ~ ref('int_touched_rows') ~ "
-        where table_name = '" ~ table ~ "'
-            and event_at >= cast('1900-01-01' as timestamp) and event_at < cast('2200-01-01' as timestamp)
+        from " ~ ref('int_touched_' ~ table) ~ "
+        where event_at >= cast('1900-01-01' as timestamp) and event_at < cast('2200-01-01' as timestamp)
     ")[0] -%}
     {%- if span[0] is none -%}
     1 = 0
@@ -111,20 +108,18 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The rows that strategy `touched` replaces: meta.touched_by names their date column and meta.touched_key that of their key,
-   else they have a key of a raw table. #}
+{# The rows that strategy `touched` replaces: meta.touched_by names their date column, meta.touched_key that of their key, and
+   meta.rebuilt_by that of the names whose rows are all replaced,
+   else it is a checked relation and they have a key of its raw table. #}
 {% macro touched_rows_of_target() -%}
     {%- set column = model.config.meta.get('touched_by') -%}
     {%- if column -%}
         {{ is_touched(column, model.config.meta.get('touched_key')) }}
-    {%- elif model.name == 'stg_rejected_rows' -%}
-        {%- set replaced = ['1 = 0'] -%}
-        {%- for table in raw_tables() if not only_brings_rows(table) -%}
-            {%- do replaced.append("(table_name = '" ~ table ~ "' and " ~ is_touched_row(table, "coalesce(row_key, '')") ~ ")") -%}
-        {%- endfor -%}
-        {{ replaced | join(' or ') }}
+        {%- for name in ([model.config.meta.rebuilt_by] if model.config.meta.get('rebuilt_by') else []) if rebuilt(name) %} or {{ name }} in ('{{ rebuilt(name) | join("', '") }}'){% endfor -%}
     {%- else -%}
-        {{ is_touched_staged_row(model.name | replace('stg_', '')) }}
+        {%- set table = model.name | replace('chk_', '') -%}
+        (reject_reason is null and {{ is_touched_staged_row(table) }})
+        {%- if not only_brings_rows(table) %} or (reject_reason is not null and {{ is_touched_row(table, row_key(contract(table))) }}){% endif -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -146,7 +141,7 @@
     {% if model.config.get('incremental_strategy') != 'touched' or flags.FULL_REFRESH %}
         {{ return(dbt.should_full_refresh()) }}
     {% endif %}
-    {% if build_ledger() is none or without_rows() %}
+    {% if build_ledger() is none or without_rows() or (model.config.meta.get('rebuilt_by') and not replaces_rows()) %}
         {{ return(true) }}
     {% endif %}
     {% set counts = rows_of("
@@ -165,30 +160,23 @@
 {% endmacro %}
 
 {# Copies of the rows of a raw table that arrived, or came into or out of sight, since the last finished build: the new ones and
-   what stood before them. What stood is staged. Where a build began and did not end, or staging is made anew by each, it is any
-   copy delivered. #}
+   what stood before them. What stood is in the checked relation. Where a build began and did not end, or staging is made anew by
+   each, it is any copy delivered. #}
 {% macro touched_copies(table) %}
     {%- do source('raw', table) -%}
-    {%- do ref('int_deliveries') -%}
-    {%- set rules = contract(table) if execute else {'columns': []} -%}
-    {%- set names = rules.columns | map(attribute='name') | list -%}
-    {%- set needed = rules.key + [rules.event_at, rules.ends_at, 'loaded_at'] if execute else [] -%}
-    {%- set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id', 'experiment_id', 'unit_id', 'cluster_id'] -%}
-    {%- if build_ledger() is none or table not in setting('inputs') or raw_columns(table) is none %}
+    {%- if not execute %}{{ return('select 1 as placeholder') }}{% endif -%}
+    {%- set rules = contract(table) -%}
+    {%- set columns = touched_columns(table) -%}
+    {%- if build_ledger() is none or not is_delivered(table) %}
 select
-    cast(null as {{ dbt.type_string() }}) as table_name,
-    cast(null as {{ dbt.type_string() }}) as row_key,
-    {%- for name in shared %}
-    cast(null as {{ dbt.type_string() }}) as {{ name }},
+    {%- for name, type in columns.items() %}
+    cast(null as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
     {%- endfor %}
-    cast(null as timestamp) as event_at,
-    cast(null as timestamp) as ends_at,
-    cast(null as timestamp) as loaded_at
 where 1 = 0
     {%- else %}
-    {%- set node = graph.nodes['model.' ~ project_name ~ '.stg_' ~ table] -%}
-    {%- set staged = adapter.get_relation(node.database, node.schema, node.alias) if is_forward() and replaces_rows() else none %}
-(
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.chk_' ~ table] -%}
+    {%- set standing = adapter.get_relation(node.database, node.schema, node.alias) if is_forward(table) and replaces_rows() else none %}
+    {%- set named = rules.columns | map(attribute='name') | select('in', columns.keys() | list + rules.key + [rules.event_at, rules.ends_at]) | join(', ') %}
 with new_copies as {{ not_materialized() }} (
 
     {{ typed_select(table, new_rows(table)) }}
@@ -203,36 +191,49 @@ touched_keys as (
 
 all_copies as {{ not_materialized() }} (
 
-    {%- if staged is none %}
+    {%- if standing is none %}
     {{ typed_select(table, delivered_rows(table)) }}
     {%- else %}
-    select * from {{ staged }}
+    select * from {{ standing }} where reject_reason is null
     {%- endif %}
 
 ),
 
 copies as (
 
-    {%- set columns = names | select('in', needed + shared) | join(', ') %}
-    {%- if staged is not none %}
-    select {{ columns }} from new_copies
+    {% if standing is not none -%}
+    select {{ named }} from new_copies
     union all
-    {%- endif %}
-    select {{ columns }} from all_copies
-    where {{ row_key(rules) if staged is none else staged_key(rules) }} in (select row_key from touched_keys)
+    {% endif -%}
+    select {{ named }} from all_copies
+    where {{ row_key(rules) if standing is none else staged_key(rules) }} in (select row_key from touched_keys)
 
 )
 
 select
-    cast('{{ table }}' as {{ dbt.type_string() }}) as table_name,
     {{ row_key(rules) }} as row_key,
-    {%- for name in shared %}
-    {{ name if name in names else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as {{ name }},
-    {%- endfor %}
     {{ rules.event_at }} as event_at,
-    {{ rules.ends_at or 'cast(null as timestamp)' }} as ends_at,
+    {%- if rules.ends_at %}
+    {{ rules.ends_at }} as ends_at,
+    {%- endif %}
+    {%- for name in columns if name not in ['row_key', 'event_at', 'ends_at', 'loaded_at'] %}
+    {{ name }},
+    {%- endfor %}
     loaded_at
 from copies
-)
     {%- endif %}
+{% endmacro %}
+
+{# The columns of a touched relation, name -> type: the key, when it was, and what links the row to others. #}
+{% macro touched_columns(table) %}
+    {% set rules = contract(table) %}
+    {% set text = dbt.type_string() %}
+    {% set columns = {'row_key': text, 'event_at': 'timestamp'} %}
+    {% do columns.update({'ends_at': 'timestamp'}) if rules.ends_at %}
+    {% set shared = ['prediction_id', 'model_id', 'entity_id', 'user_id', 'experiment_id', 'unit_id', 'cluster_id'] %}
+    {% for column in rules.columns if column.name in shared %}
+        {% do columns.update({column.name: text}) %}
+    {% endfor %}
+    {% do columns.update({'loaded_at': 'timestamp'}) %}
+    {{ return(columns) }}
 {% endmacro %}

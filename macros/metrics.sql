@@ -156,12 +156,31 @@
                     'segment_name': segment,
                     'is_versioned': shared.versioned,
                     'has_denominator': metric.denominator is not none,
+                    'is_rebuilt': metric.name in rebuilt('metric'),
                     'counts_units': role == ('counted' if metric.counted else 'denominator' if metric.denominator else 'numerator'),
                 }) %}
             {% endfor %}
         {% endfor %}
     {% endfor %}
     {{ return(rows) }}
+{% endmacro %}
+
+{# Whether the fact of a semantic model is rebuilt by each build, and with it all sums over it. #}
+{% macro is_rebuilt(semantic_model) %}
+    {{ return(graph.nodes[semantic_model.depends_on.nodes[0]].config.materialized != 'incremental') }}
+{% endmacro %}
+
+{# The names of the bricks, or metrics, that each build sums anew: those over a fact that it rebuilds. #}
+{% macro rebuilt(kind) %}
+    {% set names = [] %}
+    {% for name, brick in bricks().items() if kind == 'brick' and is_rebuilt(brick.semantic_model) %}
+        {% do names.append(name) %}
+    {% endfor %}
+    {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
+    {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}
+        {% do names.append(metric.name) %}
+    {% endfor %}
+    {{ return(names) }}
 {% endmacro %}
 
 {# Rows of literals as a query, all texts and booleans. #}
@@ -235,7 +254,9 @@
         sum(case when ({{ measure.expr or measure.name }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref(fact.refs[0].name) }}
+    {%- if not is_rebuilt(fact) %}
     where {{ touched(date_column(fact)) }}
+    {%- endif %}
     group by {{ range(1, 4 + segments | length) | join(', ') }}
 
 ),

@@ -12,18 +12,30 @@
         'reporting_currency': 'USD',
         'minimum_cell': 20,
         'review_grace_days': 90,
+        'input_thresholds': {},
+        'tolerated_checks': [],
     }) }}
 {% endmacro %}
 
+{# The raw tables, as the contract lists them; dbt knows the contract once it has read the whole project. #}
 {% macro raw_tables() %}
-    {{ return([
-        'prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users',
-        'experiment_assignments', 'feedback', 'model_releases', 'serving_costs', 'kpi_annotations',
-    ]) }}
+    {% set tables = [] %}
+    {% for source in graph.get('sources', {}).values() if source.source_name == 'raw' and source.package_name == project_name %}
+        {% do tables.append(source.name) %}
+    {% endfor %}
+    {{ return(tables) }}
 {% endmacro %}
 
-{# --vars first, then what `throughline use` put into the environment, then the default. #}
+{# --vars first, then what `throughline use` put into the environment, then the default. A unit test knows only the
+   settings that it states, so it passes in every workspace. #}
 {% macro setting(name) %}
+    {% if model is defined and model.resource_type == 'unit_test' %}
+        {% set stated = (model.overrides or {}).get('vars', {}) %}
+        {% if execute and name not in stated %}
+            {{ exceptions.raise_compiler_error("unit test " ~ model.name ~ " reads the setting " ~ name ~ " and does not state it. Add it under overrides: vars.") }}
+        {% endif %}
+        {{ return(stated.get(name, default_settings()[name])) }}
+    {% endif %}
     {% for value in [var(name, none), workspace_settings().get(name)] if value is not none %}
         {{ return(value) }}
     {% endfor %}

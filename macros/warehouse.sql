@@ -7,6 +7,9 @@
     {{ return(adapter.dispatch('safe_cast_to')(type, expression, delivered_type)) }}
 {% endmacro %}
 
+{# Whether a text matches a regular expression. #}
+{% macro matches(text, pattern) %}{{ return(adapter.dispatch('matches')(text, pattern)) }}{% endmacro %}
+
 {# A number as people and programs write it, in lower case without blanks around it. #}
 {% macro number_pattern() -%}
     ^[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]{1,4})?|inf|infinity|nan)$
@@ -26,17 +29,27 @@
 {# What a raw table is read from: files of the workspace or a relation. #}
 {% macro raw_relation(table, with_delivery=false) %}{{ return(adapter.dispatch('raw_relation')(table, with_delivery)) }}{% endmacro %}
 
-{# The rows of those deliveries of a raw table that int_deliveries found: a file that comes while a build runs is for the next. #}
+{# The rows of the deliveries that this build found as it began: a file that comes while it runs is for the next. #}
 {% macro delivered_rows(table, with_delivery=false) %}{{ return(adapter.dispatch('delivered_rows')(table, with_delivery)) }}{% endmacro %}
 
 {% macro default__delivered_rows(table, with_delivery=false) %}{{ return(raw_relation(table, with_delivery)) }}{% endmacro %}
+
+{# Query of the number of rows delivered of a raw table, counted in another way than they are read, where there is one. #}
+{% macro delivered_count(table) %}{{ return(adapter.dispatch('delivered_count')(table)) }}{% endmacro %}
+
+{% macro default__delivered_count(table) %}select count(*) from {{ delivered_rows(table) }} as delivered{% endmacro %}
+
+{# Files in the folder of a raw table that nothing reads. #}
+{% macro unread_files(table) %}{{ return(adapter.dispatch('unread_files')(table)) }}{% endmacro %}
+
+{% macro default__unread_files(table) %}{{ return([]) }}{% endmacro %}
 
 {# What delivered a row: its file, or the day it arrived where a relation is read. #}
 {% macro delivery(table, delivered) %}{{ return(adapter.dispatch('delivery')(table, delivered)) }}{% endmacro %}
 
 {% macro default__delivery(table, delivered) %}{{ return(day_of_arrival(table, delivered)) }}{% endmacro %}
 
-{# The name of a delivery in int_deliveries as `delivery` has it in the rows. #}
+{# The name of a noted delivery as `delivery` has it in the rows. #}
 {% macro located(name, table) %}{{ return(adapter.dispatch('located')(name, table)) }}{% endmacro %}
 
 {% macro default__located(name, table) %}{{ return(name) }}{% endmacro %}
@@ -62,6 +75,18 @@
     delete from {{ arg_dict.target_relation }} where {{ touched_rows_of_target() }};
     insert into {{ arg_dict.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arg_dict.temp_relation }}
+{% endmacro %}
+
+{# How a table of this run's notes is parted, where parts are what can be deleted. #}
+{% macro parted_by(column) %}{{ return(adapter.dispatch('parted_by')(column)) }}{% endmacro %}
+
+{% macro default__parted_by(column) %}{% endmacro %}
+
+{# One statement that deletes the rows of a table, parted by this column, in which the column has one of these texts. #}
+{% macro delete_values(relation, column, texts) %}{{ return(adapter.dispatch('delete_values')(relation, column, texts)) }}{% endmacro %}
+
+{% macro default__delete_values(relation, column, texts) %}
+    delete from {{ relation }} where {{ column }} in ('{{ texts | join("', '") }}')
 {% endmacro %}
 
 {# Whether single rows of a fact can be replaced. #}
@@ -186,6 +211,11 @@
     {% endcall %}
     {{ return(load_result('collect_freshness')) }}
 {% endmacro %}
+
+{# Before anything is written: lets one build write at a time, where the warehouse does not see to it itself. #}
+{% macro hold_writing() %}{{ return(adapter.dispatch('hold_writing')()) }}{% endmacro %}
+
+{% macro default__hold_writing() %}{% endmacro %}
 
 {# After a model is built: what the planner of queries asks of a new table, where the warehouse does not look at once itself. #}
 {% macro gather_statistics() %}{{ return(adapter.dispatch('gather_statistics')()) }}{% endmacro %}

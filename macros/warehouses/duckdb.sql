@@ -22,6 +22,8 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro duckdb__matches(text, pattern) %}regexp_matches({{ text }}, '{{ pattern }}'){% endmacro %}
+
 {% macro duckdb__raw_relation(table, with_delivery=false) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
     {% if chosen and not is_file_pattern(chosen) %}
@@ -73,13 +75,35 @@
     (
         select *{{ ' exclude (_delivery)' if not with_delivery }}
         from {{ raw_relation(table, with_delivery=true) }}
-        where _delivery in (
-            select case when starts_with(delivery, '/') then delivery else {{ text_literal(workspace() ~ '/') }} || delivery end
-            from {{ ref('int_deliveries') }}
-            where table_name = '{{ table }}' and fingerprint is not null
-        )
+        where _delivery in ({{ duckdb__noted_files(table) }})
     )
     {%- endif -%}
+{%- endmacro %}
+
+{# Of Parquet files by their footers. #}
+{% macro duckdb__delivered_count(table) -%}
+    {%- set paths = duckdb__paths(table) if duckdb__delivers_files(table) else [] -%}
+    {%- set is_parquet = [] -%}
+    {%- for path in paths if '.parquet' in path -%}{%- do is_parquet.append(path) -%}{%- endfor -%}
+    {%- if paths and is_parquet == paths -%}
+        select coalesce(sum(num_rows), 0)
+        from (
+            {%- for path in paths %}
+            select file_name, num_rows from parquet_file_metadata('{{ path }}')
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
+        )
+        where file_name in ({{ duckdb__noted_files(table) }})
+    {%- else -%}
+        select count(*) from {{ delivered_rows(table) }} as delivered
+    {%- endif -%}
+{%- endmacro %}
+
+{# The files of a raw table that this build reads. #}
+{% macro duckdb__noted_files(table) -%}
+    select case when starts_with(delivery, '/') then delivery else {{ text_literal(workspace() ~ '/') }} || delivery end
+    from {{ noted_deliveries() }}
+    where table_name = '{{ table }}' and fingerprint is not null
 {%- endmacro %}
 
 {% macro duckdb__delivery(table, delivered) -%}

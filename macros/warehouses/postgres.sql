@@ -46,6 +46,8 @@
     end
 {%- endmacro %}
 
+{% macro postgres__matches(text, pattern) %}{{ text }} ~ '{{ pattern }}'{% endmacro %}
+
 {% macro postgres__raw_columns(table) %}
     {% set columns = {} %}
     {% set found %}
@@ -93,6 +95,93 @@
     {% if model.config.materialized != 'view' %}
         analyze {{ this }}
     {% endif %}
+{% endmacro %}
+
+{# Who writes holds a lock that many may hold, and looks who holds the one that keeps other writers out: the command line, whose server
+   process THROUGHLINE_LOCK names, or nobody. Whoever takes that one looks for writers in turn, so neither can slip past the other. A
+   build whose command was killed, or whose session was ended, writes no further model. #}
+{% macro postgres__hold_writing() %}
+    {% if execute %}
+    {% set schema = "hashtext(" ~ text_literal(target.schema) ~ ")" %}
+do $throughline$
+declare
+    ours constant integer := {{ env_var('THROUGHLINE_LOCK', '') or 'null' }};
+    theirs integer;
+    holder text;
+begin
+    perform pg_advisory_lock_shared(hashtext('throughline writes'), {{ schema }});
+    select pid, usename || ' (' || coalesce(nullif(application_name, ''), 'unnamed') || '; server process ' || pid || ')' into theirs, holder
+    from pg_locks
+    inner join pg_stat_activity using (pid)
+    where locktype = 'advisory' and granted and objsubid = 2
+        and pg_locks.database = (select oid from pg_database where datname = current_database())
+        and classid = cast(hashtext('throughline') as oid)
+        and objid = cast({{ schema }} as oid);
+    if ours is not null and theirs is distinct from ours then
+        raise exception 'the lock of this build is lost: server process % has ended', ours
+            using hint = 'See the log of the server for who ended it, and build again: nothing is lost.';
+    elsif ours is null and theirs is not null then
+        raise exception 'schemas {{ target.schema | replace("'", "''") | replace("%", "%%") }}_* are in use by %', holder
+            using hint = 'Wait until it ends, or end it there.';
+    end if;
+end
+$throughline$
+    {% endif %}
+{% endmacro %}
+
+{% macro postgres__rename_relation(from_relation, to_relation) %}
+    {% set name = adapter.quote_as_configured(to_relation.identifier, 'identifier') %}
+    {% call statement('rename_relation') %}
+        {{ once_free(from_relation, 'alter table ' ~ from_relation ~ ' rename to ' ~ name) }}
+    {% endcall %}
+{% endmacro %}
+
+{% macro postgres__drop_relation(relation) %}
+    {% call statement('drop_relation', auto_begin=False) %}
+        {{ once_free(relation, get_drop_sql(relation)) }}
+    {% endcall %}
+{% endmacro %}
+
+{# A statement that must have a relation for itself, once no transaction of another session holds it. It asks for an instant at a time:
+   while it waits, whoever comes to read waits behind it. Where that lasts longer than lock_timeout, it names the holder. #}
+{% macro once_free(relation, statement) %}
+do $throughline$
+declare
+    patience constant text := current_setting('lock_timeout');
+    began constant timestamptz := clock_timestamp();
+    ends constant timestamptz := case when cast(patience as interval) > interval '0' then began + cast(patience as interval) end;
+    span integer := 50;
+    holders text;
+begin
+    loop
+        begin
+            perform set_config('lock_timeout', span || 'ms', true);
+            {{ statement }};
+            perform set_config('lock_timeout', patience, true);
+            return;
+        exception when lock_not_available then
+            if clock_timestamp() > ends then
+                select string_agg(
+                    usename || ' (' || coalesce(nullif(application_name, ''), 'unnamed') || '; server process ' || pid || ')'
+                        || coalesce(', in a transaction since ' || to_char(xact_start, 'YYYY-MM-DD HH24:MI:SS "UTC"'), '')
+                        || coalesce(', its last query begun at ' || to_char(query_start, 'HH24:MI:SS "UTC"'), ''),
+                    ' and ' order by pid
+                ) into holders
+                from (
+                    select distinct pid from pg_locks
+                    where granted and relation = to_regclass({{ text_literal(relation | string) }}) and pid <> pg_backend_pid()
+                ) as locks
+                inner join pg_stat_activity using (pid)
+                where coalesce(xact_start < began, true);
+                raise exception 'held for more than % by %', patience, coalesce(holders, 'another session')
+                    using hint = 'End that transaction, or raise THROUGHLINE_LOCK_TIMEOUT, and build again: nothing is lost.';
+            end if;
+            perform pg_sleep(2 * span / 1000.0);
+            span := least(2 * span, 500);
+        end;
+    end loop;
+end
+$throughline$
 {% endmacro %}
 
 {# dbt quotes the names of those it takes a right from, but not of those it gives one. #}

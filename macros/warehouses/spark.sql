@@ -36,6 +36,8 @@
 {# By way of a text, since maps have no hash. #}
 {% macro spark__row_digest(row) %}cast(xxhash64(to_json(struct({{ row }}.*))) as decimal(38, 0)){% endmacro %}
 
+{% macro spark__matches(text, pattern) %}{{ text }} rlike '{{ pattern }}'{% endmacro %}
+
 {% macro spark__raw_columns(table) %}
     {% set relation = raw_relation(table) %}
     {% set columns = {} %}
@@ -155,6 +157,12 @@
     {{ return(adapter.dispatch('replace_touched')({'temp_relation': source, 'target_relation': target})) }}
 {% endmacro %}
 
+{% macro spark__parted_by(column) %}using parquet partitioned by ({{ column }}){% endmacro %}
+
+{% macro spark__delete_values(relation, column, texts) %}
+    alter table {{ relation }} drop if exists {% for text in texts %}partition ({{ column }} = '{{ text }}'){{ ', ' if not loop.last }}{% endfor %}
+{% endmacro %}
+
 {# What a Parquet table can lose is a partition. #}
 {% macro spark__replaces_rows() %}{{ return(false) }}{% endmacro %}
 
@@ -163,7 +171,7 @@
     {% set column = model.config.meta.touched_by %}
     {% do run_query('set spark.sql.sources.partitionOverwriteMode = DYNAMIC') %}
     {% set emptied = rows_of(
-        "select distinct cast(touched_date as string) from " ~ ref(touched_dates_of(model))
+        "select distinct cast(touched_date as string) from " ~ ref(touched_in(model, model.config.meta.get('touched_key')))
         ~ " where relation_name = '" ~ this.identifier ~ "' and touched_date not in (select " ~ column ~ " from " ~ arg_dict.temp_relation ~ ")"
     ) %}
     {% for row in emptied %}

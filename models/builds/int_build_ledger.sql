@@ -1,11 +1,10 @@
 -- One row per thing the last finished build has seen: as_of, each model's fingerprint, each delivery.
 -- It stands after all that is incremental:
--- depends_on: {{ ref('fct_metrics') }}, {{ ref('stg_rejected_rows') }}, {{ ref('stg_experiment_assignments') }}
--- depends_on: {{ ref('stg_kpi_annotations') }}, {{ ref('stg_model_releases') }}, {{ ref('fct_unit_totals') }}
+-- depends_on: {{ ref('fct_metrics') }}, {{ ref('fct_unit_totals') }}, {{ ref('stg_arrivals') }}
 {% if not execute or is_whole_build() -%}
 with deliveries as (
 
-    select * from {{ ref('int_deliveries') }}
+    select * from {{ noted_deliveries() if execute else 'deliveries' }}
 
 ),
 

@@ -5,11 +5,16 @@ with annotations as (
 
 ),
 
-dates as (
+bounds as (
 
-    select * from {{ ref('dim_dates') }}
+    select
+        min(cast(effective_from as date)) as first_day,
+        greatest({{ as_of_date() }}, max(cast(effective_from as date))) as last_day
+    from annotations
 
 ),
+
+{{ day_ctes('bounds') }},
 
 annotation_days as (
 
@@ -21,15 +26,15 @@ annotation_days as (
         annotations.author,
         annotations.link,
         annotations.excludes_from_causal,
-        dates.date_day as annotation_date,
+        days.date_day as annotation_date,
         annotations.effective_from,
         annotations.effective_to
     from annotations
-    inner join dates
-        on cast(annotations.effective_from as date) <= dates.date_day
+    inner join days
+        on cast(annotations.effective_from as date) <= days.date_day
         and (
-            cast(annotations.effective_from as date) = dates.date_day
-            or annotations.effective_to > cast(dates.date_day as timestamp)
+            cast(annotations.effective_from as date) = days.date_day
+            or (annotations.effective_to > cast(days.date_day as timestamp) and days.date_day <= {{ as_of_date() }})
         )
 
 )

@@ -15,7 +15,7 @@ models as (
         team,
         charter,
         label_outcome,
-        positive_label,
+        {{ normal_label('positive_label') }} as positive_label,
         amount_outcome,
         owner,
         decision_threshold,

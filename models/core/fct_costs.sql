@@ -11,15 +11,20 @@ rates as (
 
 ),
 
-dates as (
+bounds as (
 
-    select * from {{ ref('dim_dates') }} where {{ touched('date_day') }}
+    select
+        cast(min(period_start) as date) as first_day,
+        cast(max(period_end) as date) as last_day
+    from costs
 
 ),
 
+{{ day_ctes('bounds') }},
+
 decisions as (
 
-    select * from {{ ref('fct_decisions') }} where {{ touched('decision_date') }}
+    select * from {{ ref('fct_decisions') }}
 
 ),
 
@@ -41,13 +46,13 @@ period_days as (
 
     select
         periods.*,
-        dates.date_day as cost_date,
-        greatest(periods.period_start, cast(dates.date_day as timestamp)) as overlap_start,
-        least(periods.period_end, cast({{ dbt.dateadd('day', 1, 'dates.date_day') }} as timestamp)) as overlap_end
+        days.date_day as cost_date,
+        greatest(periods.period_start, cast(days.date_day as timestamp)) as overlap_start,
+        least(periods.period_end, cast({{ dbt.dateadd('day', 1, 'days.date_day') }} as timestamp)) as overlap_end
     from periods
-    inner join dates
-        on periods.period_start < cast({{ dbt.dateadd('day', 1, 'dates.date_day') }} as timestamp)
-        and periods.period_end > cast(dates.date_day as timestamp)
+    inner join days
+        on periods.period_start < cast({{ dbt.dateadd('day', 1, 'days.date_day') }} as timestamp)
+        and periods.period_end > cast(days.date_day as timestamp)
 
 ),
 

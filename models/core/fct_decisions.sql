@@ -1,4 +1,5 @@
 -- One row per decision in production, every brick a column.
+-- depends_on: {{ ref('int_touched_decisions') }}
 with predictions as {{ not_materialized() if not is_incremental() }} (
 
     select * from {{ ref('stg_prediction_logs') }} where {{ touched('predicted_at', 'prediction_id') }}
@@ -51,7 +52,6 @@ linked_outcomes as (
         links.is_credited,
         outcomes.outcome_id,
         outcomes.outcome_label,
-        outcomes.outcome_value,
         outcomes.occurred_at,
         coalesce(outcomes.status, 'final') as status,
         outcomes.outcome_name = models.label_outcome as is_label,
@@ -72,7 +72,10 @@ linked_outcomes as (
     left join rates
         on outcomes.currency = rates.currency
         and {{ valid_at('rates', 'outcomes.occurred_at') }}
-    where outcomes.status is null or outcomes.status <> 'reversed'
+    where
+        (outcomes.status is null or outcomes.status <> 'reversed')
+        -- what is said of the future has not happened yet
+        and outcomes.occurred_at <= {{ as_of() }}
 
 ),
 
@@ -167,7 +170,8 @@ labelled as (
             as matures_at,
         labels.status as label_status,
         labels.outcome_label,
-        labels.outcome_value,
+        -- a regression model predicts amounts in the reporting currency
+        labels.amount as outcome_value,
         labels.is_positive,
         credits.credited_amount,
         coalesce(last_uses.depth, 0) as use_depth,

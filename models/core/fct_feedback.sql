@@ -1,7 +1,7 @@
 -- One row per question asked of a user about a model, answered or not.
 with questions as (
 
-    select * from {{ ref('stg_feedback') }} where {{ touched('cast(asked_at as date)') }}
+    select * from {{ ref('stg_feedback') }}
 
 ),
 
@@ -38,6 +38,7 @@ feedback as (
         scaled.scale_max,
         1 as asked_count,
         case when scaled.is_answered then 1 else 0 end as answered_count,
+        case when scaled.is_answered and scaled.scale_share is not null then 1 else 0 end as scaled_count,
         case when scaled.is_answered and scaled.scale_share >= 0.75 then 1 else 0 end as top_box_count,
         case when scaled.survey_type = 'nps' and scaled.score >= 9 then 1 else 0 end as promoter_count,
         case when scaled.survey_type = 'nps' and scaled.score > 6 and scaled.score < 9 then 1 else 0 end as passive_count,

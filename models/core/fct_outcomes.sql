@@ -1,4 +1,5 @@
 -- One row per outcome and model it is credited to; an outcome credited to none has one row without a model.
+-- depends_on: {{ ref('int_touched_keys') }}
 with outcomes as (
 
     select * from {{ ref('stg_business_outcomes') }} where {{ touched('occurred_at', 'outcome_id') }}

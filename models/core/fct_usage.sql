@@ -1,4 +1,5 @@
 -- One row per user, model and day on which the user was eligible or did something.
+-- depends_on: {{ ref('int_touched_usage_dates') }}
 with usage_events as (
 
     select * from {{ ref('stg_usage_events') }} where {{ touched('cast(occurred_at as date)') }}
@@ -11,9 +12,21 @@ eligibility as (
 
 ),
 
+bounds as (
+
+    select
+        coalesce(min(cast(eligible_from as date)), {{ as_of_date() }}) as first_day,
+        {{ as_of_date() }} as last_day
+    from eligibility
+    where eligible_from <= {{ as_of() }}
+
+),
+
+{{ day_ctes('bounds') }},
+
 dates as (
 
-    select * from {{ ref('dim_dates') }} where {{ touched('date_day') }}
+    select * from days where {{ touched('date_day') }}
 
 ),
 

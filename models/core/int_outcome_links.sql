@@ -1,5 +1,6 @@
 -- One row per outcome and decision it is linked to.
-{%- set reached_from = reach_begins('int_touched_keys', 'touched_date', "relation_name = 'int_outcome_links'") %}
+-- depends_on: {{ ref('int_touched_keys') }}
+{%- set reached_from = reach_begins(['int_touched_keys'], 'touched_date', "relation_name = 'int_outcome_links'") %}
 with outcomes as (
 
     select * from {{ ref('stg_business_outcomes') }} where {{ touched('occurred_at', 'outcome_id') }}
@@ -11,7 +12,7 @@ predictions as {{ not_materialized() if not is_incremental() }} (
     select * from {{ ref('stg_prediction_logs') }}
     {%- if is_incremental() and replaces_rows() %}
     -- whatever a touched outcome can be linked to is touched as well
-    where {{ is_touched('predicted_at', 'prediction_id', 'fct_decisions') }}
+    where {{ is_touched('predicted_at', 'prediction_id', 'decisions') }}
     {%- endif %}
 
 ),
@@ -61,7 +62,7 @@ linked_by_entity as (
     from outcomes
     inner join decisions
         on outcomes.entity_id = decisions.entity_id
-        and outcomes.occurred_at >= decisions.predicted_at
+        and outcomes.occurred_by >= decisions.predicted_at
         and outcomes.occurred_at < decisions.horizon_ends_at
     where
         outcomes.prediction_id is null
@@ -80,7 +81,7 @@ linked_by_user as (
     from outcomes
     inner join decisions
         on outcomes.user_id = decisions.user_id
-        and outcomes.occurred_at >= decisions.predicted_at
+        and outcomes.occurred_by >= decisions.predicted_at
         and outcomes.occurred_at < decisions.horizon_ends_at
     where
         outcomes.prediction_id is null

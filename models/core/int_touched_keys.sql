@@ -1,9 +1,14 @@
 -- One row per relation, key, entity, user and date of a row that it recomputes in this build.
-{%- set arrived = "table_name in ('prediction_logs', 'business_outcomes') and event_at >= cast('1900-01-01' as timestamp)" %}
-{%- set reached_from = reach_begins('int_touched_rows', 'event_at', arrived) %}
-with touched_rows as (
+{%- set reached_from = reach_begins(['int_touched_prediction_logs', 'int_touched_business_outcomes'], 'event_at', "event_at >= cast('1900-01-01' as timestamp)") %}
+with arrived_predictions as (
 
-    select * from {{ ref('int_touched_rows') }}
+    select * from {{ ref('int_touched_prediction_logs') }}
+
+),
+
+arrived_outcomes as (
+
+    select * from {{ ref('int_touched_business_outcomes') }}
 
 ),
 
@@ -43,38 +48,41 @@ decisions as {{ not_materialized() }} (
 touched_predictions as (
 
     select
-        touched_rows.*,
-        cast({{ dbt.dateadd('day', 'models.horizon_days', 'touched_rows.event_at') }} as timestamp) as horizon_ends_at
-    from touched_rows
-    inner join models on touched_rows.model_id = models.model_id
-    where touched_rows.table_name = 'prediction_logs'
+        arrived_predictions.*,
+        cast({{ dbt.dateadd('day', 'models.horizon_days', 'arrived_predictions.event_at') }} as timestamp) as horizon_ends_at
+    from arrived_predictions
+    inner join models on arrived_predictions.model_id = models.model_id
 
 ),
 
 -- a decision gives an outcome its credit, its version and its segments
 reached_outcomes as (
 
-    select row_key as outcome_id, prediction_id, entity_id, user_id, event_at as occurred_at
-    from touched_rows
-    where table_name = 'business_outcomes'
+    select row_key as outcome_id, prediction_id, entity_id, user_id, event_at as occurred_at, {{ latest_of_day('event_at') }} as occurred_by
+    from arrived_outcomes
     union
-    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
+    -- what was delivered ahead of its time labels from then on
+    select outcome_id, prediction_id, entity_id, user_id, occurred_at, occurred_by
+    from outcomes
+    where occurred_at > {{ as_of_span()[0] }} and occurred_at <= {{ as_of_span()[1] }}
+    union
+    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at, outcomes.occurred_by
     from outcomes
     inner join touched_predictions on outcomes.prediction_id = touched_predictions.prediction_id
     union
-    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
+    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at, outcomes.occurred_by
     from outcomes
     inner join touched_predictions
         on outcomes.entity_id = touched_predictions.entity_id
-        and outcomes.occurred_at >= touched_predictions.event_at
+        and outcomes.occurred_by >= touched_predictions.event_at
         and outcomes.occurred_at < touched_predictions.horizon_ends_at
     where outcomes.occurred_at >= {{ reached_from }} and outcomes.prediction_id is null
     union
-    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at
+    select outcomes.outcome_id, outcomes.prediction_id, outcomes.entity_id, outcomes.user_id, outcomes.occurred_at, outcomes.occurred_by
     from outcomes
     inner join touched_predictions
         on outcomes.user_id = touched_predictions.user_id
-        and outcomes.occurred_at >= touched_predictions.event_at
+        and outcomes.occurred_by >= touched_predictions.event_at
         and outcomes.occurred_at < touched_predictions.horizon_ends_at
     where
         outcomes.occurred_at >= {{ reached_from }}
@@ -85,9 +93,7 @@ reached_outcomes as (
 
 named_predictions as (
 
-    select prediction_id from reached_outcomes where prediction_id is not null
-    union
-    select prediction_id from touched_rows where table_name = 'usage_events' and prediction_id is not null
+    select distinct prediction_id from reached_outcomes where prediction_id is not null
 
 ),
 
@@ -102,7 +108,7 @@ reached_predictions as (
     from decisions
     inner join reached_outcomes
         on decisions.entity_id = reached_outcomes.entity_id
-        and reached_outcomes.occurred_at >= decisions.predicted_at
+        and reached_outcomes.occurred_by >= decisions.predicted_at
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
     where decisions.predicted_at >= {{ reached_from }} and reached_outcomes.prediction_id is null
     union all
@@ -110,7 +116,7 @@ reached_predictions as (
     from decisions
     inner join reached_outcomes
         on decisions.user_id = reached_outcomes.user_id
-        and reached_outcomes.occurred_at >= decisions.predicted_at
+        and reached_outcomes.occurred_by >= decisions.predicted_at
         and reached_outcomes.occurred_at < decisions.horizon_ends_at
     where
         decisions.predicted_at >= {{ reached_from }}
@@ -149,7 +155,7 @@ outcome_keys as (
 
 relation_keys as (
 
-    select 'fct_decisions' as relation_name, touched_key, entity_id, user_id, touched_date from decision_keys
+    select 'decisions' as relation_name, touched_key, entity_id, user_id, touched_date from decision_keys
     union all
     select 'int_outcome_links' as relation_name, touched_key, entity_id, user_id, touched_date from outcome_keys
     union all

@@ -1,13 +1,37 @@
 -- One row per relation, unit and day of one of its assignments that it recomputes in this build.
-with touched_rows as (
+with arrived_predictions as (
 
-    select * from {{ ref('int_touched_rows') }}
+    select * from {{ ref('int_touched_prediction_logs') }}
+
+),
+
+arrived_usage_events as (
+
+    select * from {{ ref('int_touched_usage_events') }}
+
+),
+
+arrived_feedback as (
+
+    select * from {{ ref('int_touched_feedback') }}
+
+),
+
+arrived_eligible_users as (
+
+    select * from {{ ref('int_touched_eligible_users') }}
 
 ),
 
 touched_keys as (
 
     select * from {{ ref('int_touched_keys') }}
+
+),
+
+touched_decisions as (
+
+    select * from {{ ref('int_touched_decisions') }}
 
 ),
 
@@ -25,7 +49,7 @@ assignments as (
 
 touched_assignments as (
 
-    select * from touched_rows where table_name = 'experiment_assignments'
+    select * from {{ ref('int_touched_experiment_assignments') }}
 
 ),
 
@@ -46,20 +70,30 @@ touched_clusters as (
 happenings as (
 
     select touched_key as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
-    from touched_keys
-    where relation_name = 'fct_decisions'
+    from touched_decisions
     union all
     select cast(null as {{ dbt.type_string() }}) as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
     from touched_keys
     where relation_name = 'fct_outcomes'
     union all
     select prediction_id, entity_id, user_id, cast(event_at as date) as first_date, cast(event_at as date) as last_date
-    from touched_rows
-    where table_name in ('usage_events', 'feedback')
+    from arrived_usage_events
     union all
-    select prediction_id, entity_id, user_id, cast(event_at as date) as first_date, cast(ends_at as date) as last_date
-    from touched_rows
-    where table_name = 'eligible_users'
+    select
+        prediction_id,
+        cast(null as {{ dbt.type_string() }}) as entity_id,
+        user_id,
+        cast(event_at as date) as first_date,
+        cast(event_at as date) as last_date
+    from arrived_feedback
+    union all
+    select
+        cast(null as {{ dbt.type_string() }}) as prediction_id,
+        cast(null as {{ dbt.type_string() }}) as entity_id,
+        user_id,
+        cast(event_at as date) as first_date,
+        cast(ends_at as date) as last_date
+    from arrived_eligible_users
     union all
     -- whoever is eligible has a row on each day that a build of the past had not reached
     select
@@ -100,13 +134,11 @@ counted_days as (
 segmenting_rows as (
 
     select 'user' as unit_type, user_id as unit_id, min(event_at) as predicted_at
-    from touched_rows
-    where table_name = 'prediction_logs'
+    from arrived_predictions
     group by user_id
     union all
     select 'entity' as unit_type, entity_id as unit_id, min(event_at) as predicted_at
-    from touched_rows
-    where table_name = 'prediction_logs'
+    from arrived_predictions
     group by entity_id
 
 ),

@@ -1,7 +1,8 @@
 -- One row per metric, day, model, version, segment and segment value: the waist.
+-- depends_on: {{ ref('int_touched_dates') }}
 with bricks as (
 
-    select * from {{ ref('fct_bricks') }} where {{ touched('metric_date') }}
+    select * from {{ ref('fct_bricks') }}
 
 ),
 
@@ -9,7 +10,7 @@ metric_bricks as (
 
     {{ literal_rows(
         metric_bricks() if execute else [{'metric': ''}],
-        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'counts_units']
+        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'is_rebuilt', 'counts_units']
     ) }}
 
 ),
@@ -32,6 +33,7 @@ roles as (
     inner join metric_bricks
         on bricks.brick = metric_bricks.brick
         and bricks.segment_name = metric_bricks.segment_name
+    where metric_bricks.is_rebuilt or {{ touched('bricks.metric_date') }}
 
 ),
 

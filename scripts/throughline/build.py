@@ -8,10 +8,11 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,14 +26,23 @@ from rich.table import Table
 from rich.text import Text
 
 from throughline.sql import relation
-from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env
+from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env, refuse
 
 SHOWN_FAULTS = 10
 DISK_IS_FULL = os.strerror(errno.ENOSPC)
+UNREADABLE = re.compile(
+    "Invalid Input Error|IO Error|don't know what type|TProtocolException|sniffing file|"
+    "decompress|deserialize"
+)
+"""What DuckDB says of a file that is damaged or was not written to its end, among other things."""
+NAMED = r"[^\"'*\n:]+\.(?:parquet|csv)(?:\.gz)?"
+FILE = re.compile(rf"^\s*file = (.+)$|[\"']({NAMED})[\"']|: ({NAMED})$", re.MULTILINE)
 SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
 """Arguments by which dbt builds a part."""
 LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
 """Arguments by which dbt would build elsewhere than lift and the scorecard look."""
+UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
+"""In an argument of dbt: it names unit tests."""
 IN_MEMORY = {
     "throughline": {
         "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
@@ -52,6 +62,11 @@ def target(workspace: Workspace) -> str:
     """The dbt target in force, as dbt itself or profiles.yml chooses it."""
     names = ("DBT_TARGET", "THROUGHLINE_TARGET")
     return next(filter(None, (variable(workspace, name) for name in names)), "duckdb")
+
+
+def is_in_file(workspace: Workspace) -> bool:
+    """Whether the warehouse is the file of the workspace: a profile of one's own may say else."""
+    return target(workspace) == "duckdb" and not variable(workspace, "DBT_PROFILES_DIR")
 
 
 def variable(workspace: Workspace, name: str) -> str | None:
@@ -117,8 +132,9 @@ class Run:
             where = message.removeprefix("[ERROR]: in ")
             self.faults.append(Finding("error", "failed", where, ""))
         elif name.startswith("RunResultError") and self.faults:
-            self.faults[-1] = replace(self.faults[-1], what=telling(message))
-        elif name == "SQLCompiledPath" and self.faults:
+            what, fix = telling(message), advised(message)
+            self.faults[-1] = replace(self.faults[-1], what=what, fix=fix)
+        elif name == "SQLCompiledPath" and self.faults and not self.faults[-1].fix:
             path = message.strip().removeprefix("compiled code at ")
             fix = f"Its query: {path}"
             if "(models/config/" in self.faults[-1].where:
@@ -135,6 +151,7 @@ def run(
 ) -> list[Finding]:
     """Runs `dbt build`; the faults that stopped it, none on success."""
     command = [program("dbt"), "--no-use-colors"]
+    began_with = _file_number(workspace.warehouse)
     if is_verbose:
         finished = subprocess.run(
             [*command, "build", *arguments],
@@ -143,8 +160,10 @@ def run(
             stdin=subprocess.DEVNULL,
             check=False,
         )
-        fault = Finding("error", "did not succeed", "dbt build", "Its output above says why.")
-        return [fault] if finished.returncode else []
+        if finished.returncode > 0:
+            fix = "Its output above says why."
+            return [Finding("error", "did not succeed", "dbt build", fix)]
+        return interrupted(workspace, finished.returncode, began_with=began_with)
     seen = Run()
     with (
         Progress(
@@ -173,10 +192,56 @@ def run(
             progress.update(
                 task, completed=seen.done, total=seen.total or None, description=seen.doing
             )
-    if process.returncode == 0:
+    if process.returncode > 0:
+        return shown(seen)
+    faults = interrupted(workspace, process.returncode, began_with=began_with)
+    if not faults:
         console.print(f"dbt build: {seen.summary}", markup=False, soft_wrap=True)
-        return []
-    return shown(seen)
+    return faults
+
+
+def interrupted(workspace: Workspace, code: int, *, began_with: int | None) -> list[Finding]:
+    """What befell a dbt that names no fault: a signal, or the loss of the file that it wrote.
+
+    `began_with` is the number of that file before, if there was one.
+    """
+    if code < 0:
+        return [killed(-code)]
+    there = _file_number(workspace.warehouse)
+    if is_in_file(workspace) and (there is None or there != (began_with or there)):
+        what = "was moved, removed or replaced while it was built: what dbt wrote is lost"
+        where = f"{workspace.relative}/{workspace.warehouse.name}"
+        return [Finding("error", what, where, "Build again, and leave it there meanwhile.")]
+    return []
+
+
+def killed(number: int) -> Finding:
+    """Of a dbt process that a signal ended."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = str(number)
+    fix = "Build again: nothing is lost."
+    if number == signal.SIGKILL:
+        fix = f"If memory ran out, give it more or lower THROUGHLINE_MEMORY_LIMIT. {fix}"
+    return Finding("error", f"was killed by signal {name}", "dbt", fix)
+
+
+def _file_number(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+def left_out(workspace: Workspace, *, no_tests: bool, given: Sequence[str]) -> list[str]:
+    """Arguments that keep tests out of a build.
+
+    Unit tests know nothing of a workspace: a build runs them only for whoever names them. What
+    dbt's own variable leaves out stays out, which dbt would forget beside an argument.
+    """
+    types = (variable(workspace, "DBT_EXCLUDE_RESOURCE_TYPES") or "").split()
+    types += ["test"] if no_tests else []
+    if no_tests or not any(map(UNIT_TESTS.search, given)):
+        types.append("unit_test")
+    return [word for kind in types for word in ("--exclude-resource-type", kind)]
 
 
 def has_experiments(workspace: Workspace) -> bool:
@@ -214,6 +279,8 @@ def read_rules(workspace: Workspace) -> dict[str, Any]:
         if line.startswith("RULES "):
             rules: dict[str, Any] = json.loads(line.removeprefix("RULES "))
             return rules
+    if finished.returncode < 0:
+        raise UserError(killed(-finished.returncode))
     message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", finished.stdout + finished.stderr))
     raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 
@@ -225,11 +292,23 @@ def shown(seen: Run) -> list[Finding]:
         return [Finding("error", "the disk is full", "dbt build", fix)]
     if not seen.faults:
         return [Finding("error", telling(seen.summary) or "failed", "dbt", "See logs/dbt.log.")]
-    left_off = len(seen.faults) - SHOWN_FAULTS
+    faults = _gathered(seen.faults)
+    left_off = len(faults) - SHOWN_FAULTS
     if left_off <= 0:
-        return seen.faults
+        return faults
     more = Finding("error", f"{left_off} more faults", "dbt", "throughline build --verbose")
-    return [*seen.faults[:SHOWN_FAULTS], more]
+    return [*faults[:SHOWN_FAULTS], more]
+
+
+def _gathered(faults: Sequence[Finding]) -> list[Finding]:
+    """One line for all that have one cause, such as a warehouse that is gone."""
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for fault in faults:
+        alike.setdefault((fault.what, fault.fix), []).append(fault)
+    return [
+        replace(first, where=f"{first.where} and {len(others)} more") if others else first
+        for first, *others in alike.values()
+    ]
 
 
 def plain(text: str) -> str:
@@ -240,28 +319,66 @@ def telling(message: str) -> str:
     """The sentence of a dbt message that says what is wrong, on one line."""
     kept: list[str] = []
     for line in (line.strip() for line in message.splitlines()):
-        if line.startswith(("> in macro", "> called by", "LINE ", "compiled code at")):
+        if line.startswith(("> in macro", "> called by", "LINE ", "compiled code at", *ASIDES)):
             break
         if line and not re.match(r"(\[ERROR\]: Encountered|\w+ Error( in .*)?$)", line):
             kept.append(line)
     return " ".join(kept) or " ".join(message.split())
 
 
+ASIDES = ("HINT:", "CONTEXT:", "Possible fixes:")
+"""Lines of Postgres and DuckDB after those that say what is wrong."""
+
+
+def advised(message: str) -> str:
+    """The fix that a message carries or calls for, else the empty text."""
+    hint = re.search(r"HINT: +(.+)", message)
+    if hint:
+        return hint[1].strip()
+    if "canceling statement due to lock timeout" in message:
+        return "Another session holds it: end its transaction, or raise THROUGHLINE_LOCK_TIMEOUT."
+    # what follows quotes the query, which names files that are well
+    said = re.split(r"(?m)^\s*LINE \d+:", message)[0]
+    if not UNREADABLE.search(said):
+        return ""
+    files = ["".join(found).strip() for found in FILE.findall(said)]
+    if files:
+        return f"Deliver {files[-1]} again, whole, or move it out of the folder."
+    if re.search("what type|TProtocol|sniffing|decompress|deserialize", said):
+        return "A delivered file is damaged: deliver the latest again, whole, or move it away."
+    return ""
+
+
 # The scorecard
 
 
-def show_scorecard(workspace: Workspace, *, console: Console) -> None:
-    """Prints mart_scorecard, a block per model, and where to look next."""
+def show_scorecard(
+    workspace: Workspace,
+    *,
+    console: Console,
+    elsewhere: Callable[[Workspace, str, str], list[dict[str, Any]]] | None = None,
+    is_built: bool = False,
+) -> None:
+    """Prints mart_scorecard, a block per model, and where to look next.
+
+    `elsewhere` reads a relation of a layer where the warehouse is not the file of the workspace;
+    it raises LookupError where there is none. Raises UserError where the scorecard `is_built`
+    just now, and yet cannot be read.
+    """
     place = f"target {target(workspace)}"
     try:
-        if target(workspace) == "duckdb":
+        if is_in_file(workspace):
             place = f"{workspace.relative}/warehouse.duckdb"
             records = read_mart(workspace, "mart_scorecard")
+        elif elsewhere:
+            records = elsewhere(workspace, "marts", "mart_scorecard")
         else:
-            from throughline import warehouse
-
-            records = warehouse.read(workspace, "marts", "mart_scorecard")
+            records = []
     except (duckdb.Error, LookupError):
+        if is_built:
+            what = "mart_scorecard cannot be read, though it was built just now"
+            fix = "Has someone moved or removed the warehouse? Build again."
+            raise refuse(what, where=place, fix=fix) from None
         records = []
     values = [record["metric"] for record in records if record["value"] is not None]
     shown = values[0] if values else "conversion_rate"

@@ -14,10 +14,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, doctor, seeds, warehouse, workspace
+from throughline import __version__, build, docs, doctor, places, seeds, warehouse, workspace
 from throughline.workspace import Finding, UserError, Workspace
-
-NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 
 console = Console(highlight=False)
 
@@ -191,7 +189,7 @@ def load_() -> None:
 @click.option(
     "--as-of", metavar="MOMENT", help="Replay a moment of the past, in schemas of its own."
 )
-@click.option("--no-tests", is_flag=True, help="Build without data and unit tests.")
+@click.option("--no-tests", is_flag=True, help="Build without data tests.")
 @click.option("--verbose", is_flag=True, help="Show dbt's own output.")
 @click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
 def build_(
@@ -223,7 +221,7 @@ def build_(
         raise workspace.refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current, target=build.target(current))
-    locked = doctor.lock_fault(current) if build.target(current) == "duckdb" else None
+    locked = places.lock_fault(current) if build.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:
@@ -234,7 +232,7 @@ def build_(
         show([Finding("warning", _counted(findings), current.relative, fix)])
     arguments = [
         *(["--full-refresh"] if full_refresh else []),
-        *(NO_TESTS if no_tests else []),
+        *build.left_out(current, no_tests=no_tests, given=dbt_arguments),
         *dbt_arguments,
     ]
     parts: Sequence[Sequence[str]] = [()]
@@ -253,7 +251,9 @@ def build_(
             if faults:
                 show(faults)
                 sys.exit(1)
-    build.show_scorecard(current, console=console)
+    build.show_scorecard(
+        current, console=console, elsewhere=warehouse.read, is_built=not dbt_arguments
+    )
 
 
 @cli.command(name="lift")
@@ -323,6 +323,17 @@ def lift_(
         return
     for line in lines:
         click.echo(line)
+
+
+@cli.command(name="docs")
+def docs_() -> None:
+    """Write the documentation of all tables, columns and metrics into one page, with lineage.
+
+    Example: throughline docs
+    """
+    current = chosen()
+    page = docs.generate(current)
+    click.echo(f"Open {os.path.relpath(page, current.project)} in a browser.")
 
 
 @cli.command(

@@ -5,7 +5,6 @@ Each check returns findings that name the place and the fix.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -13,14 +12,14 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import duckdb
 import yaml
 from packaging.requirements import Requirement
 
 from throughline import build, input_checks, seeds
+from throughline.places import check_folders, lock_fault
 from throughline.seeds import SeedFile
-from throughline.sql import first_sentence
 from throughline.workspace import (
+    DEFAULTS,
     VARIABLES,
     Finding,
     UserError,
@@ -105,26 +104,6 @@ def _version_findings(name: str, *, pinned: str, installed: Callable[[str], str]
     return [Finding("warning" if is_near else "error", what, "versions", fix)]
 
 
-def check_folders(workspace: Workspace) -> list[Finding]:
-    """A build writes the warehouse into the workspace, and dbt its own files."""
-    findings = []
-    if not _is_writable(workspace.folder):
-        fix = f"The build writes warehouse.duckdb there: chmod u+wx {workspace.relative}"
-        findings.append(Finding("error", "folder is not writable", workspace.relative, fix))
-    for variable, usual in (("DBT_LOG_PATH", "logs"), ("DBT_TARGET_PATH", "target")):
-        folder = build.variable(workspace, variable) or usual
-        if not _is_writable(workspace.project / folder):
-            fix = f"Make its folder writable, or name another in {variable}."
-            findings.append(Finding("error", "dbt cannot write there", folder, fix))
-    return findings
-
-
-def _is_writable(folder: Path) -> bool:
-    """Also if it can be made."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return os.access(there, os.W_OK | os.X_OK)
-
-
 def check_env(workspace: Workspace) -> list[Finding]:
     """Plain dbt reads .env, which may be older than vars.yml."""
     written = read_env(workspace.project / ".env")
@@ -134,30 +113,6 @@ def check_env(workspace: Workspace) -> list[Finding]:
         return []
     fix = "Plain dbt would use the old ones: throughline use " + workspace.relative
     return [Finding("warning", "older than the settings or seeds of the workspace", ".env", fix)]
-
-
-def lock_fault(workspace: Workspace) -> Finding | None:
-    """Why a build could not write the warehouse of DuckDB, if so."""
-    if not workspace.warehouse.exists():
-        return None
-    where = f"{workspace.relative}/{workspace.warehouse.name}"
-    try:
-        duckdb.connect(str(workspace.warehouse)).close()
-    except duckdb.Error as error:
-        message = " ".join(str(error).split())
-        holder = re.search(r"held in (.*?) \(PID (\d+)\)", message)
-        if holder:
-            program, process = Path(holder[1]).name, holder[2]
-            what = f"in use by {program} (process {process})"
-            return Finding("error", what, where, "Close it and try again.")
-        if "lock" in message:
-            return Finding("error", "in use by another process", where, "Close it and try again.")
-        what = f"cannot be opened: {first_sentence(message)}"
-        fix = "Move it away: the build makes another, without the lift of earlier days."
-        if re.search("Permission denied|Read-only file system", message):
-            fix = "Make the file and its folder writable."
-        return Finding("error", what, where, fix)
-    return None
 
 
 # Seeds
@@ -182,11 +137,13 @@ def check_seeds(workspace: Workspace) -> tuple[dict[str, SeedFile], list[Finding
             fix = did_you_mean(path.stem, specs)
             where = f"{workspace.seeds}/{path.name}"
             findings.append(Finding("warning", "unknown seed, nothing reads it", where, fix))
+    # the project's own seeds name the default segments, whatever the settings name
+    segments = {*workspace.setting("segments"), *DEFAULTS["segments"]}
     findings += seeds.check_references(
         files,
         specs,
         reporting_currency=workspace.setting("reporting_currency"),
-        known={"metric": metrics(workspace.project), "segment": workspace.setting("segments")},
+        known={"metric": metrics(workspace.project), "segment": segments},
     )
     return files, findings
 

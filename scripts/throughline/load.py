@@ -152,12 +152,14 @@ class _Postgres(_Loader):
             form = {"timestamp": "timestamp", None: "varchar"}.get(known)
             selected.append(f"cast({quoted} as {form})" if form else quoted)
         with self.target.handle, self.target.handle.cursor() as cursor:
+            warehouse.hold_writing(cursor, self.target.schema)
             cursor.execute("create schema if not exists raw")
             cursor.execute(f"drop table if exists raw.{table}__new")
             cursor.execute(f"create table raw.{table}__new ({', '.join(columns)})")
             query = f"select {', '.join(selected)} from {delivered.relation}"
             rows = warehouse.copy_to_postgres(self.connection, query, cursor, f"raw.{table}__new")
-            cursor.execute(f"drop table if exists raw.{table}")
+            drop = f"drop table if exists raw.{table}"
+            warehouse.once_free(cursor, f"raw.{table}", drop)
             cursor.execute(f"alter table raw.{table}__new rename to {table}")
             cursor.execute(f"comment on table raw.{table} is '{MARK} {fingerprint}'")
             cursor.execute(f"analyze raw.{table}")

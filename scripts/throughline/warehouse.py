@@ -12,6 +12,7 @@ import re
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build, doctor, sql
+from throughline import build, places, sql
 from throughline.workspace import UserError, Workspace, refuse
 
 if TYPE_CHECKING:
@@ -32,18 +33,34 @@ Columns: TypeAlias = "dict[str, NDArray[Any]]"
 BLOCK = 10_000
 """Rows fetched at a time, so that a large table is not held twice."""
 
-LOCK = "hashtext('throughline'), hashtext(%s)"
+# What keeps other commands out, and what all who write hold: see the macro hold_writing.
+LOCK = "throughline"
+WRITES = "throughline writes"
+LOCK_HOLDER = "THROUGHLINE_LOCK"
+"""The variable that tells dbt and lift which process of the server holds the lock for them."""
+
 # Since when is only told to the same user and to those who may see all.
-HOLDER = """
-    select usename || ' (' || application_name || '; server process ' || pid || ')'
-        || coalesce(' since ' || to_char(backend_start, 'YYYY-MM-DD HH24:MI UTC'), '')
+SESSION = """
+    pid, usename || ' (' || coalesce(nullif(application_name, ''), 'unnamed')
+        || '; server process ' || pid || ')'
+        || coalesce(' since ' || to_char({began}, 'YYYY-MM-DD HH24:MI UTC'), '')
+"""
+HOLDER_OF_LOCK = f"""
+    select {SESSION.format(began="backend_start")}
     from pg_locks
     inner join pg_stat_activity using (pid)
     where locktype = 'advisory' and granted and objsubid = 2
         and pg_locks.database = (select oid from pg_database where datname = current_database())
-        and classid = cast(hashtext('throughline') as oid)
+        and classid = cast(hashtext(%s) as oid)
         and objid = cast(hashtext(%s) as oid)
 """
+HOLDER_OF_RELATION = f"""
+    select {SESSION.format(began="xact_start")}
+    from pg_locks
+    inner join pg_stat_activity using (pid)
+    where granted and relation = to_regclass(%s) and pid <> pg_backend_pid()
+"""
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True)
@@ -157,6 +174,7 @@ class Warehouse:
         self, tables: Mapping[str, Columns], days: list[str], whole: Collection[str]
     ) -> None:
         with self.handle, self.handle.cursor() as cursor, duckdb.connect() as local:
+            hold_writing(cursor, self.schema)
             for relation, columns in tables.items():
                 query = _register(local, columns, whole)
                 cursor.execute(f"delete from {relation} where as_of in ({', '.join(days)})")
@@ -301,7 +319,7 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             answer = dbtRunner().invoke(["--no-use-colors", "debug", "--connection"])
         if not answer.success:
             is_unwritten = isinstance(answer.exception, OSError)
-            if is_unwritten and (unwritten := doctor.check_folders(workspace)):
+            if is_unwritten and (unwritten := places.check_folders(workspace)):
                 raise UserError(*unwritten)
             raise _fault(
                 workspace,
@@ -326,7 +344,7 @@ def sole_writer(workspace: Workspace) -> Iterator[None]:
     """Keeps other writers out of the schemas of a target on Postgres for as long as it lasts.
 
     DuckDB locks its file itself, and a session of Spark here would shut out the one of dbt. Raises
-    UserError that names who writes there already.
+    UserError that names who writes there already: another command, or what a killed one has left.
     """
     if build.target(workspace) != "postgres":
         yield
@@ -338,15 +356,76 @@ def sole_writer(workspace: Workspace) -> Iterator[None]:
     with contextlib.closing(handle), handle.cursor() as cursor:
         handle.rollback()
         handle.autocommit = True
-        name = f"throughline, process {os.getpid()} on {socket.gethostname()}"
-        cursor.execute("select set_config('application_name', %s, false)", [name])
-        cursor.execute(f"select pg_try_advisory_lock({LOCK})", [schema])
-        if not cursor.fetchone()[0]:
-            cursor.execute(HOLDER, [schema])
-            (holder,) = cursor.fetchone() or ("one that has just ended",)
-            what = f"schemas {schema}_* are in use by {holder}"
-            raise refuse(what, where="target postgres", fix="Wait until it ends, or end it there.")
-        yield
+        settings = {
+            "application_name": f"throughline, process {os.getpid()} on {socket.gethostname()}",
+            # it is idle for as long as dbt builds, and its loss would end the build
+            "idle_session_timeout": "0",
+            "tcp_keepalives_idle": "60",
+        }
+        for name, value in settings.items():
+            cursor.execute("select set_config(%s, %s, false)", [name, value])
+        key = [LOCK, schema]
+        cursor.execute("select pg_try_advisory_lock(hashtext(%s), hashtext(%s))", key)
+        (is_ours,) = cursor.fetchone()
+        holder = _holder(cursor, HOLDER_OF_LOCK, [WRITES if is_ours else LOCK, schema])
+        if not is_ours or holder:
+            raise _in_use(schema, holder)
+        with build.within({LOCK_HOLDER: str(handle.get_backend_pid())}):
+            yield
+
+
+def hold_writing(cursor: Any, schema: str) -> None:
+    """Lets a transaction on Postgres write as the macro of this name does; raises UserError."""
+    key = [WRITES, schema]
+    cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s), hashtext(%s))", key)
+    holder = _holder(cursor, HOLDER_OF_LOCK, [LOCK, schema])
+    ours = os.environ.get(LOCK_HOLDER)
+    if ours and (holder is None or holder[0] != int(ours)):
+        what = f"the lock of this build is lost: server process {ours} has ended"
+        fix = "See the log of the server for who ended it, and build again: nothing is lost."
+        raise refuse(what, where="target postgres", fix=fix)
+    if holder and not ours:
+        raise _in_use(schema, holder)
+
+
+def once_free(cursor: Any, relation: str, statement: str) -> None:
+    """A statement on Postgres that must have a relation for itself, as the macro of this name.
+
+    Raises UserError that names who holds it, after lock_timeout.
+    """
+    cursor.execute("select current_setting('lock_timeout')")
+    (patience,) = cursor.fetchone()
+    cursor.execute("select extract(epoch from cast(%s as interval))", [patience])
+    (seconds,) = cursor.fetchone()
+    ends = time.monotonic() + float(seconds or "inf")
+    while True:
+        cursor.execute("savepoint waiting; set local lock_timeout = '100ms'")
+        try:
+            cursor.execute(statement)
+        except Exception as error:
+            if getattr(error, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                raise
+            cursor.execute("rollback to savepoint waiting")
+        else:
+            break
+        if time.monotonic() > ends:
+            _, holder = _holder(cursor, HOLDER_OF_RELATION, [relation]) or (0, "another session")
+            fix = "End that transaction, or raise THROUGHLINE_LOCK_TIMEOUT, and try again."
+            raise refuse(f"held for more than {patience} by {holder}", where=relation, fix=fix)
+        time.sleep(0.2)
+
+
+def _holder(cursor: Any, query: str, values: list[str]) -> tuple[int, str] | None:
+    """The first session that a query of holders finds: its process and who it is."""
+    cursor.execute(query, values)
+    row = cursor.fetchone()
+    return row and (int(row[0]), str(row[1]))
+
+
+def _in_use(schema: str, holder: tuple[int, str] | None) -> UserError:
+    who = holder[1] if holder else "one that has just ended"
+    what, fix = f"schemas {schema}_* are in use by {who}", "Wait until it ends, or end it there."
+    return refuse(what, where="target postgres", fix=fix)
 
 
 def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]]:
@@ -363,7 +442,7 @@ def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]
 def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserError:
     """What keeps dbt from the warehouse; of a file that it may not open, why."""
     is_closed = re.search("lock on file|Permission denied|Read-only file system", what)
-    if is_closed and (locked := doctor.lock_fault(workspace)):
+    if is_closed and (locked := places.lock_fault(workspace)):
         return UserError(locked)
     return refuse(what, where=where, fix=fix)
 

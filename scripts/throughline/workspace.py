@@ -207,6 +207,45 @@ def _days(value: Any) -> int:
     return value
 
 
+# As the macro `default_thresholds`; a test says so.
+THRESHOLDS: Mapping[str, tuple[str, ...]] = {
+    "rejected_rows": ("warn", "stop", "least"),
+    "nulled_cells": ("warn",),
+    "reused_keys": ("stop", "least"),
+    "keys_met": ("warn", "drop", "least"),
+    "arms_met": ("warn", "stop", "least"),
+    "classes": ("least",),
+    "event_times": ("warn", "years"),
+}
+
+
+def _thresholds(value: Any) -> dict[str, dict[str, float]]:
+    if not isinstance(value, dict) or not all(isinstance(names, dict) for names in value.values()):
+        raise ValueError(f"{value!r} is no mapping of checks to thresholds")
+    for check, names in value.items():
+        if check not in THRESHOLDS:
+            raise ValueError(f"there are no thresholds of '{check}', but of {', '.join(THRESHOLDS)}")
+        for name, number in names.items():
+            if name not in THRESHOLDS[check]:
+                raise ValueError(f"{check} has no '{name}', but {', '.join(THRESHOLDS[check])}")
+            if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
+                raise ValueError(f"{check}.{name} is {number!r}, which is no number of at least 0")
+    return value
+
+
+JUDGING = (*THRESHOLDS, "spellings", "id_writings", "words_for_nothing", "environment", "variants", "unread_files")
+"""Every check that may warn or stop."""
+
+
+def _checks(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is not a list like [keys_met, feedback.reused_keys]")
+    for name in value:
+        if str(name).split(".")[-1] not in JUDGING:
+            raise ValueError(f"'{name}' is no check: the checks are {', '.join(JUDGING)}")
+    return [str(name) for name in value]
+
+
 SETTINGS = (
     Setting(
         "as_of",
@@ -280,6 +319,18 @@ SETTINGS = (
         "build stops.",
         "review_grace_days: 90",
         _days,
+    ),
+    Setting(
+        "input_thresholds",
+        "From where a check of the delivered rows warns or stops, where that is not the default.",
+        "input_thresholds:\n  rejected_rows: {warn: 0.05, stop: 0.9}",
+        _thresholds,
+    ),
+    Setting(
+        "tolerated_checks",
+        "Checks of the delivered rows that shall neither warn nor stop: a check, or table.check.",
+        "tolerated_checks: [business_outcomes.reused_keys]",
+        _checks,
     ),
 )
 
@@ -483,17 +534,21 @@ ESCAPES = {
 }
 
 
+ARGUMENT = "argument"
+"""What chose a workspace that the command at hand names."""
+
+
 def at(folder: Path, *, project: Path, chosen_by: str) -> Workspace:
     """The workspace in `folder`; raises UserError where it is none or its path cannot be used."""
     workspace = Workspace(project=project, folder=folder.resolve(), chosen_by=chosen_by)
     where = workspace.relative
     if not workspace.folder.is_dir():
-        raise refuse(
-            f"no such folder (chosen by {chosen_by})",
-            where=where,
-            fix="Make it with throughline init or throughline simulate --out, or choose another "
-            "with throughline use DIR.",
-        )
+        what = "not a folder" if workspace.folder.exists() else "no such folder"
+        by, other = f" (chosen by {chosen_by})", "choose another with throughline use DIR"
+        if chosen_by == ARGUMENT:
+            by, other = "", "name another"
+        make = "Make it with throughline init or throughline simulate --out"
+        raise refuse(what + by, where=where, fix=f"{make}, or {other}.")
     if re.search(r"[*?\[\]{}\\\n\r\"$]", where):
         raise refuse(
             "a workspace path may not hold any of * ? [ ] { } \\ $ or a double quote",
@@ -577,7 +632,7 @@ def writing(place: Path, *, fix: str) -> Iterator[None]:
 
 def use(folder: Path, *, project: Path) -> Workspace:
     """Chooses a workspace for every later command and for plain dbt; raises UserError."""
-    workspace = at(folder, project=project, chosen_by=".env")
+    workspace = at(folder, project=project, chosen_by=ARGUMENT)
     write_env(project / ".env", workspace.environment())
     return workspace
 
@@ -606,7 +661,7 @@ def create(folder: Path, *, project: Path, headers: Mapping[str, Sequence[str]])
         text = ",".join(header) + "\n"
         (folder / "seeds" / f"{seed}.csv").write_text(text, encoding="utf-8", newline="")
     (folder / "vars.yml").write_text(vars_template(), encoding="utf-8")
-    workspace = at(folder, project=project, chosen_by="argument")
+    workspace = at(folder, project=project, chosen_by=ARGUMENT)
     (folder / "README.md").write_text(_readme(contract), encoding="utf-8")
     return workspace
 

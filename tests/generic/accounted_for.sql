@@ -1,34 +1,27 @@
 {% test accounted_for(model, table) %}
-{# Rows in = staged + rejected + superseded copies + not yet visible; a row where the sum is off. #}
-{%- do declare_inputs(table) -%}
-{%- do ref('stg_rejected_rows') -%}
-{%- if execute and table in setting('inputs') and raw_columns(table) is not none %}
-with {{ checked_ctes(table) }},
-
-valid as (
-
-    select {{ contract(table).key | join(', ') }}, count(*) as copy_count
-    from checked
-    where reject_reason is null
-    group by {{ contract(table).key | join(', ') }}
-
-),
-
-counts as (
+{# Rows in = kept + rejected + superseded copies + not yet visible; a row where the sum is off. Rows in are counted in another way
+   than they are read, where the warehouse knows one. #}
+{%- do source('raw', table) -%}
+{%- if execute and is_delivered(table) %}
+{%- set delivered = raw_columns(table) %}
+with counts as (
 
     select
-        (select count(*) from {{ delivered_rows(table) }} as delivered) as delivered_count,
-        (select count(*) from {{ model }}) as staged_count,
-        (select count(*) from {{ ref('stg_rejected_rows') }} where table_name = '{{ table }}') as rejected_count,
-        (select coalesce(sum(copy_count - 1), 0) from valid) as superseded_count,
-        (select count(*) from typed where loaded_at > {{ as_of() }}) as not_visible_count
+        ({{ delivered_count(table) }}) as delivered_count,
+        (select count(*) from {{ model }}) as kept_count,
+        (select coalesce(sum(copy_count - 1), 0) from {{ ref('chk_' ~ table) }} where reject_reason is null) as superseded_count,
+        (select count(*) from {{ ref('chk_' ~ table) }} where reject_reason is not null) as rejected_count,
+        (
+            select count(*) from {{ delivered_rows(table) }} as delivered
+            where {{ arrival(table, delivered) }} > {{ as_of() }}
+        ) as not_visible_count
 
 )
 
 select *
 from counts
-where delivered_count <> staged_count + rejected_count + superseded_count + not_visible_count
+where delivered_count <> kept_count + superseded_count + rejected_count + not_visible_count
 {%- else %}
-select * from {{ model }} where 1 = 0
+select * from {{ ref('chk_' ~ table) }} where 1 = 0
 {%- endif %}
 {% endtest %}

@@ -59,7 +59,10 @@ TRIAL = {
     "owner": "Ann",
     "rationale": "why",
 }
-LINKED = ("profiles.yml", "selectors.yml", "macros", "seeds", "tests", "analyses")
+LINKED = (
+    *("profiles.yml", "selectors.yml", "requirements.txt"),
+    *("macros", "seeds", "tests", "analyses"),
+)
 
 
 def seed_row(seed: str, **cells: str) -> str:
@@ -79,11 +82,11 @@ def _specs() -> dict[str, seeds.Seed]:
 
 @dataclass(frozen=True)
 class Run:
-    """How a command ended and what it said; of dbt also the nodes that succeeded."""
+    """How a command ended and what it said; of dbt also the nodes that went well."""
 
     status: int
     output: str
-    made: frozenset[str] = frozenset()
+    well: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,9 @@ class Project:
                 ["--no-use-colors", *arguments]
             )
         results = getattr(done.result, "results", ())
-        made = {result.node.unique_id for result in results if result.status == "success"}
+        well = {result.node.unique_id for result in results if result.status in ("success", "pass")}
         status = 0 if done.success else 2 if done.exception else 1
-        return Run(status, said.getvalue(), frozenset(made))
+        return Run(status, said.getvalue(), frozenset(well))
 
     def build_soundly(self, workspace: Path, *arguments: str, as_of: str, **variables: str) -> None:
         """Builds as of a moment, then runs every data test of what was built; all must succeed.
@@ -173,7 +176,7 @@ class Project:
         chosen = (*moment, *WITHOUT_TESTS, *arguments)
         run = self.dbt(workspace, *quiet, "build", *chosen, **variables)
         assert run.status == 0, run.output
-        tests = [test for test in self._tests(workspace, **variables) if test.reads <= run.made]
+        tests = [test for test in self._tests(workspace, **variables) if test.reads <= run.well]
         failed = []
         with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as connection:
             connection.execute("set timezone = 'UTC'")

@@ -32,7 +32,17 @@ SHARED = (
 
 
 # A worker runs whole files, for their tests share what they build: those that take long go first.
-LONG = ("contract", "incremental", "targets", "histories", "marts", "metrics", "demo", "real_logs")
+LONG = (
+    "contract",
+    "incremental",
+    "targets",
+    "histories",
+    "marts",
+    "metrics",
+    "demo",
+    "real_logs",
+    "settings",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,7 +78,6 @@ def demo_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     else:
         size = re.search(r"DEMO := (.+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
         assert size
-        (project.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
         for command in (["simulate", *size[1].split(), "--out", "workspace"], ["build"]):
             run = project.run(workspace, ["throughline", *command])
             assert run.status == 0, run.output

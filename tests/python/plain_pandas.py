@@ -126,12 +126,12 @@ def read_seed(folder: Path, name: str) -> pd.DataFrame:
     )
 
 
-def in_usd(rows: pd.DataFrame, rates: pd.DataFrame, *, day: str, currency: str) -> pd.Series:
-    """The rate to USD of each row's currency on its day; NaN where there is none."""
+def rate_of(rows: pd.DataFrame, rates: pd.DataFrame, *, day: str, into: str) -> pd.Series:
+    """The rate of each row's currency on its day to the one of reports; NaN where there is none."""
     rate = pd.Series(np.nan, index=rows.index)
-    rate[rows[currency].isna() | (rows[currency] == "USD")] = 1.0
-    for line in rates[rates.currency != "USD"].itertuples():
-        holds = (rows[currency] == line.currency) & (rows[day] >= line.valid_from)
+    rate[rows.currency.isna() | (rows.currency == into)] = 1.0
+    for line in rates[rates.currency != into].itertuples():
+        holds = (rows.currency == line.currency) & (rows[day] >= line.valid_from)
         if not pd.isna(line.valid_to):
             holds &= rows[day] < line.valid_to
         rate[holds] = line.rate
@@ -148,7 +148,9 @@ class Company:
         seeds: Path,
         as_of: str,
         segments: Sequence[str],
+        currency: str = "USD",
     ) -> None:
+        self.currency = currency
         self.as_of = pd.Timestamp(as_of)
         self.segments = list(segments)
         self.registry = read_seed(seeds, "model_registry")
@@ -225,7 +227,7 @@ class Company:
         kept &= rows[["prediction_id", "entity_id", "user_id"]].notna().any(axis=1)
         kept &= rows[["outcome_label", "outcome_value"]].notna().any(axis=1)
         kept &= ~(rows.observed_at < rows.occurred_at)
-        rate = in_usd(rows, self.rates, day="occurred_at", currency="currency")
+        rate = rate_of(rows, self.rates, day="occurred_at", into=self.currency)
         rows = rows.assign(amount=rows.outcome_value * rate)
         has_no_rate = rows.outcome_value.notna() & rate.isna()
         rows = self._take(rows, key=["outcome_id"], kept=kept & ~has_no_rate)
@@ -254,7 +256,7 @@ class Company:
         required = ["cost_id", "period_start", "period_end", "amount", "currency"]
         kept = rows[required].notna().all(axis=1) & self._known(rows)
         kept &= rows.cost_type.isin(COST_TYPES) & (rows.period_end > rows.period_start)
-        rate = in_usd(rows, self.rates, day="period_start", currency="currency")
+        rate = rate_of(rows, self.rates, day="period_start", into=self.currency)
         rows = rows.assign(usd=rows.amount * rate)
         rows = self._take(rows, key=["cost_id"], kept=kept & rate.notna())
         day_of = self.predictions.predicted_at.dt.normalize()
@@ -406,11 +408,11 @@ class Company:
             holds &= rows.predicted_at >= line.valid_from
             if not pd.isna(line.valid_to):
                 holds &= rows.predicted_at < line.valid_to
-            rate = in_usd(
+            rate = rate_of(
                 rows[holds].assign(currency=line.currency),
                 self.rates,
                 day="predicted_at",
-                currency="currency",
+                into=self.currency,
             )
             values[holds] = line.fixed_amount * rate + line.amount_coefficient * rows.amount[
                 holds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import html.parser
 import io
 import json
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from conftest import Company, Outcome
-from throughline import build, cli, workspace
+from throughline import build, cli, docs, workspace
 
 Call = Callable[..., Outcome]
 
@@ -22,6 +24,22 @@ def test_use_shows_the_choice(company: Company, throughline: Call) -> None:
     (company.project / "workspace").mkdir()
     assert throughline("use").out == "workspace (chosen by default)\n"
     assert throughline("use", "company").out == "company is chosen: .env is written\n"
+    assert throughline("use").out == "company (chosen by .env)\n"
+
+
+def test_use_of_a_missing_folder_says_so_and_chooses_nothing(
+    company: Company, throughline: Call
+) -> None:
+    throughline("use", "company")
+    for name, what in (("nowhere", "no such folder"), ("company/vars.yml", "not a folder")):
+        ended = throughline("use", name)
+        assert (ended.status, ended.lines) == (
+            1,
+            [
+                f"error {name}: {what}. Make it with throughline init or throughline simulate "
+                "--out, or name another."
+            ],
+        )
     assert throughline("use").out == "company (chosen by .env)\n"
 
 
@@ -129,14 +147,46 @@ def test_build_passes_arguments_to_dbt(
         return []
 
     monkeypatch.setattr(build, "run", run)
+    monkeypatch.setattr(build, "show_scorecard", lambda *_, **__: None)
     assert throughline("build", "--full-refresh", "--", "--select", "a+").status == 0
     assert throughline("build", "--no-tests").status == 0
     monkeypatch.setattr(build, "has_experiments", lambda _: True)
     assert throughline("build", "--", "--select=a+").status == 0
+    unit_tests = ["--exclude-resource-type", "unit_test"]
     assert passed == [
-        ["--full-refresh", "--select", "a+"],
-        ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"],
-        ["--select=a+"],
+        ["--full-refresh", *unit_tests, "--select", "a+"],
+        ["--exclude-resource-type", "test", *unit_tests],
+        [*unit_tests, "--select=a+"],
+    ]
+
+
+def test_build_runs_unit_tests_only_for_whoever_names_them(
+    company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throughline("use", "company")
+    passed: list[list[str]] = []
+
+    def run(*_: object, arguments: list[str], **__: object) -> list[workspace.Finding]:
+        passed.append(arguments)
+        return []
+
+    monkeypatch.setattr(build, "run", run)
+    monkeypatch.setattr(build, "has_experiments", lambda _: True)
+    monkeypatch.setattr("throughline.lift.command.summary", lambda *_, **__: "none")
+    unit_tests = ["--exclude-resource-type", "unit_test"]
+    assert throughline("build").status == 0
+    named = ["--select", "fct_costs,test_type:unit"]
+    assert throughline("build", "--", *named).status == 0
+    monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "seed test")
+    assert throughline("build", "--", "--select", "a").status == 0
+    assert passed == [
+        ["--selector", "before_lift", *unit_tests],
+        ["--selector", "after_lift", *unit_tests],
+        named,
+        [
+            *("--exclude-resource-type", "seed", "--exclude-resource-type", "test", *unit_tests),
+            *("--select", "a"),
+        ],
     ]
 
 
@@ -351,6 +401,176 @@ def test_environment_keeps_dbt_silent(company: Company) -> None:
     assert given["DBT_SEND_ANONYMOUS_USAGE_STATS"] == "false"
     assert given["THROUGHLINE_WORKSPACE"] == "company"
     assert json.loads(given["THROUGHLINE_VARS"])["workspace"] == "company"
+
+
+def add_python_model(small: workspace.Workspace, *statements: str) -> None:
+    """A model of Python, which runs in the process of dbt after the scorecard is made."""
+    body = "".join(f"    {line}\n" for line in statements)
+    text = f"import os, signal\n\n\ndef model(dbt, session):\n{body}    return dbt.ref('above')\n"
+    (small.project / "models/last.py").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("is_verbose", [False, True])
+@pytest.mark.parametrize(
+    "statement",
+    ["os.remove('ws/warehouse.duckdb')", "os.rename('ws/warehouse.duckdb', 'ws/away.duckdb')"],
+)
+def test_a_warehouse_that_vanishes_during_a_build_is_an_error(
+    small: workspace.Workspace, statement: str, is_verbose: bool
+) -> None:
+    add_python_model(small, statement)
+    console = printing()
+    (fault,) = build.run(small, arguments=[], console=console, is_verbose=is_verbose)
+    assert str(fault) == LOST
+    assert "Done" not in printed(console)
+
+
+LOST = (
+    "ws/warehouse.duckdb: was moved, removed or replaced while it was built: what dbt wrote is "
+    "lost. Build again, and leave it there meanwhile."
+)
+
+
+def test_a_warehouse_that_another_file_replaced_during_a_build_is_an_error(
+    small: workspace.Workspace,
+) -> None:
+    duckdb.connect(str(small.warehouse)).close()
+    file = "'ws/warehouse.duckdb'"
+    add_python_model(small, f"os.rename({file}, 'ws/away')", f"open({file}, 'w').close()")
+    (fault,) = build.run(small, arguments=[], console=printing())
+    assert str(fault) == LOST
+
+
+def test_a_scorecard_that_was_built_and_is_gone_is_an_error(small: workspace.Workspace) -> None:
+    assert build.run(small, arguments=[], console=printing()) == []
+    with duckdb.connect(str(small.warehouse)) as connection:
+        connection.execute("drop schema main_marts cascade")
+    with pytest.raises(workspace.UserError) as refused:
+        build.show_scorecard(small, console=printing(), is_built=True)
+    assert str(refused.value) == (
+        "ws/warehouse.duckdb: mart_scorecard cannot be read, though it was built just now. "
+        "Has someone moved or removed the warehouse? Build again."
+    )
+
+
+@pytest.mark.parametrize("is_verbose", [False, True])
+def test_a_dbt_that_was_killed_is_said_to_have_been(
+    small: workspace.Workspace, is_verbose: bool
+) -> None:
+    for name, advice in (
+        ("SIGKILL", "If memory ran out, give it more or lower THROUGHLINE_MEMORY_LIMIT. "),
+        ("SIGSEGV", ""),
+    ):
+        add_python_model(small, f"os.kill(os.getpid(), signal.{name})")
+        (fault,) = build.run(small, arguments=[], console=printing(), is_verbose=is_verbose)
+        assert str(fault) == (
+            f"dbt: was killed by signal {name}. {advice}Build again: nothing is lost."
+        )
+
+
+def test_a_half_written_file_has_its_fix_in_the_line_that_names_it(
+    small: workspace.Workspace,
+) -> None:
+    """As it may come between the doctor's look and the build."""
+    raw = small.folder / "raw"
+    raw.mkdir()
+    duckdb.sql(f"copy (select i, hash(i) as h from range(9999) t(i)) to '{raw}/whole.parquet'")
+    whole = (raw / "whole.parquet").read_bytes()
+    rows = "a,b\n" + "".join(f"{number},x\n" for number in range(99))
+    (raw / "whole.csv").write_text(rows, encoding="utf-8")
+    packed = gzip.compress(rows.encode())
+    broken = {
+        "end.parquet": whole[:-9],
+        "empty.parquet": b"",
+        "middle.parquet": whole[:999] + bytes(9999) + whole[10998:],
+        "quote.csv": f'{rows}5,"'.encode(),
+        "begin.csv.gz": packed[4:],
+    }
+    for name, content in broken.items():
+        (raw / name).write_bytes(content)
+        files = f"['ws/raw/whole.{name.split('.')[1]}', 'ws/raw/{name}']"
+        reader = f"read_parquet({files})"
+        if "csv" in name:
+            reader = f"read_csv({files}, all_varchar = true, header = true, quote = '\"')"
+        query = "{{ config(materialized='table') }}" + f"select * from {reader}"
+        (small.project / "models/reading.sql").write_text(query, encoding="utf-8")
+        (fault,) = build.run(small, arguments=["--select", "reading"], console=printing())
+        assert fault.where == "model reading (models/reading.sql)"
+        place = f"Deliver ws/raw/{name} again, whole, or move it out of the folder."
+        assert fault.fix == place, fault
+        assert "\n" not in str(fault)
+        assert len(str(fault)) < 400, fault
+
+
+def test_a_fault_that_quotes_a_query_does_not_blame_its_files() -> None:
+    message = (
+        'Binder Error: Referenced column "x" not found\n\n'
+        "LINE 1: select x from read_parquet('raw/a.parquet')\n"
+    )
+    assert build.advised(message) == ""
+    assert build.advised(f"Invalid Input Error: Cannot cast\n\n{message}") == ""
+    unnamed = "A delivered file is damaged: deliver the latest again, whole, or move it away."
+    assert build.advised("don't know what type: \n\nLINE 1: from 'raw/a.parquet'") == unnamed
+    assert build.advised('IO Error: No files match the pattern "raw/a/*.parquet"') == ""
+
+
+def test_all_that_have_one_cause_are_one_line() -> None:
+    seen = build.Run()
+    for name in ("a", "b", "c"):
+        seen.faults.append(workspace.Finding("error", "connection refused", f"model {name}", ""))
+    seen.faults.append(workspace.Finding("error", "Got 1 result", "test d", "Its query: d.sql"))
+    seen.faults.append(workspace.Finding("error", "Got 1 result", "test e", "Its query: e.sql"))
+    assert [str(fault) for fault in build.shown(seen)] == [
+        "model a and 2 more: connection refused.",
+        "test d: Got 1 result. Its query: d.sql",
+        "test e: Got 1 result. Its query: e.sql",
+    ]
+
+
+def test_no_text_of_the_project_ends_a_script_of_the_docs_page(
+    small: workspace.Workspace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    evil = "<!--<script></script><script>alert(1)</script>"
+    (small.project / "models/above.yml").write_text(
+        f"models: [{{name: above, description: '{evil}'}}]\n", encoding="utf-8"
+    )
+    (small.project / "models/above.sql").write_text(f"select '{evil}' as a", encoding="utf-8")
+    assert build.run(small, arguments=[], console=printing()) == []
+    page = docs.generate(small)
+    assert page == small.project / "target/static_index.html"
+    text = page.read_text(encoding="utf-8")
+    assert evil not in text
+    assert "alert(1)" in text
+    scripts = Scripts()
+    scripts.feed(text)
+    scripts.close()
+    assert not [script for script in scripts.found if script.startswith("alert")]
+    (data,) = [script for script in scripts.found if "alert(1)" in script]
+    manifest = json.loads((page.parent / "manifest.json").read_text(encoding="utf-8"))
+    start = data.index('{"metadata"')
+    found, _ = json.JSONDecoder().raw_decode(data, start)
+    assert found == manifest
+    assert manifest["nodes"]["model.small.above"]["description"] == evil
+
+
+class Scripts(html.parser.HTMLParser):
+    """The texts of a page's scripts, as a browser would run them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.is_in_script = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.is_in_script = tag == "script"
+        self.found += [""] if self.is_in_script else []
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self.is_in_script:
+            self.found[-1] += data
 
 
 def test_scorecard_of_another_warehouse_is_left_out(small: workspace.Workspace) -> None:

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from conftest import INPUTS, RAW, REGISTRY, SEED_ROWS, Company, Outcome
-from throughline import doctor, workspace
+from throughline import doctor, places, workspace
 
 Call = Callable[..., Outcome]
 
@@ -959,7 +959,7 @@ def test_warehouse_that_may_not_be_written(
     path.touch()
     monkeypatch.setattr(duckdb, "connect", connect)
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    assert str(doctor.lock_fault(found)) == (
+    assert str(places.lock_fault(found)) == (
         f'company/warehouse.duckdb: cannot be opened: IO Error: Cannot open file "{path}": '
         f"{reason}. Make the file and its folder writable."
     )

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 import histories
-from building import ROOT, WITHOUT_TESTS, Project, query
+from building import WITHOUT_TESTS, Project, query
 from throughline.simulate import simulate
 from throughline.workspace import Workspace
 
@@ -28,9 +28,7 @@ DEATHS = 10
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = Project.without_comments(tmp_path_factory.mktemp("incremental") / "project")
-    (made.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
-    return made
+    return Project.without_comments(tmp_path_factory.mktemp("incremental") / "project")
 
 
 @pytest.fixture(scope="module")

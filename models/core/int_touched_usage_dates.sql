@@ -1,0 +1,89 @@
+-- One row per date of use that is recomputed in this build.
+with arrived_usage_events as (
+
+    select * from {{ ref('int_touched_usage_events') }}
+
+),
+
+arrived_eligible_users as (
+
+    select * from {{ ref('int_touched_eligible_users') }}
+
+),
+
+-- nobody uses a model after as_of, but an earlier build may have had a later one
+moments as (
+
+    select
+        cast(min(event_at) as date) as earliest_date,
+        cast(null as date) as latest_date
+    from arrived_eligible_users
+    where event_at >= cast('1900-01-01' as timestamp)
+    union all
+    select
+        cast({{ as_of_span()[0] }} as date) as earliest_date,
+        cast({{ as_of_span()[1] }} as date) as latest_date
+
+),
+
+bounds as (
+
+    select
+        min(earliest_date) as first_day,
+        max(latest_date) as last_day
+    from moments
+
+),
+
+{{ day_ctes('bounds') }},
+
+builds as (
+
+    select
+        {{ as_of_span()[0] }} as earlier_as_of,
+        {{ as_of_span()[1] }} as later_as_of
+
+),
+
+-- days that a build of the past had not reached, or rows without a time of arrival that move with as_of
+passed_dates as (
+
+    select days.date_day
+    from days
+    inner join builds
+        on days.date_day >= cast(builds.earlier_as_of as date)
+        and days.date_day <= cast(builds.later_as_of as date)
+
+),
+
+eligible_dates as (
+
+    select days.date_day
+    from arrived_eligible_users
+    inner join days
+        on days.date_day >= cast(arrived_eligible_users.event_at as date)
+        and (arrived_eligible_users.ends_at is null or days.date_day <= cast(arrived_eligible_users.ends_at as date))
+
+),
+
+usage_dates as (
+
+    select cast(event_at as date) as touched_date from arrived_usage_events
+    union
+    select date_day as touched_date from eligible_dates
+    union
+    select date_day as touched_date from passed_dates
+
+),
+
+named as (
+
+    select
+        cast('fct_usage' as {{ dbt.type_string() }}) as relation_name,
+        touched_date
+    from usage_dates
+    where touched_date is not null
+
+)
+
+select * from named

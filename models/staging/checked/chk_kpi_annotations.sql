@@ -1,0 +1,2 @@
+-- One row per row of raw table kpi_annotations: its latest copy that keeps the contract, and each copy that breaks it.
+{{ checked_rows('kpi_annotations') }}

@@ -1,0 +1,457 @@
+"""Quiet means unchanged: a corrupted delivery leaves every fact as it was, or the door names it.
+
+The corpus is every kind of corruption that fits the type of a column, times every column of the
+contract, so that a new column is covered by itself.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import door
+import duckdb
+import pandas as pd
+import pytest
+from building import ROOT, Project
+from throughline import seeds
+from throughline.workspace import Column, create, read_contract
+
+Cell = Callable[[str], str]
+COUNTS = ("delivered_rows", "kept_rows", "superseded_copies", "invisible_rows")
+
+
+def moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
+
+
+def moved(**by: int) -> Cell:
+    return lambda text: f"{moment(text) + timedelta(**by):%Y-%m-%d %H:%M:%S}"
+
+
+def formed(form: str) -> Cell:
+    return lambda text: f"{moment(text):{form}}"
+
+
+def constant(text: str) -> Cell:
+    return lambda _: text
+
+
+EPOCH = {
+    f"epoch in {unit}": (lambda factor: lambda text: str(seconds(text) * factor))(factor)
+    for unit, factor in (("seconds", 1), ("milliseconds", 1000), ("microseconds", 10**6))
+}
+
+
+def seconds(text: str) -> int:
+    return int(moment(text).replace(tzinfo=timezone.utc).timestamp())
+
+
+WORDS: Mapping[str, Cell] = {word: constant(word) for word in ("nan", "None", "NULL", "NaT", "")}
+WRITINGS: Mapping[str, Cell] = {
+    "capitals": str.upper,
+    "a blank before": lambda text: f" {text}",
+    "a blank after": lambda text: f"{text} ",
+}
+KINDS: Mapping[str, Mapping[str, Cell]] = {
+    "id": {
+        "as a floating point number": lambda text: f"{text}.0",
+        **WRITINGS,
+        **WORDS,
+    },
+    "name": {**WRITINGS, **WORDS},
+    "double": {
+        "a decimal comma": lambda text: f"{text}5".replace(".", "") + ",5",
+        "a unit": lambda text: f"{text} EUR",
+        "minus one": constant("-1"),
+        "infinity": constant("inf"),
+        "more digits": lambda text: f"{text}0" if "." in text else f"{text}.0",
+        "a blank before": lambda text: f" {text}",
+        **WORDS,
+    },
+    "integer": {"a fraction": constant("1.7"), "with .0": lambda text: f"{text}.0", **WORDS},
+    "boolean": {
+        "a word": constant("maybe"),
+        "capitals": str.upper,
+        "one letter": lambda text: text[0],
+        **WORDS,
+    },
+    "timestamp": {
+        "day first": formed("%d/%m/%Y %H:%M"),
+        "month first": formed("%m/%d/%Y %I:%M %p"),
+        "a date without a time": formed("%Y-%m-%d"),
+        "without seconds": formed("%Y-%m-%d %H:%M"),
+        "with T and Z": formed("%Y-%m-%dT%H:%M:%SZ"),
+        "with an offset": formed("%Y-%m-%d %H:%M:%S+00:00"),
+        "the end of time": constant("9999-12-31"),
+        "the beginning of time": constant("0001-01-01 00:00:00"),
+        "twenty years early": moved(days=-7305),
+        "three years late": moved(days=1096),
+        **EPOCH,
+        **WORDS,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Corruption:
+    table: str
+    column: str
+    kind: str
+    change: Cell
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}: {self.kind or 'empty'}"
+
+    def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A third of the filled cells of the column, and at least 20 where there are as many."""
+        changed = frame.copy()
+        filled = [row for row, text in enumerate(frame[self.column]) if text]
+        for row in filled[:: max(1, min(3, len(filled) // 20))]:
+            changed.loc[row, self.column] = self.change(frame.loc[row, self.column])
+        return changed
+
+
+def kind_of(column: Column) -> str:
+    if column.data_type != "string":
+        return column.data_type
+    return "id" if column.name.endswith("_id") else "name"
+
+
+def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
+    for name, table in read_contract(ROOT).items():
+        for column in table.columns:
+            if (name, column.name) in door.PROSE or not frames[name][column.name].astype(bool).any():
+                continue
+            for kind, change in KINDS[kind_of(column)].items():
+                yield Corruption(name, column.name, kind, change)
+
+
+FRAMES = door.company()
+CORPUS = list(corruptions(FRAMES))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[door.Door]:
+    project = Project.copy(tmp_path_factory.mktemp("door") / "project")
+    folder = project.root / "company"
+    headers = {name: spec.header for name, spec in seeds.read_specs(ROOT).items()}
+    create(folder, project=project.root, headers=headers)
+    door.write_seeds(folder)
+    (folder / "vars.yml").write_text("as_of: '2026-06-01 00:00:00'\n", encoding="utf-8")
+    door.deliver(folder, FRAMES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        yield door.Door.compile(project, folder)
+
+
+def differs(built: duckdb.DuckDBPyConnection) -> list[str]:
+    """The facts that are not those of the sound company."""
+    unlike = []
+    for fact in door.FACTS:
+        columns = [
+            f"round({name}, 9)" if kind == "DOUBLE" else f'"{name}"'
+            for name, kind, *_ in built.sql(f"describe main_core.{fact}").fetchall()
+        ]
+        sides = [f"select {', '.join(columns)} from {side}.main_core.{fact}" for side in ("warehouse", "built")]
+        for one, other in (sides, sides[::-1]):
+            if built.sql(f"{one} except all {other} limit 1").fetchall():
+                unlike.append(fact)
+                break
+    return unlike
+
+
+def named(built: duckdb.DuckDBPyConnection, corruption: Corruption) -> list[tuple[str, ...]]:
+    """What the door says of the corrupted column, with place and fix."""
+    return built.execute(
+        "select check_name, detail, status, example, fix from main_core.fct_input_checks "
+        "where status in ('warn', 'stop') and table_name = $1 and fix <> '' "
+        "and (contains(detail, $2) or contains(fix, $2) or contains(coalesce(example, ''), $2))",
+        [corruption.table, corruption.column],
+    ).fetchall()
+
+
+def test_the_sound_company_is_quiet(sound: door.Door) -> None:
+    built = sound.run()
+    loud = "from main_core.fct_input_checks where status <> 'ok'"
+    assert built.sql(loud).fetchall() == []
+    assert differs(built) == []
+
+
+@pytest.mark.parametrize("corruption", CORPUS, ids=str)
+def test_a_corruption_changes_nothing_or_is_named(sound: door.Door, corruption: Corruption) -> None:
+    frame = corruption.apply(FRAMES[corruption.table])
+    path = sound.folder / "raw" / corruption.table / "rows.csv"
+    before = path.read_bytes()
+    try:
+        frame.to_csv(path, index=False)
+        built = sound.run()
+    finally:
+        path.write_bytes(before)
+    unlike = differs(built)
+    if unlike:
+        assert named(built, corruption), f"{unlike} differ, and nothing says why"
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What became of a changed delivery."""
+
+    built: duckdb.DuckDBPyConnection
+
+    def value(self, query: str) -> object:
+        row = self.built.sql(query).fetchone()
+        assert row is not None
+        return row[0]
+
+    def says(self, table: str, check: str) -> list[str]:
+        """The statuses of a check, but for those that are ok."""
+        query = (
+            "select status from main_core.fct_input_checks "
+            "where table_name = $1 and check_name = $2 and status <> 'ok' order by status"
+        )
+        return [status for (status,) in self.built.execute(query, [table, check]).fetchall()]
+
+
+Deliver = Callable[..., Delivered]
+
+
+@pytest.fixture
+def deliver(sound: door.Door) -> Iterator[Deliver]:
+    """Delivers some tables otherwise; the sound files come back."""
+    places = {table: sound.folder / "raw" / table / "rows.csv" for table in FRAMES}
+    before = {place: place.read_bytes() for place in places.values()}
+
+    def call(**frames: pd.DataFrame) -> Delivered:
+        for table, frame in frames.items():
+            frame.to_csv(places[table], index=False)
+        return Delivered(sound.run())
+
+    yield call
+    for place, content in before.items():
+        place.write_bytes(content)
+
+
+def changed(table: str, **cells: Cell | str) -> pd.DataFrame:
+    """A sound table with every filled cell of some columns changed, or the column set."""
+    frame = FRAMES[table].copy()
+    for column, change in cells.items():
+        if isinstance(change, str):
+            frame[column] = change
+        else:
+            frame[column] = [change(text) if text else text for text in frame[column]]
+    return frame
+
+
+def later(frame: pd.DataFrame, **by: int) -> pd.DataFrame:
+    return frame.assign(loaded_at=[moved(**by)(text) for text in frame["loaded_at"]])
+
+
+LEADS = FRAMES["prediction_logs"][FRAMES["prediction_logs"]["model_id"] == "lead"]
+NAMED = FRAMES["business_outcomes"][FRAMES["business_outcomes"]["prediction_id"] != ""]
+
+
+def test_ids_that_became_floating_point_numbers_stop(deliver: Deliver) -> None:
+    found = deliver(
+        business_outcomes=changed("business_outcomes", prediction_id=lambda text: f"{text}.0")
+    )
+    assert found.says("business_outcomes", "keys_met") == ["stop"] * 3
+    example = found.value(
+        "select min(example) from main_core.fct_input_checks where check_name = 'keys_met' and status = 'stop'"
+    )
+    assert example == "'10000.0' against '10000' of prediction_logs"
+
+
+def test_few_ids_in_another_writing_stop_as_well(deliver: Deliver) -> None:
+    few = changed("business_outcomes", prediction_id=lambda text: f"{text}.0").iloc[:6]
+    assert "stop" in deliver(business_outcomes=few).says("business_outcomes", "keys_met")
+
+
+def test_outcomes_of_nobody_we_know_stop(deliver: Deliver) -> None:
+    strangers = changed("business_outcomes", prediction_id=lambda text: f"x-{text}")
+    found = deliver(business_outcomes=strangers)
+    assert found.says("business_outcomes", "keys_met") == ["stop"] * 3
+
+
+def test_one_id_for_two_outcomes_stops(deliver: Deliver) -> None:
+    one_id = changed("business_outcomes", outcome_id=lambda text: f"order{text[1:]}")
+    found = deliver(business_outcomes=one_id)
+    assert found.says("business_outcomes", "reused_keys") == ["stop"]
+
+
+def test_few_ids_for_two_outcomes_stop_as_well(deliver: Deliver) -> None:
+    one_id = changed("business_outcomes", outcome_id=lambda text: f"order{text[1:]}")
+    few = one_id[one_id["outcome_name"] != "sold_for"].iloc[:10]
+    assert "stop" in deliver(business_outcomes=few).says("business_outcomes", "reused_keys")
+
+
+def test_two_models_that_number_alike_are_told_how_to_map(deliver: Deliver) -> None:
+    twins = pd.concat([LEADS, LEADS.assign(model_id="price")])
+    found = deliver(prediction_logs=twins)
+    assert found.says("prediction_logs", "reused_keys") == ["stop"]
+    fix = found.value(
+        "select fix from main_core.fct_input_checks where check_name = 'reused_keys' and status = 'stop'"
+    )
+    assert "model_id || '-' || prediction_id" in str(fix)
+
+
+def test_a_correction_is_no_reused_key(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"]
+    corrected = later(rows.iloc[:100], days=1).assign(score="0.25", channel="phone")
+    found = deliver(prediction_logs=pd.concat([rows, corrected]))
+    assert found.says("prediction_logs", "reused_keys") == []
+    corrected_count = "select count(*) from main_core.fct_decisions where channel = 'phone'"
+    assert found.value(corrected_count) == 100
+    copies = "select sum(copy_count) from main_staging.chk_prediction_logs"
+    assert found.value(copies) == len(rows) + 100
+
+
+def test_a_missing_id_is_no_other_thing(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"]
+    without = later(rows, days=1).assign(user_id="")
+    found = deliver(prediction_logs=pd.concat([rows, without]))
+    assert found.says("prediction_logs", "reused_keys") == []
+
+
+def test_another_user_under_the_same_key_warns(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"]
+    merged = later(rows, days=1).assign(user_id="merged")
+    found = deliver(prediction_logs=pd.concat([rows, merged]))
+    assert found.says("prediction_logs", "reused_keys") == ["warn"]
+
+
+def test_delivered_twice_is_delivered_once(deliver: Deliver) -> None:
+    twice = {table: pd.concat([frame, later(frame, days=1)]) for table, frame in FRAMES.items()}
+    built = deliver(**twice).built
+    assert set(differs(built)) == set()
+
+
+def test_event_names_that_are_not_mapped_stop(deliver: Deliver) -> None:
+    found = deliver(usage_events=changed("usage_events", event_name=str.title))
+    assert found.says("usage_events", "rejected_rows") == ["stop"]
+
+
+def test_a_failed_call_is_a_call(deliver: Deliver) -> None:
+    failed = changed("prediction_logs", latency_ms="-1", error_type="timeout")
+    found = deliver(prediction_logs=failed)
+    assert found.value("select count(*) from main_core.fct_decisions where error_count > 0") == 300
+    assert found.value("select count(latency_ms) from main_core.fct_decisions") == 0
+    assert found.says("prediction_logs", "nulled_cells") == ["warn", "warn"]
+
+
+def test_the_end_of_time_is_an_open_end(deliver: Deliver) -> None:
+    rows = FRAMES["eligible_users"]
+    endless = rows.assign(eligible_to=[text or "9999-12-31" for text in rows["eligible_to"]])
+    assert differs(deliver(eligible_users=endless).built) == []
+
+
+def test_truth_has_one_spelling(deliver: Deliver) -> None:
+    for change in (str.upper, str.title, lambda text: f" {text} "):
+        delivered = deliver(business_outcomes=changed("business_outcomes", outcome_label=change))
+        assert differs(delivered.built) == []
+
+
+def test_a_positive_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> None:
+    spelled = changed("business_outcomes", outcome_label={"true": "Y", "false": "N"}.__getitem__)
+    assert deliver(business_outcomes=spelled).says("business_outcomes", "classes") == ["stop"]
+
+
+def test_words_for_nothing_are_named_where_they_may_be_a_name(deliver: Deliver) -> None:
+    found = deliver(prediction_logs=changed("prediction_logs", error_type="nan"))
+    assert found.says("prediction_logs", "words_for_nothing") == ["warn"]
+
+
+def test_of_several_exposures_the_first_counts(deliver: Deliver) -> None:
+    rows = FRAMES["experiment_assignments"]
+    again = [
+        later(
+            rows.assign(
+                assigned_at=[moved(days=day)(text) for text in rows["assigned_at"]],
+                first_exposed_at=[moved(days=day)(text) for text in rows["first_exposed_at"]],
+            ),
+            days=day,
+        )
+        for day in (3, 1, 2)
+    ]
+    assert differs(deliver(experiment_assignments=pd.concat([*again, rows])).built) == []
+
+
+def test_a_variant_that_nobody_planned_is_named(deliver: Deliver) -> None:
+    rows = FRAMES["experiment_assignments"].copy()
+    rows.loc[rows.index[:12], "variant"] = "treatment "
+    found = deliver(experiment_assignments=rows)
+    assert found.says("experiment_assignments", "variants") == ["warn"]
+
+
+def test_an_arm_that_nothing_knows_stops(deliver: Deliver) -> None:
+    rows = FRAMES["experiment_assignments"]
+    more = pd.concat(
+        [rows.assign(variant="control"), rows.assign(variant="treatment", unit_id="x" + rows["unit_id"])]
+    )
+    found = deliver(experiment_assignments=more)
+    assert found.says("experiment_assignments", "arms_met") == ["stop"]
+
+
+def test_an_outcome_of_the_day_belongs_to_the_decision_of_that_day(deliver: Deliver) -> None:
+    """In the morning of the decision, by its date alone; with a time it came before."""
+    outcomes = FRAMES["business_outcomes"].iloc[:0]
+    lead = LEADS.iloc[0]
+    row = {
+        "outcome_id": "o",
+        "outcome_name": "converted",
+        "entity_id": lead["entity_id"],
+        "outcome_label": "true",
+        "occurred_at": lead["predicted_at"][:10],
+        "observed_at": lead["predicted_at"][:10],
+        "loaded_at": lead["loaded_at"],
+    }
+    positives = (
+        "select sum(actual_positive_count) from main_core.fct_decisions "
+        f"where prediction_id = '{lead['prediction_id']}'"
+    )
+    dated = pd.DataFrame([row], columns=outcomes.columns).fillna("")
+    assert deliver(business_outcomes=dated).value(positives) == 1
+    midnight = f"{lead['predicted_at'][:10]} 00:00:00"
+    timed = dated.assign(occurred_at=midnight, observed_at=midnight)
+    assert deliver(business_outcomes=timed).value(positives) == 0
+
+
+def test_the_future_labels_nothing(deliver: Deliver) -> None:
+    ahead = changed("business_outcomes", occurred_at=moved(days=400), observed_at=moved(days=400))
+    labelled = "select count(*) from main_core.fct_decisions where actual_label is not null"
+    assert deliver(business_outcomes=ahead).value(labelled) == 0
+
+
+def test_an_answer_without_a_scale_is_no_dissatisfied_one(deliver: Deliver) -> None:
+    found = deliver(feedback=changed("feedback", scale_min="", scale_max=""))
+    assert found.value("select sum(scaled_count) from main_core.fct_feedback") == 0
+    assert found.value("select sum(answered_count) from main_core.fct_feedback") == 60
+
+
+def test_errors_of_amounts_are_in_the_reporting_currency(deliver: Deliver) -> None:
+    def errors(found: Delivered) -> float:
+        return float(str(found.value("select sum(actual_value) from main_core.fct_decisions")))
+
+    plain = errors(deliver())
+    rows = FRAMES["business_outcomes"]
+    euros = rows.assign(currency=["EUR" if name == "sold_for" else other for name, other in zip(rows["outcome_name"], rows["currency"], strict=True)])
+    assert errors(deliver(business_outcomes=euros)) == pytest.approx(1.1 * plain)
+
+
+def test_ids_may_begin_with_a_hash(deliver: Deliver) -> None:
+    def hashed(text: str) -> str:
+        return f"#{text}"
+
+    found = deliver(
+        prediction_logs=changed("prediction_logs", prediction_id=hashed),
+        usage_events=changed("usage_events", prediction_id=hashed),
+        business_outcomes=changed("business_outcomes", prediction_id=hashed),
+        feedback=changed("feedback", prediction_id=hashed),
+    )
+    assert found.value("select count(*) from main_core.fct_decisions") == 300
+    sums = "select sum(actual_positive_count), sum(accepted_count), sum(value_amount) from {}.main_core.fct_decisions"
+    both = [found.built.sql(sums.format(side)).fetchone() for side in ("warehouse", "built")]
+    assert both[0] == pytest.approx(both[1])
