@@ -18,15 +18,7 @@ from throughline import seeds
 Row = Mapping[str, object]
 
 # these say how a build came about, so they differ by intention
-OF_THE_MECHANISM = {
-    "int_deliveries",
-    "int_touched_rows",
-    "int_touched_keys",
-    "int_touched_dates",
-    "int_touched_units",
-    "int_build_ledger",
-    "build_starts",
-}
+OF_THE_MECHANISM = ("deliveries", "int_touched_", "int_build_ledger", "build_starts")
 COLUMNS: Mapping[str, Sequence[str]] = {
     "prediction_logs": [
         "prediction_id",
@@ -220,7 +212,7 @@ def relations(folder: Path, *, schema: str = "main") -> dict[str, pd.DataFrame]:
             [f"{schema}_"],
         ).fetchall()
         for layer, name in names:
-            if name not in OF_THE_MECHANISM:
+            if not name.startswith(OF_THE_MECHANISM):
                 frame = connection.sql(f"select * from {layer}.{name}").df()
                 # of results down to the last bit, which follows the order of sums
                 frame = frame.drop(columns="inputs_hash", errors="ignore")
