@@ -42,6 +42,14 @@
 {% endmacro %}
 
 {% macro check_raw_table(table) %}
+    {% set format = table_format(table) %}
+    {% if format is not none %}
+        {{ stop("raw table " ~ table ~ " is a " ~ format.name ~ " table in " ~ format.folder ~ ": its files also hold rows that are deleted. Export its rows as Parquet, or name a relation that reads it in the setting sources.") }}
+    {% endif %}
+    {% set unread = unread_files(table) %}
+    {% if unread %}
+        {% do exceptions.warn("raw table " ~ table ~ ": " ~ unread | length ~ " files are not read: " ~ unread[:3] | join(', ') ~ (", …" if unread | length > 3 else "") ~ ". Deliver them as Parquet or CSV, or move them out of the folder.") %}
+    {% endif %}
     {% set delivered = raw_columns(table) %}
     {% if delivered is none %}
         {{ stop("raw table " ~ table ~ " " ~ missing_raw_table(table) ~ (", or leave it out of the setting inputs." if table != 'prediction_logs' else ".")) }}
@@ -207,7 +215,7 @@
     {{ return(['binary', 'multiclass', 'regression', 'ranking']) }}
 {% endmacro %}
 
-{# What `throughline doctor --metrics` reads: the problems, and the rules over seeds as queries of seeds by their bare names. #}
+{# What `throughline doctor` reads: the problems, and the rules over seeds as queries of seeds by their bare names. #}
 {% macro print_rules() %}
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}

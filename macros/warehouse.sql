@@ -39,11 +39,6 @@
 
 {% macro default__delivered_count(table) %}select count(*) from {{ delivered_rows(table) }} as delivered{% endmacro %}
 
-{# Files in the folder of a raw table that nothing reads. #}
-{% macro unread_files(table) %}{{ return(adapter.dispatch('unread_files')(table)) }}{% endmacro %}
-
-{% macro default__unread_files(table) %}{{ return([]) }}{% endmacro %}
-
 {# What delivered a row: its file, or the day it arrived where a relation is read. #}
 {% macro delivery(table, delivered) %}{{ return(adapter.dispatch('delivery')(table, delivered)) }}{% endmacro %}
 
@@ -137,8 +132,18 @@
 
 {# Whether an entry of the setting `sources` names files and not a relation. #}
 {% macro is_file_pattern(text) %}
-    {{ return('/' in text or modules.re.search('[.](parquet|csv|csv[.]gz)$', text) is not none) }}
+    {{ return('/' in text or modules.re.search('[.](parquet|[ct]sv([.](gz|zst))?)$', text | lower) is not none) }}
 {% endmacro %}
+
+{# The files in the folders of a raw table that no raw table is read from, hidden ones aside; relative to the workspace. #}
+{% macro unread_files(table) %}{{ return(adapter.dispatch('unread_files')(table)) }}{% endmacro %}
+
+{% macro default__unread_files(table) %}{{ return([]) }}{% endmacro %}
+
+{# The table format whose log stands in a folder of a raw table, or none: such a folder also holds rows that are deleted. #}
+{% macro table_format(table) %}{{ return(adapter.dispatch('table_format')(table)) }}{% endmacro %}
+
+{% macro default__table_format(table) %}{{ return(none) }}{% endmacro %}
 
 {# One JSON text per row from a list of columns. `columns` maps each JSON key to a column. #}
 {% macro json_row(columns) %}{{ return(adapter.dispatch('json_row')(columns)) }}{% endmacro %}

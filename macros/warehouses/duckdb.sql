@@ -32,26 +32,57 @@
     {% set named = ", filename = '_delivery'" if with_delivery and duckdb__delivers_files(table) else '' %}
     {% set readers = [] %}
     {% for path in duckdb__paths(table) %}
-        {% if '.parquet' in path %}
+        {% set end = path | lower %}
+        {% if is_parquet(path) %}
             {% do readers.append("select * from read_parquet('" ~ path ~ "', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% else %}
-            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, quote = '\"', escape = '\"', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
+            {#- all but the delimiter is fixed: DuckDB would take # for a comment, and skip first rows that are wider than the header -#}
+            {% set packed = {'.gz': 'gzip', '.[gg][zz]': 'gzip', '.zst': 'zstd', '.[zz][ss][tt]': 'zstd'} %}
+            {% set compressions = [] %}
+            {% for packing, name in packed.items() if end.endswith(packing) %}{% do compressions.append(name) %}{% endfor %}
+            {% do readers.append("select * from read_csv('" ~ path ~ "', all_varchar = true, header = true, skip = 0, comment = '', quote = '\"', escape = '\"', compression = '" ~ (compressions + ['none'])[0] ~ "', union_by_name = true, hive_partitioning = false" ~ named ~ ")") %}
         {% endif %}
     {% endfor %}
-    {{ return('(' ~ readers | join(' union all by name ') ~ ')' if readers else none) }}
+    {#- the doctor looks at the first rows alone where there are very many -#}
+    {% set few = ' limit ' ~ var('rows_looked_at') if var('rows_looked_at', none) else '' %}
+    {{ return('(' ~ readers | join(' union all by name ') ~ few ~ ')' if readers else none) }}
+{% endmacro %}
+
+{# What DuckDB reads below the folder of a raw table, in upper or lower case; scripts/throughline/inputs.py has the same list. #}
+{% macro file_patterns() %}
+    {{ return([
+        '**/*.[pP][aA][rR][qQ][uU][eE][tT]',
+        '**/*.[cCtT][sS][vV]',
+        '**/*.[cCtT][sS][vV].[gG][zZ]',
+        '**/*.[cCtT][sS][vV].[zZ][sS][tT]',
+    ]) }}
+{% endmacro %}
+
+{# Whether a file pattern of a raw table matches Parquet files; else they are CSV. #}
+{% macro is_parquet(path) %}
+    {{ return(modules.re.search('[.](parquet|[[]pp].*[[]tt]$)', path.removeprefix(workspace() ~ '/') | lower) is not none) }}
 {% endmacro %}
 
 {# The file patterns of a raw table that match a file, as literals without quotes; none where it is a relation. #}
 {% macro duckdb__paths(table) %}
     {% set chosen = (setting('sources') or {}).get(table) %}
+    {% set patterns = [chosen] if chosen else [] %}
+    {% for pattern in file_patterns() if not chosen %}
+        {% do patterns.append('raw/' ~ table ~ '/' ~ pattern) %}
+    {% endfor %}
     {% set paths = [] %}
-    {% for pattern in ([chosen] if chosen else ['raw/' ~ table ~ '/**/*.parquet', 'raw/' ~ table ~ '/**/*.csv']) if is_file_pattern(pattern) %}
-        {% set path = (pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern) | replace("'", "''") %}
+    {% for pattern in patterns if is_file_pattern(pattern) %}
+        {% set path = located_pattern(pattern) | replace("'", "''") %}
         {% if not may_look() or '://' in path or matches_a_file(path) %}
             {% do paths.append(path) %}
         {% endif %}
     {% endfor %}
     {{ return(paths) }}
+{% endmacro %}
+
+{# A file pattern of the settings as DuckDB finds it from the project. #}
+{% macro located_pattern(pattern) %}
+    {{ return(pattern if pattern.startswith('/') or '://' in pattern else workspace() ~ '/' ~ pattern) }}
 {% endmacro %}
 
 {# Whether a file pattern, a literal without quotes, matches a file: asked once in a run. #}
@@ -61,6 +92,55 @@
         {% do found.update({path: run_query("select 1 from glob('" ~ path ~ "') limit 1") | length > 0}) %}
     {% endif %}
     {{ return(found[path]) }}
+{% endmacro %}
+
+{# The folders whose files belong to a raw table: its own and, where `sources` has a pattern, what stands before the first wildcard. #}
+{% macro watched_folders(table) %}
+    {% set own = 'raw/' ~ table ~ '/' %}
+    {% set chosen = (setting('sources') or {}).get(table, own) %}
+    {% set folders = [own] if chosen == own or chosen.startswith(own) else [] %}
+    {% set start = modules.re.match('([^*?[]*/)?', chosen).group(0) %}
+    {% if is_file_pattern(chosen) and '://' not in chosen and modules.re.search('[*?[]', chosen) and start and not start.startswith(own) %}
+        {% do folders.append(start) %}
+    {% endif %}
+    {{ return(folders) }}
+{% endmacro %}
+
+{% macro duckdb__unread_files(table) %}
+    {% set read = [] %}
+    {% for other in setting('inputs') %}
+        {% for path in duckdb__paths(other) if '://' not in path %}
+            {% do read.append("select file from glob('" ~ path ~ "')") %}
+        {% endfor %}
+    {% endfor %}
+    {% set unread = [] %}
+    {% for folder in watched_folders(table) %}
+        {% set place = located_pattern(folder) | replace("'", "''") %}
+        {% set others = [] %}
+        {% for other in raw_tables() if other != table %}
+            {% do others.append("and not starts_with(file, '" ~ located_pattern('raw/' ~ other ~ '/') | replace("'", "''") ~ "')") %}
+        {% endfor %}
+        {% for row in run_query("
+            select substr(file, length('" ~ place ~ "') + 1) as name
+            from glob('" ~ place ~ "**')
+            where not regexp_matches(name, '(^|/)[._]') " ~ others | join(' ') ~ "
+                and file not in (" ~ (read | join(' union all ') if read else "select ''") ~ ")
+            order by file
+        ") %}
+            {% do unread.append(folder ~ row[0]) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(unread) }}
+{% endmacro %}
+
+{% macro duckdb__table_format(table) %}
+    {% set logs = {'_delta_log/*': 'Delta', 'metadata/*.avro': 'Iceberg', '.hoodie/*': 'Hudi'} %}
+    {% for folder in watched_folders(table) %}
+        {% for log, name in logs.items() if matches_a_file(located_pattern(folder ~ '**/' ~ log) | replace("'", "''")) %}
+            {{ return({'name': name, 'folder': folder}) }}
+        {% endfor %}
+    {% endfor %}
+    {{ return(none) }}
 {% endmacro %}
 
 {% macro duckdb__delivers_files(table) %}
@@ -83,9 +163,9 @@
 {# Of Parquet files by their footers. #}
 {% macro duckdb__delivered_count(table) -%}
     {%- set paths = duckdb__paths(table) if duckdb__delivers_files(table) else [] -%}
-    {%- set is_parquet = [] -%}
-    {%- for path in paths if '.parquet' in path -%}{%- do is_parquet.append(path) -%}{%- endfor -%}
-    {%- if paths and is_parquet == paths -%}
+    {%- set typed = [] -%}
+    {%- for path in paths if is_parquet(path) -%}{%- do typed.append(path) -%}{%- endfor -%}
+    {%- if paths and typed == paths -%}
         select coalesce(sum(num_rows), 0)
         from (
             {%- for path in paths %}

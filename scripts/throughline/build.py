@@ -43,10 +43,18 @@ LEADING = re.compile("(-t.*|--target|--profile|--profiles-dir)(=.*)?")
 """Arguments by which dbt would build elsewhere than lift and the scorecard look."""
 UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
 """In an argument of dbt: it names unit tests."""
-IN_MEMORY = {
+GATE = re.compile("test (is_sound|meets_its_keys)_")
+"""Tests that stop a build for what was delivered, whose lines say more than dbt does."""
+SCRATCH = {
     "throughline": {
-        "outputs": {"memory": {"type": "duckdb", "path": ":memory:"}},
-        "target": "memory",
+        "outputs": {
+            "scratch": {
+                "type": "duckdb",
+                "path": "{{ env_var('THROUGHLINE_SCRATCH') }}",
+                "settings": {"TimeZone": "UTC"},
+            }
+        },
+        "target": "scratch",
     }
 }
 STATUS_STYLES = {
@@ -109,6 +117,7 @@ class Run:
 
     faults: list[Finding] = field(default_factory=list)
     summary: str = ""
+    inputs: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
     doing: str = "starting dbt"
@@ -130,15 +139,21 @@ class Run:
             self.done += 1
         elif name == "RunResultFailure":
             where = message.removeprefix("[ERROR]: in ")
-            self.faults.append(Finding("error", "failed", where, ""))
-        elif name.startswith("RunResultError") and self.faults:
+            fault = Finding("error", "failed", where, "")
+            if GATE.search(where):
+                fix = "The lines above say what and how to mend it; all of it: mart_input_health."
+                fault = Finding("error", "what was delivered bends every number", where, fix)
+            self.faults.append(fault)
+        elif name == "JinjaLogInfo" and message.startswith("input "):
+            self.inputs.append(message.removeprefix("input "))
+        elif name.startswith("RunResultError") and self.faults and not self.faults[-1].fix:
             what, fix = telling(message), advised(message)
             self.faults[-1] = replace(self.faults[-1], what=what, fix=fix)
         elif name == "SQLCompiledPath" and self.faults and not self.faults[-1].fix:
             path = message.strip().removeprefix("compiled code at ")
             fix = f"Its query: {path}"
             if "(models/config/" in self.faults[-1].where:
-                fix = "Each row and its fix: throughline doctor --metrics"
+                fix = "Each row and its fix: throughline doctor"
             self.faults[-1] = replace(self.faults[-1], fix=fix)
         elif name == "MainEncounteredError":
             self.faults.append(Finding("error", telling(message), "dbt", ""))
@@ -192,6 +207,8 @@ def run(
             progress.update(
                 task, completed=seen.done, total=seen.total or None, description=seen.doing
             )
+    for line in seen.inputs:
+        console.print(line, markup=False, soft_wrap=True)
     if process.returncode > 0:
         return shown(seen)
     faults = interrupted(workspace, process.returncode, began_with=began_with)
@@ -253,36 +270,81 @@ def has_experiments(workspace: Workspace) -> bool:
     return any(line.strip() for line in lines[1:])
 
 
-def read_rules(workspace: Workspace) -> dict[str, Any]:
+@contextmanager
+def scratch(workspace: Workspace) -> Iterator[dict[str, str]]:
+    """The environment of a dbt that writes its database, target and logs into a folder of its own.
+
+    The database speaks DuckDB's SQL, whatever the warehouse.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "profiles.yml").write_text(json.dumps(SCRATCH), encoding="utf-8")
+        yield {
+            **environment(workspace),
+            "DBT_PROFILES_DIR": folder,
+            "DBT_TARGET_PATH": folder,
+            "DBT_LOG_PATH": folder,
+            "DBT_TARGET": "scratch",
+            "THROUGHLINE_SCRATCH": f"{folder}/scratch.duckdb",
+        }
+
+
+def read_rules(workspace: Workspace, *, variables: Mapping[str, str]) -> dict[str, Any]:
     """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError.
 
-    dbt has a database in memory here and a target folder of its own: it writes nowhere else, and
-    the queries are in DuckDB's SQL, whatever the warehouse.
+    `variables` are those of a scratch.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "profiles.yml").write_text(json.dumps(IN_MEMORY), encoding="utf-8")
-        places = {"DBT_PROFILES_DIR": scratch, "DBT_TARGET_PATH": scratch, "DBT_LOG_PATH": scratch}
-        finished = subprocess.run(
-            [
-                *(program("dbt"), "--no-use-colors", "--quiet"),
-                *("run-operation", "print_rules", "--target", "memory"),
-            ],
-            cwd=workspace.project,
-            env=environment(workspace) | places,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    for line in finished.stdout.splitlines():
+    arguments = ("--no-use-colors", "--quiet", "run-operation", "print_rules")
+    output = _captured(workspace, arguments, variables=variables)
+    for line in output.splitlines():
         if line.startswith("RULES "):
             rules: dict[str, Any] = json.loads(line.removeprefix("RULES "))
             return rules
+    message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", output))
+    raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
+
+
+def read_input_checks(
+    workspace: Workspace, *, variables: Mapping[str, str], rows: int | None
+) -> list[dict[str, Any]]:
+    """The rows of fct_input_checks, built in a scratch of the first `rows` of each raw table.
+
+    Raises UserError where dbt cannot build it.
+    """
+    seen = Run()
+    looked_at = ("--vars", json.dumps({"rows_looked_at": rows})) if rows else ()
+    arguments = (
+        *("--no-use-colors", "--log-format", "json", "build", "--select", "+fct_input_checks"),
+        *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", *looked_at),
+    )
+    for line in _captured(workspace, arguments, variables=variables).splitlines():
+        seen.take(line)
+    try:
+        with duckdb.connect(variables["THROUGHLINE_SCRATCH"], read_only=True) as connection:
+            cursor = connection.execute(
+                f"from {relation(f'{workspace.schema}_core', 'fct_input_checks')}"
+            )
+            columns = [column[0] for column in cursor.description or ()]
+            return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    except duckdb.Error:
+        raise UserError(*shown(seen)) from None
+
+
+def _captured(
+    workspace: Workspace, arguments: Sequence[str], *, variables: Mapping[str, str]
+) -> str:
+    finished = subprocess.run(
+        [program("dbt"), *arguments],
+        cwd=workspace.project,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if finished.returncode < 0:
         raise UserError(killed(-finished.returncode))
-    message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", finished.stdout + finished.stderr))
-    raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
+    return finished.stdout + finished.stderr
 
 
 def shown(seen: Run) -> list[Finding]:

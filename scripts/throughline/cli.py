@@ -14,7 +14,18 @@ from typing import Any
 import click
 from rich.console import Console
 
-from throughline import __version__, build, docs, doctor, places, seeds, warehouse, workspace
+from throughline import (
+    __version__,
+    build,
+    docs,
+    doctor,
+    input_checks,
+    inputs,
+    places,
+    seeds,
+    warehouse,
+    workspace,
+)
 from throughline.workspace import Finding, UserError, Workspace
 
 console = Console(highlight=False)
@@ -35,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def show(findings: Iterable[Finding]) -> None:
     for finding in findings:
-        color = "red" if finding.severity == "error" else "yellow"
+        color = {"error": "red", "warning": "yellow"}.get(finding.severity)
         click.echo(f"{click.style(finding.severity, fg=color)} {finding}", err=True)
 
 
@@ -124,43 +135,44 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
 
 
 @cli.command(name="doctor")
-@click.option("--metrics", is_flag=True, help="Check metrics, targets, links and rules instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
-def doctor_(metrics: bool, as_json: bool) -> None:
-    """Check versions, settings, seeds and raw files; name each fault with its place and fix.
+@click.option("--json", "as_json", is_flag=True, help="Print findings and tables as JSON.")
+def doctor_(as_json: bool) -> None:
+    """Find all that would stop or bend a build; name each fault with its place and fix.
 
-    With --metrics: list every fault of the metric cards and of the seeds that name metrics.
+    Versions, settings, seeds, metric cards and raw rows. It ends with what it saw of each table.
 
-    Exit status 1 when an error stands; warnings do not stop a build.
+    Exit status 1 when an error stands; warnings do not stop a build, and notes are of few rows.
 
-    \b
-    Examples: throughline doctor
-              throughline doctor --metrics
+    Example: throughline doctor
     """
     current = chosen()
-    if metrics:
-        findings = doctor.check_metrics(current)
-    else:
-        findings = doctor.check(current, target=build.target(current))
-    errors = sum(finding.severity == "error" for finding in findings)
+    with console.status("looking"):
+        found = doctor.check_all(current, target=build.target(current))
+    errors = sum(finding.severity == "error" for finding in found.findings)
     if as_json:
         report: dict[str, Any] = {
             "workspace": current.relative,
-            "errors": errors,
-            "warnings": len(findings) - errors,
-            "findings": [asdict(finding) for finding in findings],
+            **{f"{kind}s": count for kind, count in _by_severity(found.findings).items()},
+            "findings": [asdict(finding) for finding in found.findings],
+            "tables": [seen.as_record() for seen in found.tables],
         }
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        show(findings)
-        click.echo(f"{current.relative}: {_counted(findings)}")
+        show(found.findings)
+        for line in input_checks.summary(found.tables):
+            click.echo(line)
+        click.echo(f"{current.relative}: {_counted(found.findings)}")
     sys.exit(1 if errors else 0)
 
 
+def _by_severity(findings: Sequence[Finding]) -> dict[str, int]:
+    kinds = ("error", "warning", "note")
+    return {kind: sum(finding.severity == kind for finding in findings) for kind in kinds}
+
+
 def _counted(findings: Sequence[Finding]) -> str:
-    errors = sum(finding.severity == "error" for finding in findings)
-    parts = [(errors, "error"), (len(findings) - errors, "warning")]
-    texts = [f"{number} {noun}{'s' * (number > 1)}" for number, noun in parts if number]
+    parts = _by_severity(findings).items()
+    texts = [f"{number} {noun}{'s' * (number > 1)}" for noun, number in parts if number]
     return ", ".join(texts) or "all is well"
 
 
@@ -178,6 +190,7 @@ def load_() -> None:
     if build.target(current) == "duckdb":
         click.echo("Nothing to load: DuckDB reads the raw files where they are.")
         return
+    show(inputs.files_left(current))
     with warehouse.sole_writer(current), console.status("loading"):
         for loaded in loader.load(current):
             rows = "unchanged" if loaded.rows is None else f"{loaded.rows:,} rows"
@@ -220,16 +233,18 @@ def build_(
         fix = "Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, which lead them all."
         raise workspace.refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
-    findings = doctor.check(current, target=build.target(current))
+    findings = doctor.check(current, target=build.target(current)).findings
     locked = places.lock_fault(current) if build.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:
         show(errors)
         sys.exit(1)
-    if findings:
+    show(finding for finding in findings if finding.severity == "warning")
+    notes = [finding for finding in findings if finding.severity == "note"]
+    if notes:
         fix = "See them: throughline doctor"
-        show([Finding("warning", _counted(findings), current.relative, fix)])
+        show([Finding("note", _counted(notes), current.relative, fix)])
     arguments = [
         *(["--full-refresh"] if full_refresh else []),
         *build.left_out(current, no_tests=no_tests, given=dbt_arguments),

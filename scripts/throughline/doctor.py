@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from throughline import build, input_checks, seeds
+from throughline.input_checks import Seen
 from throughline.places import check_folders, lock_fault
 from throughline.seeds import SeedFile
 from throughline.workspace import (
@@ -31,34 +32,74 @@ from throughline.workspace import (
 PINNED = ("dbt-core", "dbt-duckdb", "dbt-metricflow", "duckdb")
 
 
-def check(workspace: Workspace, *, target: str = "duckdb") -> list[Finding]:
-    """Every fault of the workspace, errors first.
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found, errors first, and the raw tables that it could read."""
+
+    findings: list[Finding]
+    tables: list[Seen]
+
+
+def check(workspace: Workspace, *, target: str = "duckdb") -> Report:
+    """What stops or bends a build, as far as it is found in a moment, without dbt.
 
     `target` is the dbt target; raw tables of another warehouse than DuckDB are not looked at.
     """
+    return _report(*_quick(workspace, target=target, is_full=False))
+
+
+def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
+    """As `check`, with records counted again, the rules that dbt renders, and rows judged by them.
+
+    Rows are judged once nothing else stops a build.
+    """
+    findings, tables = _quick(workspace, target=target, is_full=True)
+    try:
+        with build.scratch(workspace) as variables:
+            findings += check_metrics(workspace, variables=variables)
+            if tables and not any(finding.severity == "error" for finding in findings):
+                judged = input_checks.check_delivered(workspace, tables, variables=variables)
+                # said again, with their reasons
+                findings = [finding for finding in findings if finding.severity != "note"] + judged
+    except UserError as error:
+        findings += error.findings
+    return _report(findings, tables)
+
+
+def _quick(workspace: Workspace, *, target: str, is_full: bool) -> tuple[list[Finding], list[Seen]]:
     findings = check_versions(workspace.project) + check_folders(workspace)
     try:
         settings = workspace.settings
     except UserError as error:
-        return findings + list(error.findings)
+        return findings + list(error.findings), []
     findings += check_env(workspace)
     files, seed_findings = check_seeds(workspace)
     findings += seed_findings
-    if target == "duckdb":
-        locked = lock_fault(workspace)
-        findings += [replace(locked, severity="warning")] if locked else []
-        findings += input_checks.check_inputs(workspace, settings=settings, files=files)
-    return sorted(findings, key=lambda finding: finding.severity)
+    if target != "duckdb":
+        return findings, []
+    locked = lock_fault(workspace)
+    findings += [replace(locked, severity="warning")] if locked else []
+    faults, tables = input_checks.check_inputs(
+        workspace, settings=settings, files=files, is_full=is_full
+    )
+    return findings + faults, tables
 
 
-def check_metrics(workspace: Workspace) -> list[Finding]:
+def _report(findings: Iterable[Finding], tables: list[Seen]) -> Report:
+    order = ("error", "warning", "note")
+    once = dict.fromkeys(findings)
+    return Report(sorted(once, key=lambda finding: order.index(finding.severity)), tables)
+
+
+def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list[Finding]:
     """Every fault of the metrics, their targets, links and rules, errors first.
 
     dbt reads the metric definitions and renders the rules that need both them and the seeds, so
     that each rule is written once; raises UserError where dbt cannot read the project.
+    `variables` are those of a scratch.
     """
     files, findings = check_seeds(workspace)
-    rules = build.read_rules(workspace)
+    rules = build.read_rules(workspace, variables=variables)
     findings += [Finding(**problem) for problem in rules["problems"]]
     specs = seeds.read_specs(workspace.project)
     for rule in rules["rules"]:

@@ -2,43 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 
-from throughline import seeds
-from throughline.inputs import Input, open_input
+from throughline import build, records, seeds
+from throughline.inputs import (
+    SAMPLE_ROWS,
+    Input,
+    csv_faults,
+    csv_reader,
+    open_input,
+    unread_files,
+)
 from throughline.seeds import SeedFile
 from throughline.sql import cast, file_of, one_row, reason
-from throughline.workspace import REQUIRED_INPUT, Column, Finding, UserError, Workspace
+from throughline.workspace import REQUIRED_INPUT, Finding, Severity, UserError, Workspace
 
-# Single broken rows are what stg_rejected_rows is for; more than this share is a broken delivery.
+# A share of rows that a delivery may break and still be read: each is named, the share is not.
 TOLERATED_SHARE = 0.01
+TOLERATED_ROWS = 20
+# The second reader counts so many bytes of each raw table, and of a larger file this many rows.
+COUNTED_BYTES = 64_000_000
+COMPARED_ROWS = 100_000
+# A table of more rows is judged by its first ones.
+JUDGED_ROWS = 1_000_000
+# How far from the dates of other tables, and from as_of, a date is taken for a fault.
+FAR = timedelta(days=5 * 365)
+MONTH = timedelta(days=30)
+# In which the middle of a column of times must lie.
+SOUND_YEARS = (datetime(1980, 1, 1), datetime(2200, 1, 1))
+
+
+@dataclass(frozen=True)
+class Times:
+    """The first, the middle and the last of a column of times; None where none can be read."""
+
+    first: datetime | None
+    middle: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the doctor saw of a raw table, with the times of each of its columns of times."""
+
+    delivered: Input
+    rows: int
+    times: Mapping[str, Times]
+
+    def of(self, column: str) -> Times:
+        return self.times.get(column, Times(None, None, None))
+
+    @property
+    def event(self) -> Times:
+        return self.of(self.delivered.table.event_at)
+
+    def as_record(self) -> dict[str, str | int | None]:
+        def told(moment: datetime | None) -> str | None:
+            return None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+        return {
+            "table": self.delivered.table.name,
+            "files": len(self.delivered.files),
+            "rows": self.rows,
+            "first_event": told(self.event.first),
+            "last_event": told(self.event.last),
+            "last_arrival": told(self.of("loaded_at").last),
+        }
+
+
+def summary(tables: Sequence[Seen]) -> list[str]:
+    """A line per raw table: files, rows, first and last event, last arrival."""
+    if not tables:
+        return []
+    records_ = [seen.as_record() for seen in tables]
+    head = [name.replace("_", " ") for name in records_[0]]
+    lines = [head]
+    for record in records_:
+        values = record.values()
+        lines.append([f"{v:,}" if isinstance(v, int) else v or "none" for v in values])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if at in (1, 2) else text.ljust(width)
+            for at, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The moment the marts speak of, and whether a setting or a replay says so."""
+
+    at: datetime
+    is_set: bool
 
 
 def check_inputs(
-    workspace: Workspace, *, settings: Mapping[str, Any], files: Mapping[str, SeedFile]
-) -> list[Finding]:
-    """Faults of the delivered raw tables against the contract, the settings and the seeds."""
+    workspace: Workspace,
+    *,
+    settings: Mapping[str, Any],
+    files: Mapping[str, SeedFile],
+    is_full: bool = False,
+) -> tuple[list[Finding], list[Seen]]:
+    """Faults of the delivered raw tables against the contract, the settings and the seeds.
+
+    With `is_full` the second reader counts the records of files; what was seen comes with them.
+    """
     findings: list[Finding] = []
-    inputs: dict[str, Input] = {}
+    tables: dict[str, Seen] = {}
+    moment = as_of(workspace, settings)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         for name in settings.get("inputs", workspace.contract):
             try:
                 found, faults = open_input(connection, workspace, workspace.contract[name])
-                faults += check_rows(
-                    connection, found, settings=settings, project=workspace.project
-                )
+                findings += faults
+                findings += check_rows(connection, found, workspace=workspace)
+                seen = look(connection, found)
+                if is_full:
+                    findings += check_records(connection, seen, workspace=workspace)
             except UserError as error:
                 findings += error.findings
                 continue
-            findings += faults
-            if not any(fault.severity == "error" for fault in faults):
-                inputs[name] = found
+            wrong_units = check_units(connection, seen)
+            findings += wrong_units or check_visible(seen, moment=moment)
+            if not any(fault.severity == "error" for fault in faults + wrong_units):
+                tables[name] = seen
+        findings += unread_files(connection, workspace)
+        findings += check_spans(connection, list(tables.values()), moment=moment)
+        inputs = {name: seen.delivered for name, seen in tables.items()}
         for delivered in inputs.values():
             findings += check_models(connection, delivered, registry=files["model_registry"])
             findings += check_environment(connection, delivered)
@@ -54,15 +155,146 @@ def check_inputs(
         for name in ("business_outcomes", "serving_costs") if rates.is_whole else ():
             if name in inputs:
                 findings += check_currencies(connection, inputs[name], known=known)
+    return findings, list(tables.values())
+
+
+def as_of(workspace: Workspace, settings: Mapping[str, Any]) -> Moment:
+    given = workspace.replays or settings.get("as_of")
+    now = datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None)
+    return Moment(datetime.fromisoformat(given) if given else now, is_set=given is not None)
+
+
+def severity(broken: int, rows: int, *, rejects: bool = True) -> Severity:
+    """Of so many bad values, by the defaults of the build; that no row is sound is an error."""
+    is_few = broken < TOLERATED_ROWS
+    if not rejects:
+        return "note" if broken <= TOLERATED_SHARE * rows else "warning"
+    if broken == rows or (broken > rows / 2 and not is_few):
+        return "error"
+    return "note" if broken <= (rows / 2 if is_few else TOLERATED_SHARE * rows) else "warning"
+
+
+def check_delivered(
+    workspace: Workspace, tables: Sequence[Seen], *, variables: Mapping[str, str]
+) -> list[Finding]:
+    """What a build would say of the rows, by its own SQL in a scratch; raises UserError.
+
+    Of large tables the first rows are looked at, which cannot tell what keys meet.
+    """
+    if not all(seen.delivered.files for seen in tables):
+        # A relation of the warehouse is not in the scratch.
+        return []
+    is_large = max(seen.rows for seen in tables) > JUDGED_ROWS
+    rows = build.read_input_checks(
+        workspace, variables=variables, rows=SAMPLE_ROWS if is_large else None
+    )
+    findings = []
+    for seen in tables:
+        own = [row for row in rows if row["table_name"] == seen.delivered.table.name]
+        if is_large:
+            own = [row for row in own if row["check_name"] not in ("keys_met", "arms_met")]
+        findings += _judged(own, where=seen.delivered.where)
     return findings
 
 
+def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:
+    """The checks of a raw table that warn or stop, and its few bad rows and cells as notes."""
+    kinds: dict[str, Severity] = {"stop": "error", "warn": "warning"}
+    findings = []
+    for row in rows:
+        reasons = [
+            f"{part['detail']} ({part['affected_count']:,}"
+            + (f", e.g. '{part['example']}')" if part["example"] else ")")
+            for part in sorted(rows, key=lambda part: -part["affected_count"])
+            if part["check_name"] == row["check_name"] and part["detail"]
+        ]
+        share = f"{row['affected_count']:,} of {row['checked_count']:,}"
+        if row["check_name"] == "rejected_rows":
+            if row["detail"] == "" and row["affected_count"]:
+                what = f"{share} rows are rejected: {', '.join(reasons[:10])}"
+                findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
+        elif row["status"] in kinds or (row["check_name"] == "nulled_cells" and row["detail"]):
+            model = "" if row["model_id"] in ("(all)", "(none)") else f" of {row['model_id']}"
+            detail = f", {row['detail']}" if row["detail"] else ""
+            example = f", e.g. {row['example']}" if row["example"] else ""
+            what = f"{row['check_name'].replace('_', ' ')}{model}{detail}: {share}{example}"
+            findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
+    return findings
+
+
+# Files and their records
+
+
+def check_records(
+    connection: duckdb.DuckDBPyConnection, seen: Seen, *, workspace: Workspace
+) -> list[Finding]:
+    """Files of which DuckDB reads another number of records than a second reader counts."""
+    findings = []
+    if seen.delivered.parquet and not seen.delivered.csv:
+        footers = "select sum(num_rows) from parquet_file_metadata(?)"
+        (noted,) = connection.execute(footers, [list(seen.delivered.parquet)]).fetchone() or (0,)
+        if noted != seen.rows:
+            what = f"{seen.rows:,} rows are read, but the footers of its files tell of {noted:,}"
+            fix = "Write the files again: one of them is damaged."
+            findings.append(Finding("error", what, seen.delivered.where, fix))
+    left = COUNTED_BYTES
+    for file in seen.delivered.csv:
+        if "://" in file or left <= 0:
+            continue
+        size = Path(file).stat().st_size
+        reader = csv_reader(file, ending=file.lower())
+        limit = None if size <= left else COMPARED_ROWS
+        difference = records.difference(connection, Path(file), reader, limit=limit)
+        left -= size
+        if difference:
+            where = os.path.relpath(file, workspace.project)
+            known = records.fault(Path(file))
+            if known and known.is_harmless:
+                continue
+            fix = known.fix if known else difference.fix
+            findings.append(Finding("error", difference.what, difference.at(where), fix))
+    return findings
+
+
+# Values and times
+
+
+def asked(
+    connection: duckdb.DuckDBPyConnection, delivered: Input, query: str, *, workspace: Workspace
+) -> tuple[Any, ...]:
+    """The one row of a query over a raw table; raises UserError where a row cannot be read."""
+    try:
+        return one_row(connection, query)
+    except duckdb.Error as error:
+        told = csv_faults(workspace, delivered.csv)
+        if told:
+            raise UserError(*told) from None
+        where = file_of(error, project=workspace.project) or delivered.where
+        fix = "Correct the file, or the mapping in vars.yml."
+        raise UserError(Finding("error", reason(error), where, fix)) from None
+
+
+def look(connection: duckdb.DuckDBPyConnection, delivered: Input) -> Seen:
+    """Counts the rows of a raw table and reads the span of its times."""
+    names = [
+        column.name
+        for column in delivered.table.columns
+        if column.data_type == "timestamp" and column.name in delivered.expressions
+    ]
+    parts = ["count(*)"]
+    for name in names:
+        value = cast(delivered.expressions[name], "timestamp")
+        # years that Python has
+        within = f"least(greatest({value}, timestamp '0001-01-02'), timestamp '9999-12-31')"
+        value = f"case when {value} is not null then {within} end"
+        parts += [f"min({value})", f"approx_quantile({value}, 0.5)", f"max({value})"]
+    rows, *found = one_row(connection, f"select {', '.join(parts)} from {delivered.relation}")
+    spans = {name: Times(*found[3 * at : 3 * at + 3]) for at, name in enumerate(names)}
+    return Seen(delivered, rows, spans)
+
+
 def check_rows(
-    connection: duckdb.DuckDBPyConnection,
-    delivered: Input,
-    *,
-    settings: Mapping[str, Any],
-    project: Path,
+    connection: duckdb.DuckDBPyConnection, delivered: Input, *, workspace: Workspace
 ) -> list[Finding]:
     """Values that are missing or not of their type; the share says whether it is an error.
 
@@ -82,60 +314,187 @@ def check_rows(
             f"count({value})",
             f"any_value({filled}) filter (where {value} is null)",
         ]
-    try:
-        rows, *profile = one_row(connection, f"select {', '.join(counts)} from {delivered.sample}")
-    except duckdb.Error as error:
-        where = file_of(error, project=project) or delivered.where
-        fix = "Correct the file, or the mapping in vars.yml."
-        raise UserError(Finding("error", reason(error), where, fix)) from None
+    query = f"select {', '.join(counts)} from {delivered.sample}"
+    rows, *profile = asked(connection, delivered, query, workspace=workspace)
     if rows == 0:
         name = delivered.table.name
-        severity: Literal["error", "warning"] = "error" if name == REQUIRED_INPUT else "warning"
-        return [Finding(severity, f"{name} has no rows", delivered.where, "Deliver rows.")]
+        severe: Severity = "error" if name == REQUIRED_INPUT else "warning"
+        return [Finding(severe, f"{name} has no rows", delivered.where, "Deliver rows.")]
     findings = []
     for index, column in enumerate(columns.values()):
         filled, parsed, example = profile[3 * index : 3 * index + 3]
-        findings += _value_findings(
-            column, delivered, rows=rows, filled=filled, parsed=parsed, example=example
-        )
-    return findings + _visible(connection, delivered, as_of=settings.get("as_of"))
-
-
-def _value_findings(
-    column: Column, delivered: Input, *, rows: int, filled: int, parsed: int, example: str | None
-) -> list[Finding]:
-    place = f"{delivered.where}, column {column.name}"
-    key = f"mapping.{delivered.table.name}.{column.name}"
-    fix = f"Correct it, or convert it under {key} in vars.yml."
-    if column.data_type == "timestamp" and example and example.isdigit():
-        fix = f"Convert it: {key}: epoch_ms(cast({column.name} as bigint)) in vars.yml."
-    findings = []
-    if column.required and rows - filled > TOLERATED_SHARE * rows:
-        severity: Literal["error", "warning"] = "error" if filled == 0 else "warning"
-        what = f"required, but empty in {rows - filled:,} of {rows:,} rows"
-        findings.append(Finding(severity, what, place, fix))
-    if filled - parsed > TOLERATED_SHARE * filled:
-        severity = "error" if parsed == 0 and column.required else "warning"
-        what = f"{filled - parsed:,} of {filled:,} values are no {column.data_type}: '{example}'"
-        findings.append(Finding(severity, what, place, fix))
+        place = f"{delivered.where}, column {column.name}"
+        key = f"mapping.{delivered.table.name}.{column.name}"
+        if column.required and filled < rows:
+            what = f"required, but empty in {rows - filled:,} of {rows:,} rows"
+            fix = f"Correct it, or convert it under {key} in vars.yml."
+            findings.append(Finding(severity(rows - filled, rows), what, place, fix))
+        if parsed < filled:
+            what = f"{filled - parsed:,} of {filled:,} values are no {column.data_type}"
+            fix = f"Correct it, or convert it under {key} in vars.yml."
+            if column.data_type == "timestamp":
+                is_alone = parsed == 0
+                fix = proposal(connection, delivered, column.name, is_alone=is_alone) or fix
+            severe = severity(filled - parsed, filled, rejects=column.rejects)
+            findings.append(Finding(severe, f"{what}: '{example}'", place, fix))
     return findings
 
 
-def _visible(
-    connection: duckdb.DuckDBPyConnection, delivered: Input, *, as_of: str | None
+# A moment of the years 2001 to 2286 in each unit, and how DuckDB reads it as UTC.
+UNITS = (
+    ("seconds", r"\d{10}(\.\d*)?", "to_timestamp(try_cast({} as double))"),
+    ("milliseconds", r"\d{13}(\.\d*)?", "epoch_ms(try_cast({} as bigint))"),
+    ("microseconds", r"\d{16}(\.\d*)?", "make_timestamp(try_cast({} as bigint))"),
+    ("nanoseconds", r"\d{19}", "make_timestamp_ns(try_cast({} as bigint))"),
+)
+DAYS = ("%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y-%d-%m")
+CLOCKS = ("", " %H:%M", " %H:%M:%S", "%H%M", "%H%M%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+
+
+def proposal(
+    connection: duckdb.DuckDBPyConnection, delivered: Input, column: str, *, is_alone: bool
+) -> str | None:
+    """How a mapping can read the times that are none as they stand; None where it is not clear.
+
+    `is_alone` says that no value can be read as it stands, so that none must go on being read.
+    """
+    expression = delivered.expressions[column]
+    text, value = cast(expression, "string"), cast(expression, "timestamp")
+    bare = column if delivered.is_own(column) else expression
+    unread = (
+        f"select distinct {text} as text from {delivered.sample} "
+        f"where {value} is null and {text} is not null limit 1000"
+    )
+
+    def converted(form: str, *, goes_on: bool = not is_alone) -> str:
+        form = f"coalesce(try_cast({bare} as timestamptz), {form})" if goes_on else form
+        return f"mapping.{delivered.table.name}.{column}: {form} in vars.yml."
+
+    unit = unit_of(connection, unread)
+    if unit:
+        name, form = unit
+        return f"They are {name}. Convert them: {converted(form.format(bare))}"
+    forms = [f"{day}{clock}" for day in DAYS for clock in CLOCKS]
+    whole = [f"count(try_strptime(text, '{form}')) = count(*)" for form in forms]
+    fits = one_row(connection, f"select {', '.join(whole)} from ({unread})")
+    fitting = [
+        f"try_strptime({bare}, '{form}')" for form, fit in zip(forms, fits, strict=True) if fit
+    ]
+    if len(fitting) != 1:
+        return f"Convert them: {' or '.join(map(converted, fitting))}" if fitting else None
+    if "'%Y-%d-%m" in fitting[0]:
+        # What is read as it stands, such as 2025-03-04, has them swapped too.
+        told = converted(fitting[0], goes_on=False)
+        return f"Day and month are swapped, also where both are below 13. Convert them: {told}"
+    return f"Convert them: {converted(fitting[0])}"
+
+
+def unit_of(connection: duckdb.DuckDBPyConnection, texts: str) -> tuple[str, str] | None:
+    """The unit that a query of texts counts in, by their digits, and how it is converted."""
+    for name, digits, form in UNITS:
+        query = f"select bool_and(regexp_full_match(text, '{digits}')) from ({texts})"
+        if one_row(connection, query) == (True,):
+            return name, form
+    return None
+
+
+def check_visible(seen: Seen, *, moment: Moment) -> list[Finding]:
+    """Rows that are loaded after as_of are not seen, and marts end long before a late one."""
+    if seen.rows == 0:
+        return []
+    delivered, loaded = seen.delivered, seen.of("loaded_at")
+    is_required = delivered.table.name == REQUIRED_INPUT
+    if loaded.first is not None and loaded.first > moment.at:
+        what = (
+            f"no row is visible: the earliest was loaded at {loaded.first}, after as_of {moment.at}"
+        )
+        place = f"{delivered.where}, column loaded_at"
+        fix = "Correct as_of in vars.yml, or loaded_at."
+        return [Finding("error" if is_required else "warning", what, place, fix)]
+    last = seen.event.last
+    if is_required and last is not None and moment.at - last > MONTH:
+        days = (moment.at - last).days
+        said = (
+            f"as_of {moment.at}" if moment.is_set else "as_of, which is now where no setting says,"
+        )
+        what = f"{said} lies {days:,} days past the last prediction, of {last}"
+        fix = "Set as_of in vars.yml to the day after it, or deliver what came since."
+        place = f"{delivered.where}, column {delivered.table.event_at}"
+        return [Finding("warning", what, place, fix)]
+    return []
+
+
+CONVERSION = re.compile(
+    r"(to_timestamp|epoch_ms|make_timestamp(?:_ms|_ns)?)\s*\(\s*((?:try_)?cast\s*\((.+?)\s+as\s+\w+\)|\w+)\s*\)",
+    re.IGNORECASE,
+)
+
+
+def check_units(connection: duckdb.DuckDBPyConnection, seen: Seen) -> list[Finding]:
+    """Times that were read in a wrong unit: a thousand times too small they lie in 1970."""
+    findings = []
+    for name, times in seen.times.items():
+        if times.middle is None or SOUND_YEARS[0] <= times.middle < SOUND_YEARS[1]:
+            continue
+        delivered = seen.delivered
+        about = f"{times.middle:%Y-%m-%d %H:%M:%S}"
+        what = f"half of its times lie about {about}: they are read in a wrong unit"
+        fix = "Convert them by the unit they have."
+        used = CONVERSION.fullmatch(delivered.expressions[name].strip())
+        if used:
+            bare = used[3] or used[2]
+            text = cast(bare, "string")
+            texts = f"select {text} as text from {delivered.sample} where {text} is not null"
+            unit = unit_of(connection, texts)
+            if unit:
+                key = f"mapping.{delivered.table.name}.{name}"
+                fix = (
+                    f"They are {unit[0]}. Convert them: {key}: {unit[1].format(bare)} in vars.yml."
+                )
+        is_required = any(
+            column.required for column in delivered.table.columns if column.name == name
+        )
+        place = f"{delivered.where}, column {name}"
+        findings.append(Finding("error" if is_required else "warning", what, place, fix))
+    return findings
+
+
+def check_spans(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Seen], *, moment: Moment
 ) -> list[Finding]:
-    if "loaded_at" not in delivered.expressions:
-        return []
-    moment = as_of or f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}"
-    loaded = cast(delivered.expressions["loaded_at"], "timestamp")
-    (earliest,) = one_row(connection, f"select min({loaded}) from {delivered.relation}")
-    if earliest is None or str(earliest) <= moment:
-        return []
-    what = f"no row is visible: the earliest was loaded at {earliest}, after as_of {moment}"
-    place = f"{delivered.where}, column loaded_at"
-    required = delivered.table.name == REQUIRED_INPUT
-    fix = "Correct as_of in vars.yml, or loaded_at."
-    return [Finding("error" if required else "warning", what, place, fix)]
+    """Events and arrivals years away from those of every other table and from as_of."""
+    findings = []
+    for seen in tables:
+        others = [
+            other.event.middle for other in tables if other is not seen and other.event.middle
+        ]
+        known = others + ([moment.at] if moment.is_set else [])
+        if not known:
+            continue
+        first, last = min(known) - FAR, max(known) + FAR
+        for name in dict.fromkeys((seen.delivered.table.event_at, "loaded_at")):
+            times = seen.of(name)
+            if (
+                times.first is None
+                or times.last is None
+                or first <= times.first <= times.last <= last
+            ):
+                continue
+            value = cast(seen.delivered.expressions[name], "timestamp")
+            query = (
+                f"select count(*), any_value(value) from (select {value} as value "
+                f"from {seen.delivered.relation}) where value not between ? and ?"
+            )
+            count, example = connection.execute(query, [first, last]).fetchone() or (0, None)
+            what = f"{count:,} of {seen.rows:,} times lie far from those of the other tables"
+            place = f"{seen.delivered.where}, column {name}"
+            span = f"{min(known):%Y-%m-%d} to {max(known):%Y-%m-%d}"
+            fix = "Correct them, or convert them by their unit in vars.yml."
+            findings.append(Finding("warning", f"{what} ({span}), e.g. {example}", place, fix))
+    return findings
+
+
+# Rows against settings and seeds
 
 
 def check_models(
@@ -155,10 +514,11 @@ def check_models(
     found = _some(unknown)
     if len(unknown) == len(counts):
         return [Finding("error", f"no row of a known model (found: {found})", place, fix)]
-    if sum(unknown.values()) > TOLERATED_SHARE * sum(counts.values()):
-        what = f"{sum(unknown.values()):,} rows of unknown models are rejected: {found}"
-        return [Finding("warning", what, place, fix)]
-    return []
+    if not unknown:
+        return []
+    broken = sum(unknown.values())
+    what = f"{broken:,} rows of unknown models are rejected: {found}"
+    return [Finding(severity(broken, sum(counts.values())), what, place, fix)]
 
 
 def check_environment(connection: duckdb.DuckDBPyConnection, delivered: Input) -> list[Finding]:
@@ -217,9 +577,12 @@ def check_currencies(
     refused = {currency: count for currency, count in counts.items() if currency not in known}
     if not refused:
         return []
-    what = f"no exchange rate for {_some(refused)}: {sum(refused.values()):,} amounts are refused"
+    broken = sum(refused.values())
+    what = f"no exchange rate for {_some(refused)}: {broken:,} amounts are refused"
     place = f"{delivered.where}, column currency"
-    return [Finding("warning", what, place, "Add the currency to exchange_rates.csv.")]
+    severe = severity(broken, sum(counts.values()))
+    fix = "Add the currency to exchange_rates.csv."
+    return [Finding("note" if severe == "note" else "warning", what, place, fix)]
 
 
 def check_experiments(

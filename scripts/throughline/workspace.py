@@ -30,11 +30,17 @@ DEFAULT_SCHEMA = "main"
 REQUIRED_INPUT = "prediction_logs"
 
 
+Severity = Literal["error", "warning", "note"]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One fault: what is wrong, where it stands and how to fix it; an error stops a build."""
+    """One fault: what is wrong, where it stands and how to fix it.
 
-    severity: Literal["error", "warning"]
+    An error stops a build; a note is of so few rows that no number moves by it.
+    """
+
+    severity: Severity
     what: str
     where: str
     fix: str
@@ -71,11 +77,15 @@ class Column:
     data_type: str
     required: bool
     known_model: bool
+    rejects: bool
+    """Whether a bad value rejects its row; else the cell alone is missing."""
 
 
 @dataclass(frozen=True)
 class Table:
     name: str
+    event_at: str
+    """The column that says when what a row tells of happened."""
     columns: tuple[Column, ...]
 
     @property
@@ -98,9 +108,14 @@ def _table(table: Mapping[str, Any]) -> Table:
             data_type=entry["data_type"],
             required=bool(meta.get("required")),
             known_model=bool(meta.get("known_model")),
+            rejects=meta.get("on_bad") != "null",
         )
 
-    return Table(name=table["name"], columns=tuple(column(entry) for entry in table["columns"]))
+    return Table(
+        name=table["name"],
+        event_at=table.get("config", {}).get("meta", {}).get("event_at", ""),
+        columns=tuple(column(entry) for entry in table["columns"]),
+    )
 
 
 def find_project(start: Path) -> Path:
@@ -224,7 +239,9 @@ def _thresholds(value: Any) -> dict[str, dict[str, float]]:
         raise ValueError(f"{value!r} is no mapping of checks to thresholds")
     for check, names in value.items():
         if check not in THRESHOLDS:
-            raise ValueError(f"there are no thresholds of '{check}', but of {', '.join(THRESHOLDS)}")
+            raise ValueError(
+                f"there are no thresholds of '{check}', but of {', '.join(THRESHOLDS)}"
+            )
         for name, number in names.items():
             if name not in THRESHOLDS[check]:
                 raise ValueError(f"{check} has no '{name}', but {', '.join(THRESHOLDS[check])}")
@@ -233,7 +250,15 @@ def _thresholds(value: Any) -> dict[str, dict[str, float]]:
     return value
 
 
-JUDGING = (*THRESHOLDS, "spellings", "id_writings", "words_for_nothing", "environment", "variants", "unread_files")
+JUDGING = (
+    *THRESHOLDS,
+    "spellings",
+    "id_writings",
+    "words_for_nothing",
+    "environment",
+    "variants",
+    "unread_files",
+)
 """Every check that may warn or stop."""
 
 
@@ -264,7 +289,7 @@ SETTINGS = (
     Setting(
         "sources",
         "Where a raw table is read from: a file pattern relative to this folder, or a relation of\n"
-        "the warehouse. Without it: raw/<table>/**/*.parquet and *.csv.",
+        "the warehouse. Without it: raw/<table>/**/*.parquet, *.csv and *.tsv, packed or not.",
         "sources:\n  prediction_logs: raw/scores/2025-*/*.parquet\n"
         "  serving_costs: raw/finance/costs.csv",
         _texts,

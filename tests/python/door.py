@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import yaml
+
 from building import NO_UNIT_TESTS, ROOT, Project, experiment, seed_row
 
 AS_OF = datetime(2026, 6, 1)
@@ -341,7 +342,9 @@ class Door:
             for name, node in manifest["nodes"].items()
             if node["resource_type"] == "model" and node.get("compiled_code")
         }
-        parents = {name: set(node["depends_on"]["nodes"]) & set(nodes) for name, node in nodes.items()}
+        parents = {
+            name: set(node["depends_on"]["nodes"]) & set(nodes) for name, node in nodes.items()
+        }
         statements = []
         for name in TopologicalSorter(parents).static_order():
             node = nodes[name]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+import shlex
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
 
 import duckdb
 import pytest
 
-from conftest import INPUTS, RAW, REGISTRY, SEED_ROWS, Company, Outcome
-from throughline import doctor, places, workspace
+from building import Project
+from conftest import INPUTS, RAW, REGISTRY, ROOT, SEED_ROWS, Company, Outcome
+from throughline import doctor, input_checks, inputs, places, records, workspace
 
 Call = Callable[..., Outcome]
 
@@ -28,7 +35,7 @@ TOLD = (
 
 def findings(company: Company) -> list[str]:
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    return [f"{finding.severity} {finding}" for finding in doctor.check(found)]
+    return [f"{finding.severity} {finding}" for finding in doctor.check(found).findings]
 
 
 def only(company: Company) -> str:
@@ -41,25 +48,46 @@ def test_sound_workspace_has_no_finding(company: Company) -> None:
     assert findings(company) == []
 
 
+@pytest.fixture
+def without_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares a test of the command the rules that dbt renders."""
+    monkeypatch.setattr(doctor, "check_metrics", lambda *_, **__: [])
+    monkeypatch.setattr(input_checks, "check_delivered", lambda *_, **__: [])
+
+
+SUMMARY = """\
+table              files  rows  first event          last event           last arrival
+prediction_logs        1     2  2025-03-01 10:00:00  2025-03-02 10:00:00  2025-03-02 11:00:00
+usage_events           1     1  2025-03-01 12:00:00  2025-03-01 12:00:00  2025-03-01 13:00:00
+business_outcomes      1     2  2025-03-05 10:00:00  2025-03-05 10:00:00  2025-03-05 11:00:00
+serving_costs          1     1  2025-03-01 00:00:00  2025-03-01 00:00:00  2025-04-01 00:00:00
+"""
+
+
 def test_command_says_all_is_well(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     ended = throughline("doctor")
-    assert (ended.status, ended.out, ended.err) == (0, "company: all is well\n", "")
+    assert (ended.status, ended.out, ended.err) == (0, f"{SUMMARY}company: all is well\n", "")
 
 
+@pytest.mark.usefixtures("without_dbt")
 def test_command_counts_and_exits(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     company.seed("unit_values", "lead,tp,ten,0.1,USD,2025-01-01,,ann,why")
     (company.folder / "seeds" / "notes.csv").write_text("a\n", encoding="utf-8")
     ended = throughline("doctor")
     assert ended.status == 1
-    assert ended.out == "company: 1 error, 1 warning\n"
+    assert ended.out == f"{SUMMARY}company: 1 error, 1 warning\n"
     assert [line.split()[0] for line in ended.lines] == ["error", "warning"]
 
 
+@pytest.mark.usefixtures("without_dbt")
 def test_json_report(company: Company, throughline: Call) -> None:
-    throughline("use", "company")
     company.seed("unit_values", "lead,tp,ten,0.1,USD,2025-01-01,,ann,why")
+    for name in ("usage_events", "business_outcomes", "serving_costs"):
+        (company.folder / "raw" / name / "rows.csv").unlink()
+    company.settings("inputs: [prediction_logs]\nas_of: 2025-03-20\n")
+    throughline("use", "company")
     ended = throughline("doctor", "--json")
     assert ended.status == 1
     assert ended.err == ""
@@ -67,12 +95,23 @@ def test_json_report(company: Company, throughline: Call) -> None:
         "workspace": "company",
         "errors": 1,
         "warnings": 0,
+        "notes": 0,
         "findings": [
             {
                 "severity": "error",
                 "what": "'ten' is not a number",
                 "where": "company/seeds/unit_values.csv, row 2, column fixed_amount",
                 "fix": "Write it like 12.5.",
+            }
+        ],
+        "tables": [
+            {
+                "table": "prediction_logs",
+                "files": 1,
+                "rows": 2,
+                "first_event": "2025-03-01 10:00:00",
+                "last_event": "2025-03-02 10:00:00",
+                "last_arrival": "2025-03-02 11:00:00",
             }
         ],
     }
@@ -85,6 +124,7 @@ def test_nothing_is_written(company: Company) -> None:
     assert not (company.folder / "warehouse.duckdb").exists()
 
 
+@pytest.mark.usefixtures("without_dbt")
 def test_fresh_workspace_is_told_what_it_lacks(project: Path, throughline: Call) -> None:
     throughline("init", "mine")
     throughline("use", "mine")
@@ -502,11 +542,12 @@ def test_missing_optional_table(company: Company) -> None:
 def test_files_of_another_kind_are_named(company: Company) -> None:
     path = company.folder / "raw/usage_events/rows.csv"
     path.rename(path.with_name("events.json"))
-    assert only(company) == (
-        "error company/raw/usage_events: no Parquet or CSV file for usage_events "
-        "(found: events.json). Put files there or name their place under sources in vars.yml, "
-        "or leave the table out of inputs."
-    )
+    assert findings(company) == [
+        "error company/raw/usage_events: no Parquet or CSV file for usage_events. Put files there "
+        "or name their place under sources in vars.yml, or leave the table out of inputs.",
+        "warning company/raw/usage_events: 1 file is not read: events.json. "
+        "Deliver Parquet or CSV.",
+    ]
 
 
 @pytest.mark.parametrize("source", ["raw/costs.json", "costs.json"])
@@ -587,7 +628,7 @@ def test_mapping_that_fails_on_a_row(company: Company) -> None:
     )
 
 
-def test_epoch_milliseconds_are_shown_their_mapping(company: Company) -> None:
+def test_typed_milliseconds_are_shown_their_mapping(company: Company) -> None:
     (company.folder / "raw/usage_events/rows.csv").unlink()
     company.parquet(
         "usage_events",
@@ -596,13 +637,9 @@ def test_epoch_milliseconds_are_shown_their_mapping(company: Company) -> None:
     )
     assert only(company) == (
         "error company/raw/usage_events, column occurred_at: 1 of 1 values are no timestamp: "
-        "'1740000000000'. Convert it: "
-        "mapping.usage_events.occurred_at: epoch_ms(cast(occurred_at as bigint)) in vars.yml."
+        "'1740000000000'. They are milliseconds. Convert them: "
+        "mapping.usage_events.occurred_at: epoch_ms(try_cast(occurred_at as bigint)) in vars.yml."
     )
-    company.settings(
-        INPUTS + "mapping: {usage_events: {occurred_at: epoch_ms(cast(occurred_at as bigint))}}\n"
-    )
-    assert findings(company) == []
 
 
 def test_unreadable_timestamps(company: Company) -> None:
@@ -613,16 +650,16 @@ def test_unreadable_timestamps(company: Company) -> None:
     )
     assert only(company) == (
         "error company/raw/usage_events, column occurred_at: 1 of 1 values are no timestamp: "
-        "'31/03/2025 12:00'. Correct it, or convert it under mapping.usage_events.occurred_at "
-        "in vars.yml."
+        "'31/03/2025 12:00'. Convert them: mapping.usage_events.occurred_at: "
+        "try_strptime(occurred_at, '%d/%m/%Y %H:%M') in vars.yml."
     )
 
 
-def test_some_unreadable_numbers_are_a_warning(company: Company) -> None:
+def test_few_unreadable_numbers_are_a_note(company: Company) -> None:
     first, second = RAW["prediction_logs"][1:]
     company.raw("prediction_logs", RAW["prediction_logs"][0], first, second.replace("0.2", "high"))
     assert only(company) == (
-        "warning company/raw/prediction_logs, column score: 1 of 2 values are no double: 'high'. "
+        "note company/raw/prediction_logs, column score: 1 of 2 values are no double: 'high'. "
         "Correct it, or convert it under mapping.prediction_logs.score in "
         "vars.yml."
     )
@@ -665,12 +702,13 @@ def test_no_decision_in_production(company: Company) -> None:
 
 
 def test_rows_of_the_future_are_named_without_as_of(company: Company) -> None:
+    company.settings(INPUTS.replace("as_of: 2025-04-01 00:00:00\n", ""))
     company.raw(
         "prediction_logs",
         RAW["prediction_logs"][0],
         "p1,lead,v1,2199-03-01 10:00:00,e1,0.9,2199-03-01 11:00:00",
     )
-    assert only(company).startswith(
+    assert findings(company)[0].startswith(
         "error company/raw/prediction_logs, column loaded_at: no row is visible: the earliest was "
         "loaded at 2199-03-01 11:00:00, after as_of "
     )
@@ -687,12 +725,25 @@ def test_no_known_model(company: Company) -> None:
     )
 
 
-def test_some_unknown_models_are_a_warning(company: Company) -> None:
-    rows = [*RAW["prediction_logs"], RAW["prediction_logs"][1].replace("lead", "churn")]
-    company.raw("prediction_logs", *rows)
+@pytest.mark.parametrize(
+    ("known", "unknown", "severity"),
+    [
+        (2, 1, "note"),
+        (2_000, 20, "note"),
+        (2, 19, "warning"),
+        (1_900, 20, "warning"),
+        (9, 20, "error"),
+    ],
+)
+def test_share_of_broken_rows_tells_their_weight(
+    company: Company, known: int, unknown: int, severity: str
+) -> None:
+    header, _, row = RAW["prediction_logs"]
+    other = row.replace("lead", "churn")
+    company.raw("prediction_logs", header, *[row] * known, *[other] * unknown)
     assert only(company).startswith(
-        "warning company/raw/prediction_logs, column model_id: 1 rows of unknown models are "
-        "rejected: 'churn'."
+        f"{severity} company/raw/prediction_logs, column model_id: {unknown} rows of unknown "
+        "models are rejected: 'churn'."
     )
 
 
@@ -729,30 +780,47 @@ def test_parquet_in_dated_folders_is_found(company: Company) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "ragged", "cells"),
     [
-        (3, " has 2 cells, but the header has 6. "),
-        (30_000, ": Expected Number of Columns: 6 Found: 2. "),
+        (0, "u9,accepted,2025-03-01,ann,lead,2025-03-01,more", 7),
+        (3, "u9,accepted", 2),
+        (30_000, "u9,accepted", 2),
+        (30_000, "u9,accepted,2025-03-01,ann,lead,2025-03-01,2025-03-01", 7),
     ],
 )
-def test_ragged_csv_row(company: Company, rows: int, message: str) -> None:
+def test_ragged_csv_row(company: Company, rows: int, ragged: str, cells: int) -> None:
     """Early rows confuse the sniffing of the delimiter, late ones are met in the middle."""
     header, row = RAW["usage_events"]
-    company.raw("usage_events", header, *[row] * rows, "u9,accepted", row)
-    line = only(company)
-    assert line.startswith(f"error company/raw/usage_events/rows.csv: row {rows + 2}")
-    assert message in line
-
-
-def test_csv_of_another_encoding(company: Company) -> None:
-    header, row = RAW["usage_events"]
-    path = company.raw("usage_events", header, row.replace("ann", "änn"))
-    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    company.raw("usage_events", header, *[row] * rows, ragged)
     assert only(company) == (
-        "error company/raw/usage_events/rows.csv: not readable as CSV: row 2: Invalid unicode "
-        "(byte sequence mismatch) detected. "
-        "Correct and deliver the file again, or move it out of the folder."
+        f"error company/raw/usage_events/rows.csv, row {rows + 2}: {cells} cells, but the header "
+        "has 6. Put a cell that holds the delimiter into double quotes; leave none out."
     )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "place", "message"),
+    [
+        ("latin-1", ", row 2", "not UTF-8 text, but probably Latin1: byte 0xe4. "),
+        ("cp1252", ", row 2", "not UTF-8 text, but probably Windows-1252: byte 0xe4. "),
+        ("utf-16", "", "UTF-16 text, not UTF-8. "),
+        ("utf-16-le", "", "UTF-16 text, not UTF-8. "),
+    ],
+)
+def test_csv_of_another_encoding(company: Company, encoding: str, place: str, message: str) -> None:
+    header, row = RAW["usage_events"]
+    name = "änn…" if encoding == "cp1252" else "änn"
+    path = company.raw("usage_events", header, row.replace("ann", name))
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    line = only(company)
+    assert line.startswith(f"error company/raw/usage_events/rows.csv{place}: {message}")
+    converted = re.fullmatch(r'.*Convert it: (iconv .*) > "utf8-rows.csv".', line)
+    assert converted
+    told = subprocess.run(
+        shlex.split(converted[1]), cwd=path.parent, capture_output=True, check=True
+    )
+    path.write_bytes(told.stdout)
+    assert findings(company) == []
 
 
 @pytest.mark.parametrize("name", ["event_id", "Event_ID"])
@@ -780,6 +848,360 @@ def test_columns_whose_names_end_in_a_number_are_read(company: Company) -> None:
 def test_csv_with_semicolons_is_read(company: Company) -> None:
     company.raw("usage_events", *[line.replace(",", ";") for line in RAW["usage_events"]])
     assert findings(company) == []
+
+
+# Which files are read
+
+
+EVENT = "{},viewed,2025-03-01 12:00:00,ann,lead,2025-03-01 13:00:00"
+
+
+def events(*names: str, delimiter: str = ",") -> bytes:
+    rows = [RAW["usage_events"][0], *(EVENT.format(name) for name in names), ""]
+    return "\n".join(rows).replace(",", delimiter).encode()
+
+
+def seen_rows(company: Company, table: str = "usage_events") -> int:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    return {seen.delivered.table.name: seen.rows for seen in doctor.check(found).tables}[table]
+
+
+def test_every_kind_of_file_is_read(company: Company) -> None:
+    folder = company.folder / "raw/usage_events"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "rows.csv").unlink()
+    (folder / "a/1.CSV").write_bytes(events("u1"))
+    (folder / "2.tsv").write_bytes(events("u2", "u3", delimiter="\t"))
+    (folder / "a/b/3.csv.gz").write_bytes(gzip.compress(events("u4")))
+    (folder / "4.TSV.GZ").write_bytes(gzip.compress(events("u5", delimiter="\t")))
+    typed = (
+        "select 'u6' as event_id, 'viewed' as event_name, timestamp '2025-03-01' as occurred_at, "
+        "'bob' as user_id, 'lead' as model_id, timestamp '2025-03-01' as loaded_at"
+    )
+    company.parquet("usage_events", typed, "a/b/5.Parquet")
+    duckdb.execute(f"copy ({typed}) to '{folder}/6.csv.zst' (format csv, compression zstd)")
+    assert findings(company) == []
+    assert seen_rows(company) == 7
+
+
+def test_macro_and_doctor_read_the_same_files() -> None:
+    macro = (ROOT / "macros/warehouses/duckdb.sql").read_text(encoding="utf-8")
+    listed = re.search(r"macro file_patterns\(\).*?endmacro", macro, re.DOTALL)
+    assert listed
+    assert re.findall("'(.*?)'", listed[0]) == list(inputs.PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("more.json", "Deliver Parquet or CSV."),
+        ("more.ndjson.gz", "Deliver Parquet or CSV."),
+        ("part/more.avro", "Deliver Parquet or CSV."),
+        ("more.XLSX", "Save it as CSV in UTF-8."),
+        ("more.csv.bz2", "Unpack it; CSV may be packed by gzip."),
+        ("more.zip", "Unpack it; CSV may be packed by gzip."),
+        ("more.pq", "Rename it to end in .parquet."),
+        (
+            "more",
+            "Rename it to end in .csv or .tsv if it is one, else move it out of the folder.",
+        ),
+    ],
+)
+def test_file_that_is_not_read_is_named(company: Company, name: str, fix: str) -> None:
+    path = company.folder / "raw/usage_events" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"something")
+    for hidden in (".gitkeep", "_SUCCESS", ".rows.csv.crc"):
+        (path.parent / hidden).touch()
+    assert only(company) == (f"warning company/raw/usage_events: 1 file is not read: {name}. {fix}")
+
+
+def test_folder_behind_a_link_is_named(company: Company) -> None:
+    elsewhere = company.project / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "more.csv").write_bytes(events("u2"))
+    (company.folder / "raw/usage_events/more").symlink_to(elsewhere)
+    assert only(company) == (
+        "warning company/raw/usage_events: 1 file is not read: more/more.csv. "
+        "DuckDB follows no link to a folder: put the files themselves there."
+    )
+
+
+def test_pattern_that_leaves_files_is_named(company: Company) -> None:
+    folder = company.folder / "logs"
+    folder.mkdir()
+    for name in ("events-1.csv", "events-2.csv.gz", "other.csv", "costs.csv"):
+        (folder / name).write_bytes(events("u1"))
+    (company.folder / "raw/serving_costs/rows.csv").rename(folder / "costs.csv")
+    sources = "sources: {usage_events: logs/events-*.csv, serving_costs: logs/costs.csv}\n"
+    company.settings(INPUTS + sources)
+    assert findings(company) == [
+        "warning company/logs: 2 files are not read: events-2.csv.gz, other.csv. "
+        "Widen the pattern under sources in vars.yml, or move them out of the folder."
+    ]
+
+
+def test_files_of_a_table_that_is_no_input_are_named(company: Company) -> None:
+    company.settings(INPUTS.replace(", serving_costs", ""))
+    assert only(company) == (
+        "warning company/raw/serving_costs: 1 file is not read, since inputs lacks "
+        "serving_costs: rows.csv. Add it to inputs in vars.yml."
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "name"),
+    [
+        ("_delta_log/00000.json", "Delta"),
+        ("metadata/snap-1.avro", "Iceberg"),
+        (".hoodie/hoodie.properties", "Hudi"),
+    ],
+)
+def test_table_format_is_refused(company: Company, log: str, name: str) -> None:
+    path = company.folder / "raw/usage_events" / log
+    path.parent.mkdir()
+    path.touch()
+    lines = [line for line in findings(company) if line.startswith("error")]
+    assert lines == [
+        f"error company/raw/usage_events: usage_events is a {name} table, whose files also hold "
+        "rows that are deleted. Export its rows as Parquet, or name a relation that reads it in "
+        "sources."
+    ]
+
+
+def test_plain_dbt_names_files_and_refuses_table_formats(company: Company) -> None:
+    (company.folder / "raw/prediction_logs/more.json").touch()
+    (company.folder / "raw/usage_events/_delta_log").mkdir()
+    (company.folder / "raw/usage_events/_delta_log/0.json").touch()
+    ran = Project(company.project).run(
+        company.folder, ["dbt", "run-operation", "check_workspace", "--no-partial-parse"]
+    )
+    output = " ".join(ran.output.split())
+    assert ran.status == 1
+    assert (
+        "raw table prediction_logs: 1 files are not read: raw/prediction_logs/more.json. "
+        "Deliver them as Parquet or CSV, or move them out of the folder."
+    ) in output
+    assert "raw table usage_events is a Delta table in raw/usage_events/" in output
+
+
+# What is read of a file
+
+
+def test_file_without_anything_is_empty(company: Company) -> None:
+    company.raw("usage_events", "")
+    assert only(company) == (
+        "error company/raw/usage_events/rows.csv: empty file. Deliver it again, or remove it."
+    )
+
+
+def test_empty_file_among_others_is_a_warning(company: Company) -> None:
+    (company.folder / "raw/usage_events/more.csv").touch()
+    assert only(company) == (
+        "warning company/raw/usage_events/more.csv: empty file. Deliver it again, or remove it."
+    )
+
+
+def test_blank_line_above_the_header(company: Company) -> None:
+    company.raw("usage_events", "", *RAW["usage_events"])
+    assert findings(company)[0] == (
+        "warning company/raw/usage_events/rows.csv, row 1: the first line is blank, so that the "
+        "header is also read as a row, and rejected. Remove the line."
+    )
+
+
+def test_unknown_delimiter(company: Company) -> None:
+    company.raw("usage_events", *[line.replace(",", "^") for line in RAW["usage_events"]])
+    assert only(company) == (
+        "error company/raw/usage_events/rows.csv: the columns of its header seem to be separated "
+        "by '^'. Separate them by commas, semicolons, tabs or bars."
+    )
+
+
+def test_line_ends_of_two_kinds(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    path = company.raw("usage_events", header, row)
+    path.write_bytes(f"{header}\n{row}\r\n{row}\n".encode())
+    assert only(company) == (
+        "error company/raw/usage_events/rows.csv, row 2: line ends differ from those above: "
+        "LF and CR LF. Write all lines alike, e.g. by dos2unix."
+    )
+
+
+def test_packed_file_that_is_cut(company: Company) -> None:
+    path = company.folder / "raw/usage_events/more.csv.gz"
+    path.write_bytes(gzip.compress(events(*map(str, range(99))))[:-20])
+    line = only(company)
+    assert line.startswith("error company/raw/usage_events/more.csv.gz: cannot be unpacked: ")
+
+
+CELLS = ("#1", "a;b|c", "1,5", 'say ""x""', "two\nlines", "", " b ", "\\", "é", "null", "'", "a\tb")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", list(records.DELIMITERS))
+def test_both_readers_read_the_same_cells(tmp_path: Path, delimiter: str, end: str) -> None:
+    """Whatever the cells hold, which of them come first, and how many columns there are."""
+    path = tmp_path / "rows.csv"
+    for columns, shift, mark in product((1, 2, 5), range(0, len(CELLS), 3), ("", "\ufeff")):
+        rows = [CELLS[at % len(CELLS)] for at in range(shift, shift + 60 * columns)]
+        quoted = [f'"{cell}"' if cell.strip("#1b ") else cell for cell in rows]
+        names = [f"#{name}" for name in range(columns)]
+        lines = [names, *(quoted[at : at + columns] for at in range(0, len(quoted), columns))]
+        text = mark + "".join(delimiter.join(line) + end for line in lines)
+        path.write_text(text, encoding="utf-8", newline="")
+        with duckdb.connect() as connection:
+            read = inputs.csv_reader(str(path), ending=path.name)
+            counted = records.difference(connection, path, read)
+            compared = records.difference(connection, path, read, limit=1000)
+        assert (counted, compared) == (None, None), (columns, shift, text)
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_first_row_that_a_reader_loses_is_named(tmp_path: Path, limit: int | None) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"id,name\n1,a\n#2,b\n3,c\n")
+    with duckdb.connect() as connection:
+        found = records.difference(
+            connection, path, f"read_csv('{path}', comment = '#', all_varchar = true)", limit=limit
+        )
+    assert found
+    assert found.at("rows.csv") == "rows.csv, row 3"
+
+
+def test_footers_tell_how_many_rows_there_are(company: Company) -> None:
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    (company.folder / "raw/serving_costs/rows.csv").unlink()
+    company.parquet(
+        "serving_costs",
+        "select 'c1' as cost_id, 'lead' as model_id, timestamp '2025-03-01' as period_start, "
+        "timestamp '2025-03-02' as period_end, 'compute' as cost_type, 1.0 as amount, "
+        "'USD' as currency, timestamp '2025-03-02' as loaded_at",
+    )
+    with duckdb.connect() as connection:
+        delivered, _ = inputs.open_input(connection, found, found.contract["serving_costs"])
+        seen = input_checks.look(connection, delivered)
+        assert input_checks.check_records(connection, seen, workspace=found) == []
+        (fault,) = input_checks.check_records(connection, replace(seen, rows=2), workspace=found)
+    assert fault.what == "2 rows are read, but the footers of its files tell of 1"
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("1740830400", "seconds"),
+        ("1740830400.0", "seconds"),
+        ("1740830400000", "milliseconds"),
+        ("1740830400000000", "microseconds"),
+        ("1740830400000000000", "nanoseconds"),
+        ("20250301120000", None),
+        ("01.03.2025 12:00", None),
+        ("13/01/2025", None),
+        ("2025-13-01", None),
+        ("03/13/2025 12:00:00 PM", None),
+    ],
+)
+def test_proposed_conversion_reads_the_time(
+    company: Company, written: str, unit: str | None
+) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", header, row.replace("2025-03-01 12:00:00", written))
+    line = findings(company)[0]
+    assert (f"They are {unit}. " in line) == (unit is not None)
+    proposed = re.search(r"Convert them: mapping\.usage_events\.(occurred_at: .*?) in vars", line)
+    assert proposed
+    company.settings(INPUTS + f"mapping:\n  usage_events:\n    {proposed[1]}\n")
+    assert findings(company) == []
+    found = workspace.at(company.folder, project=company.project, chosen_by="test")
+    (seen,) = [
+        seen for seen in doctor.check(found).tables if seen.delivered.table.name == "usage_events"
+    ]
+    thirteenth = {
+        "13/01/2025": datetime(2025, 1, 13),
+        "2025-13-01": datetime(2025, 1, 13),
+        "03/13/2025 12:00:00 PM": datetime(2025, 3, 13, 12),
+    }
+    assert seen.event.first == thirteenth.get(written, datetime(2025, 3, 1, 12))
+
+
+def test_times_of_which_some_are_read_go_on_being_read(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    rows = [row, row.replace("u1", "u2").replace("2025-03-01 12:00:00", "1740830400")]
+    company.raw("usage_events", header, *rows)
+    proposed = re.search(r"(occurred_at: coalesce.*) in vars", only(company))
+    assert proposed
+    company.settings(INPUTS + f"mapping:\n  usage_events:\n    {proposed[1]}\n")
+    assert findings(company) == []
+
+
+def test_day_and_month_that_may_be_either_are_both_shown(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    company.raw("usage_events", header, row.replace("2025-03-01 12:00:00", "03/01/2025"))
+    line = only(company)
+    assert "'%d/%m/%Y') in vars.yml. or mapping" in line
+    assert "'%m/%d/%Y')" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "read", "right"),
+    [
+        ("1740830400", "epoch_ms(cast(ts as bigint))", "to_timestamp(try_cast(ts as double))"),
+        (
+            "1740830400",
+            "make_timestamp(try_cast(ts as bigint))",
+            "to_timestamp(try_cast(ts as double))",
+        ),
+        (
+            "1740830400000",
+            "make_timestamp(try_cast(ts as bigint))",
+            "epoch_ms(try_cast(ts as bigint))",
+        ),
+        (
+            "1740830400000",
+            "to_timestamp(try_cast(ts as bigint))",
+            "epoch_ms(try_cast(ts as bigint))",
+        ),
+    ],
+)
+def test_conversion_by_a_wrong_unit(company: Company, value: str, read: str, right: str) -> None:
+    header, row = RAW["usage_events"]
+    company.raw(
+        "usage_events",
+        header.replace("occurred_at", "ts"),
+        row.replace("2025-03-01 12:00:00", value),
+    )
+    company.settings(INPUTS + f"mapping: {{usage_events: {{occurred_at: {read}}}}}\n")
+    line = only(company)
+    assert line.startswith("error company/raw/usage_events, column occurred_at: half of its times")
+    assert line.endswith(f"Convert them: mapping.usage_events.occurred_at: {right} in vars.yml.")
+    company.settings(INPUTS + f"mapping: {{usage_events: {{occurred_at: {right}}}}}\n")
+    assert findings(company) == []
+
+
+def test_as_of_long_after_the_last_prediction(company: Company) -> None:
+    company.settings(INPUTS.replace("2025-04-01", "2025-06-01"))
+    assert only(company) == (
+        "warning company/raw/prediction_logs, column predicted_at: as_of 2025-06-01 00:00:00 lies "
+        "90 days past the last prediction, of 2025-03-02 10:00:00. Set as_of in vars.yml to the "
+        "day after it, or deliver what came since."
+    )
+
+
+def test_dates_far_from_those_of_other_tables(company: Company) -> None:
+    header, row = RAW["usage_events"]
+    rows = [row, row.replace("u1", "u2").replace("2025-03-01 12", "2052-03-01 12")]
+    company.raw("usage_events", header, *rows)
+    assert only(company) == (
+        "warning company/raw/usage_events, column occurred_at: 1 of 2 times lie far from those of "
+        "the other tables (2025-03-01 to 2025-04-01), e.g. 2052-03-01 12:00:00. "
+        "Correct them, or convert them by their unit in vars.yml."
+    )
+
+
+# Rows against settings and seeds
 
 
 def test_configured_segment_that_is_absent(company: Company) -> None:
@@ -832,7 +1254,7 @@ def test_positive_label_that_never_happens(company: Company) -> None:
 
 
 def test_as_of_before_every_row(company: Company) -> None:
-    company.settings(INPUTS + "as_of: 2024-01-01\n")
+    company.settings(INPUTS.replace("2025-04-01 00:00:00", "2024-01-01"))
     assert findings(company)[0] == (
         "error company/raw/prediction_logs, column loaded_at: no row is visible: the earliest was "
         "loaded at 2025-03-01 11:00:00, after as_of 2024-01-01 00:00:00. "
@@ -969,3 +1391,41 @@ def test_seeds_and_raw_files_may_be_read_only(company: Company) -> None:
     for path in company.folder.rglob("*.csv"):
         path.chmod(stat.S_IRUSR)
     assert findings(company) == []
+
+
+def test_rows_are_judged_by_the_rules_of_the_build(company: Company, throughline: Call) -> None:
+    header, row = RAW["usage_events"]
+    accepted = row.replace("accepted", "Accepted")
+    rows = [accepted.replace("u1", f"u{number}") for number in range(20)]
+    company.raw("usage_events", header, *rows)
+    header, *rows = RAW["prediction_logs"]
+    scored = rows[0].replace("p1", "p3").replace("0.9", "90")
+    slow = rows[0].replace("p1", "p4") + ",-1"
+    company.raw(
+        "prediction_logs",
+        f"{header},latency_ms",
+        *(f"{row},5" for row in rows),
+        scored + ",5",
+        slow,
+    )
+    header, *rows = RAW["business_outcomes"]
+    early = rows[0].replace("o1", "o3").replace("true,,,2025-03-05", "true,,,2025-03-06")
+    company.raw("business_outcomes", header, *rows, early)
+    throughline("use", "company")
+    before = company.bytes()
+    ended = throughline("doctor")
+    assert ended.status == 1
+    said = [line.split(". Correct")[0] for line in ended.lines]
+    assert said == [
+        "error company/raw/usage_events: 20 of 20 rows are rejected: event_name is not one of "
+        "exposed, viewed, accepted, rejected, overridden, edited, dismissed, task_completed "
+        "(20, e.g. 'u0')",
+        "warning company/raw/prediction_logs: nulled cells of lead, latency_ms is below 0: "
+        "1 of 3, e.g. -1.0",
+        "note company/raw/prediction_logs: 1 of 4 rows are rejected: score is outside 0 to 1 for "
+        "a binary model (1, e.g. 'p3')",
+        "note company/raw/business_outcomes: 1 of 3 rows are rejected: observed_at is before "
+        "occurred_at (1, e.g. 'o3')",
+    ]
+    assert company.bytes() == before
+    assert not (company.project / "target").exists()

@@ -6,22 +6,21 @@ contract, so that a new column is covered by itself.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
-import door
 import duckdb
 import pandas as pd
 import pytest
+
+import door
 from building import ROOT, Project
 from throughline import seeds
 from throughline.workspace import Column, create, read_contract
 
 Cell = Callable[[str], str]
-COUNTS = ("delivered_rows", "kept_rows", "superseded_copies", "invisible_rows")
+STOPPED = "from main_core.fct_input_checks where status = 'stop'"
 
 
 def moment(text: str) -> datetime:
@@ -40,14 +39,8 @@ def constant(text: str) -> Cell:
     return lambda _: text
 
 
-EPOCH = {
-    f"epoch in {unit}": (lambda factor: lambda text: str(seconds(text) * factor))(factor)
-    for unit, factor in (("seconds", 1), ("milliseconds", 1000), ("microseconds", 10**6))
-}
-
-
-def seconds(text: str) -> int:
-    return int(moment(text).replace(tzinfo=timezone.utc).timestamp())
+def since_1970(factor: int) -> Cell:
+    return lambda text: str(int(moment(text).replace(tzinfo=timezone.utc).timestamp()) * factor)
 
 
 WORDS: Mapping[str, Cell] = {word: constant(word) for word in ("nan", "None", "NULL", "NaT", "")}
@@ -90,7 +83,9 @@ KINDS: Mapping[str, Mapping[str, Cell]] = {
         "the beginning of time": constant("0001-01-01 00:00:00"),
         "twenty years early": moved(days=-7305),
         "three years late": moved(days=1096),
-        **EPOCH,
+        "seconds since 1970": since_1970(1),
+        "milliseconds since 1970": since_1970(1000),
+        "microseconds since 1970": since_1970(10**6),
         **WORDS,
     },
 }
@@ -124,7 +119,9 @@ def kind_of(column: Column) -> str:
 def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
     for name, table in read_contract(ROOT).items():
         for column in table.columns:
-            if (name, column.name) in door.PROSE or not frames[name][column.name].astype(bool).any():
+            if (name, column.name) in door.PROSE or not frames[name][column.name].astype(
+                bool
+            ).any():
                 continue
             for kind, change in KINDS[kind_of(column)].items():
                 yield Corruption(name, column.name, kind, change)
@@ -156,7 +153,10 @@ def differs(built: duckdb.DuckDBPyConnection) -> list[str]:
             f"round({name}, 9)" if kind == "DOUBLE" else f'"{name}"'
             for name, kind, *_ in built.sql(f"describe main_core.{fact}").fetchall()
         ]
-        sides = [f"select {', '.join(columns)} from {side}.main_core.{fact}" for side in ("warehouse", "built")]
+        sides = [
+            f"select {', '.join(columns)} from {side}.main_core.{fact}"
+            for side in ("warehouse", "built")
+        ]
         for one, other in (sides, sides[::-1]):
             if built.sql(f"{one} except all {other} limit 1").fetchall():
                 unlike.append(fact)
@@ -259,9 +259,7 @@ def test_ids_that_became_floating_point_numbers_stop(deliver: Deliver) -> None:
         business_outcomes=changed("business_outcomes", prediction_id=lambda text: f"{text}.0")
     )
     assert found.says("business_outcomes", "keys_met") == ["stop"] * 3
-    example = found.value(
-        "select min(example) from main_core.fct_input_checks where check_name = 'keys_met' and status = 'stop'"
-    )
+    example = found.value(f"select min(example) {STOPPED} and check_name = 'keys_met'")
     assert example == "'10000.0' against '10000' of prediction_logs"
 
 
@@ -292,9 +290,7 @@ def test_two_models_that_number_alike_are_told_how_to_map(deliver: Deliver) -> N
     twins = pd.concat([LEADS, LEADS.assign(model_id="price")])
     found = deliver(prediction_logs=twins)
     assert found.says("prediction_logs", "reused_keys") == ["stop"]
-    fix = found.value(
-        "select fix from main_core.fct_input_checks where check_name = 'reused_keys' and status = 'stop'"
-    )
+    fix = found.value(f"select fix {STOPPED} and check_name = 'reused_keys'")
     assert "model_id || '-' || prediction_id" in str(fix)
 
 
@@ -389,7 +385,10 @@ def test_a_variant_that_nobody_planned_is_named(deliver: Deliver) -> None:
 def test_an_arm_that_nothing_knows_stops(deliver: Deliver) -> None:
     rows = FRAMES["experiment_assignments"]
     more = pd.concat(
-        [rows.assign(variant="control"), rows.assign(variant="treatment", unit_id="x" + rows["unit_id"])]
+        [
+            rows.assign(variant="control"),
+            rows.assign(variant="treatment", unit_id="x" + rows["unit_id"]),
+        ]
     )
     found = deliver(experiment_assignments=more)
     assert found.says("experiment_assignments", "arms_met") == ["stop"]
@@ -437,7 +436,12 @@ def test_errors_of_amounts_are_in_the_reporting_currency(deliver: Deliver) -> No
 
     plain = errors(deliver())
     rows = FRAMES["business_outcomes"]
-    euros = rows.assign(currency=["EUR" if name == "sold_for" else other for name, other in zip(rows["outcome_name"], rows["currency"], strict=True)])
+    euros = rows.assign(
+        currency=[
+            "EUR" if name == "sold_for" else other
+            for name, other in zip(rows["outcome_name"], rows["currency"], strict=True)
+        ]
+    )
     assert errors(deliver(business_outcomes=euros)) == pytest.approx(1.1 * plain)
 
 
@@ -452,6 +456,9 @@ def test_ids_may_begin_with_a_hash(deliver: Deliver) -> None:
         feedback=changed("feedback", prediction_id=hashed),
     )
     assert found.value("select count(*) from main_core.fct_decisions") == 300
-    sums = "select sum(actual_positive_count), sum(accepted_count), sum(value_amount) from {}.main_core.fct_decisions"
-    both = [found.built.sql(sums.format(side)).fetchone() for side in ("warehouse", "built")]
+    sums = "sum(actual_positive_count), sum(accepted_count), sum(value_amount)"
+    both = [
+        found.built.sql(f"select {sums} from {side}.main_core.fct_decisions").fetchone()
+        for side in ("warehouse", "built")
+    ]
     assert both[0] == pytest.approx(both[1])

@@ -11,7 +11,7 @@ import pytest
 
 import building
 from building import NO_UNIT_TESTS, ROOT, Project, Run
-from throughline import doctor
+from throughline import build, doctor
 from throughline.simulate import simulate
 from throughline.workspace import Finding, Workspace
 
@@ -516,7 +516,7 @@ def test_a_card_within_its_grace_is_a_warning(built: Run) -> None:
     assert "more than 90 days ago" not in built.output
 
 
-# throughline doctor --metrics
+# throughline doctor
 
 
 CARD_FAULTS = (
@@ -534,7 +534,8 @@ def listed(project: Project) -> list[Finding]:
     workspace = Workspace(
         project=project.root, folder=project.root / "workspace", chosen_by="the test"
     )
-    return doctor.check_metrics(workspace)
+    with build.scratch(workspace) as variables:
+        return doctor.check_metrics(workspace, variables=variables)
 
 
 @pytest.fixture(scope="module")

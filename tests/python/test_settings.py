@@ -136,7 +136,7 @@ def test_an_odd_workspace_builds(name: str, project: Project, raw: Path) -> None
     odd = ODD[name]
     folder = make(project.root / name.replace(" ", "_"), odd, raw=raw)
     chosen = Workspace(project=project.root, folder=folder, chosen_by="the test")
-    assert [fault for fault in doctor.check(chosen) if fault.severity == "error"] == []
+    assert [fault for fault in doctor.check(chosen).findings if fault.severity == "error"] == []
     run = project.build(folder, *NO_UNIT_TESTS)
     assert run.status == 0, run.output
     assert_is_sound(folder, company(folder, odd))
