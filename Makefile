@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-histories test-simulation test-oracles lint example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-histories test-simulation test-oracles test-all lint example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -28,8 +28,10 @@ $(STAMP): requirements.txt pyproject.toml scripts/setup_venv
 	@scripts/setup_venv .venv
 	@touch $@
 
+DEMO := --predictions 60000 --days 120 --seed 7
+
 demo: setup  ## simulate a company's raw logs, build, print the scorecard
-	@$(THROUGHLINE) simulate --predictions 60000 --days 120 --seed 7 --out workspace
+	@$(THROUGHLINE) simulate $(DEMO) --out workspace
 	@$(THROUGHLINE) use workspace
 	@$(THROUGHLINE) build
 
@@ -44,24 +46,24 @@ test: export COVERAGE_FILE := $(SCRATCH)/test/coverage
 test: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
 test: lint  ## lint, type checks, dbt unit and data tests, pytest
 	@rm -rf $(SCRATCH)/test
-	@$(THROUGHLINE) simulate --predictions 20000 --days 120 --seed 7 --out $(THROUGHLINE_WORKSPACE)
+	@$(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE)
 	@$(THROUGHLINE) build
 	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar --processes 2
-	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH \
-		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation' --cov=throughline --cov-report=
+	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH BUILT_DEMO=$(THROUGHLINE_WORKSPACE) \
+		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation and not thorough' \
+		--cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
 test-histories: HISTORIES ?= 10000
-test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing; ten killed builds
-	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py \
-		tests/python/test_incremental.py::test_a_killed_build_is_simply_run_again
+test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing
+	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py
 
 $(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt tests/engines/next-requirements.txt pyproject.toml scripts/setup_engines
 	@scripts/setup_engines $(ENGINES)
 	@touch $@
 
-test-engines: $(ENGINES)/.installed  ## the same relations on DuckDB, Postgres and Spark
-	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
+test-engines: $(ENGINES)/.installed  ## a full build and an increment on Postgres and Spark, against DuckDB's
+	@$(ENGINES)/bin/python -m pytest -q -rs -m 'not thorough' tests/engines
 
 test-spark35: $(SPARK35)/.installed  ## the same on Spark 3.5, with Python 3.11 or earlier
 	@PYTHONPATH=$(SPARK35) $(ENGINES)/bin/python -m pytest -q -rs tests/engines -k spark-awkward
@@ -82,6 +84,11 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
 	@$(BIN)/python -m virtualenv --quiet $(ORACLES)
 	@$(ORACLES)/bin/python -m pip install -qq --no-deps -r tests/oracles/requirements.txt
 	@touch $@
+
+test-all: test test-simulation test-oracles $(ENGINES)/.installed  ## all of these, and more of each: hours
+	@$(BIN)/pytest -q -m thorough
+	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
+	@$(MAKE) test-histories
 
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
 example: export DBT_LOG_PATH := $(SCRATCH)/open_bandit/logs

@@ -172,15 +172,19 @@
 
 {# The names of the bricks, or metrics, that each build sums anew: those over a fact that it rebuilds. #}
 {% macro rebuilt(kind) %}
-    {% set names = [] %}
-    {% for name, brick in bricks().items() if kind == 'brick' and is_rebuilt(brick.semantic_model) %}
-        {% do names.append(name) %}
-    {% endfor %}
-    {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
-    {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}
-        {% do names.append(metric.name) %}
-    {% endfor %}
-    {{ return(names) }}
+    {% set memory = remembered() %}
+    {% if 'rebuilt ' ~ kind not in memory %}
+        {% set names = [] %}
+        {% for name, brick in bricks().items() if kind == 'brick' and is_rebuilt(brick.semantic_model) %}
+            {% do names.append(name) %}
+        {% endfor %}
+        {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
+        {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}
+            {% do names.append(metric.name) %}
+        {% endfor %}
+        {% do memory.update({'rebuilt ' ~ kind: names}) %}
+    {% endif %}
+    {{ return(memory['rebuilt ' ~ kind]) }}
 {% endmacro %}
 
 {# Rows of literals as a query, all texts and booleans. #}

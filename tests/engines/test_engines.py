@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -84,13 +84,18 @@ def on_duckdb(made: Workspace, program: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+NO_TESTS = ("--exclude-resource-type", "test", *NO_UNIT_TESTS)
 
 
 # Spark meets a simulated company in the builds on top of one another
 @pytest.mark.parametrize(
     ("engine", "case"),
-    [("postgres", "demo"), ("postgres", "awkward"), ("spark", "awkward")],
+    [
+        pytest.param("postgres", "demo", marks=pytest.mark.thorough),
+        ("postgres", "awkward"),
+        ("spark", "awkward"),
+    ],
     indirect=["engine"],
 )
 def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None:
@@ -99,7 +104,7 @@ def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None
     assert all(rows is not None for rows in first.values())
     assert all(rows is None for rows in engines.bring(engine, workspace).values())
     # The unit tests do not depend on the workspace.
-    engines.dbt(engine, workspace, "build", *(NO_TESTS[2:] if case == "awkward" else ()))
+    engines.dbt(engine, workspace, "build", *(NO_UNIT_TESTS if case == "awkward" else ()))
     engines.lift(engine, workspace)
     read = functools.partial(READERS[engine.name], engine)
     assert list(parity.differences(workspace.warehouse, read)) == []
@@ -151,37 +156,54 @@ def assert_variance_is_exact(workspace: Workspace, read: parity.Reader) -> None:
         assert (squares - total**2 / n) / (n - 1) == pytest.approx(float(exact), rel=1e-9)
 
 
-def test_builds_on_top_of_others_equal_those_of_duckdb(engine: Engine) -> None:
-    """Three deliveries with late rows and copies of earlier ones; the last goes back in time.
+# the last goes back in time
+MOMENTS = ("2026-06-10 12:00:00", "2026-06-25 00:00:00", "2026-06-24 06:00:00")
 
-    A replay then stands beside the marts in force.
-    """
-    folder = SCRATCH / f"late_{engine.name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    simulate.simulate(out=folder, predictions=3_000, days=60, seed=7)
-    deliveries = late.part(folder, moments=MOMENTS)
-    made = engines.chosen(folder)
+
+def test_a_second_delivery_gives_what_it_gives_on_duckdb(engine: Engine) -> None:
+    """With late rows and copies of earlier ones."""
+    grown(engine, moments=MOMENTS[:2])
+
+
+@pytest.mark.thorough
+def test_builds_on_top_of_others_equal_those_of_duckdb(engine: Engine) -> None:
+    """Three deliveries, then a replay beside the marts in force."""
+    made = grown(engine, moments=MOMENTS)
     read = functools.partial(READERS[engine.name], engine)
-    arrivals = [*zip(MOMENTS, deliveries, strict=True)]
     if engine.name == "postgres":
-        arrivals.append((MOMENTS[-1], functools.partial(late.mend, folder)))
-    # what the tests before have left is another company's
-    refresh: tuple[str, ...] = ("--full-refresh",)
-    for moment, arrive in arrivals:
-        arrive()
-        as_of = ("--vars", f"{{as_of: '{moment}'}}")
-        on_duckdb(made, "dbt", "build", *NO_TESTS, *as_of)
-        engines.bring(engine, made)
-        engines.dbt(engine, made, "build", *NO_TESTS, *as_of, *refresh)
-        refresh = ()
-        assert list(parity.differences(made.warehouse, read)) == [], moment
-        if engine.name == "spark" and moment == MOMENTS[1]:
-            remake_in_part(engine, made)
+        late.mend(made.folder)
+        deliver(engine, made, moment=MOMENTS[-1])
     replayed = made.replaying(MOMENTS[0])
     on_duckdb(replayed, "dbt", "build", *NO_TESTS)
     engines.dbt(engine, replayed, "build", *NO_TESTS)
     assert list(parity.differences(made.warehouse, read, schema=replayed.schema)) == []
     assert list(parity.differences(made.warehouse, read)) == []
+
+
+def grown(engine: Engine, *, moments: Sequence[str]) -> Workspace:
+    """A company built after each of its deliveries, on DuckDB and on the engine."""
+    folder = SCRATCH / f"late_{engine.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    simulate.simulate(out=folder, predictions=3_000, days=60, seed=7)
+    made = engines.chosen(folder)
+    for moment, arrive in zip(moments, late.part(folder, moments=moments), strict=True):
+        arrive()
+        deliver(engine, made, moment=moment, is_first=moment == moments[0])
+        if engine.name == "spark" and moment != moments[-1] and moment != moments[0]:
+            remake_in_part(engine, made)
+    return made
+
+
+def deliver(engine: Engine, made: Workspace, *, moment: str, is_first: bool = False) -> None:
+    """Builds what has arrived; what stands on top of other builds with every data test."""
+    as_of = ("--vars", f"{{as_of: '{moment}'}}")
+    # what the tests before have left is another company's
+    form = (*NO_TESTS, "--full-refresh") if is_first else NO_UNIT_TESTS
+    on_duckdb(made, "dbt", "build", *NO_TESTS, *as_of)
+    engines.bring(engine, made)
+    engines.dbt(engine, made, "build", *form, *as_of)
+    read = functools.partial(READERS[engine.name], engine)
+    assert list(parity.differences(made.warehouse, read)) == [], moment
 
 
 def remake_in_part(engine: Engine, made: Workspace) -> None:
@@ -199,9 +221,7 @@ def remake_in_part(engine: Engine, made: Workspace) -> None:
     session.sql("truncate table main_core.fct_decisions")
 
 
-MOMENTS = ("2026-06-10 12:00:00", "2026-06-25 00:00:00", "2026-06-24 06:00:00")
-
-
+@pytest.mark.thorough
 @pytest.mark.parametrize("place", ["cluster", "connect"])
 def test_every_relation_equals_that_of_duckdb_where_spark_is_elsewhere(place: str) -> None:
     with required():
@@ -221,6 +241,7 @@ def test_every_relation_equals_that_of_duckdb_where_spark_is_elsewhere(place: st
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_a_spark_that_was_killed_while_it_wrote_a_table_writes_it_again() -> None:
     """With a catalog on disk. Spark refuses a name whose folder it finds without a table."""
     folder = SCRATCH / "killed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from building import Project
+
 ROOT = Path(__file__).resolve().parents[2]
+# the demo as `make test` has just built it; the tests of it make their own where nothing is named
+BUILT_DEMO = os.environ.get("BUILT_DEMO")
 SHARED = (
     "dbt_project.yml",
     "profiles.yml",
@@ -61,6 +66,31 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / name).symlink_to(ROOT / name)
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def demo_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the project whose workspace is the built demo; who edits it restores it."""
+    project = Project.copy(tmp_path_factory.mktemp("demo") / "project")
+    workspace = project.root / "workspace"
+    if BUILT_DEMO:
+        shutil.copytree(ROOT / BUILT_DEMO, workspace)
+    else:
+        size = re.search(r"DEMO := (.+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+        assert size
+        for command in (["simulate", *size[1].split(), "--out", "workspace"], ["build"]):
+            run = project.run(workspace, ["throughline", *command])
+            assert run.status == 0, run.output
+    # writes target/, which MetricFlow reads
+    run = project.dbt(workspace, "parse")
+    assert run.status == 0, run.output
+    return project
+
+
+@pytest.fixture(scope="session")
+def demo(demo_project: Project) -> Path:
+    """The workspace of the built demo."""
+    return demo_project.root / "workspace"
 
 
 @dataclass(frozen=True)

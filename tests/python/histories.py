@@ -1,43 +1,24 @@
-"""A few small companies, the deliveries of their raw rows, and builds of them in this process."""
+"""A few small companies, the deliveries of their raw rows, and builds of them."""
 
 from __future__ import annotations
 
 import csv
-import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pandas as pd
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
-from dbt.contracts.graph.manifest import Manifest
 
 import plain_pandas
 from building import Project, experiment
-from throughline import build, seeds
-from throughline.workspace import Workspace
+from throughline import seeds
 
 Row = Mapping[str, object]
 
-# projects that were read, by folder
-MANIFESTS: dict[Path, Manifest] = {}
-
-WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 # these say how a build came about, so they differ by intention
-OF_THE_MECHANISM = {
-    "int_deliveries",
-    "int_touched_rows",
-    "int_touched_keys",
-    "int_touched_dates",
-    "int_touched_units",
-    "int_build_ledger",
-    "build_starts",
-}
+OF_THE_MECHANISM = ("deliveries", "int_touched_", "int_build_ledger", "build_starts")
 COLUMNS: Mapping[str, Sequence[str]] = {
     "prediction_logs": [
         "prediction_id",
@@ -165,6 +146,7 @@ class Builder:
 
     root: Path
     companies: int
+    projects: dict[str, Project] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._make("as it is", horizon_days=3, euro=1.2)
@@ -176,7 +158,8 @@ class Builder:
         yml.write_text(text.replace("expr: active_day_count", "expr: 2 * active_day_count"))
 
     def _make(self, variant: str, *, horizon_days: int, euro: float) -> None:
-        project = without_comments(self.root / variant)
+        project = Project.without_comments(self.root / variant)
+        self.projects[variant] = project
         (project.root / "seeds").unlink()
         (project.root / "seeds").mkdir()
         rows = seed_rows(companies=self.companies, horizon_days=horizon_days, euro=euro)
@@ -192,58 +175,10 @@ class Builder:
         variant: str = "as it is",
         arguments: Sequence[str] = (),
     ) -> None:
-        """Builds without tests; raises AssertionError with dbt's words when it fails."""
-        run_here(
-            self.root / variant,
-            workspace,
-            *("build", "--vars", f"{{as_of: '{as_of}'}}", *WITHOUT_TESTS, *arguments),
-            THROUGHLINE_SEEDS="seeds",
+        """Builds and tests the data; raises AssertionError with dbt's words when that fails."""
+        self.projects[variant].build_soundly(
+            workspace, *arguments, as_of=as_of, THROUGHLINE_SEEDS="seeds"
         )
-
-
-def without_comments(root: Path) -> Project:
-    """A copy of the project; a tenth of a build goes into the comments of columns."""
-    project = Project.copy(root)
-    described = project.root / "dbt_project.yml"
-    text = described.read_text()
-    assert "+persist_docs: " in text
-    described.write_text(re.sub(r" +\+persist_docs: .*\n", "", text))
-    return project
-
-
-def run_here(project: Path, workspace: Path, *arguments: str, **variables: str) -> list[str]:
-    """Runs dbt in this process, which reads a project but once; the ids of what was run.
-
-    Raises AssertionError with dbt's words when it fails.
-    """
-    chosen = Workspace(project=project, folder=workspace, chosen_by="a history")
-    values = {**build.environment(chosen), **variables}
-    common = ["--quiet", "--no-write-json", "--no-partial-parse", "--log-level-file", "none"]
-    with build.within(values), inside(project):
-        if project not in MANIFESTS:
-            parsed = dbtRunner().invoke([*common, "parse"])
-            assert parsed.success, parsed.exception
-            assert isinstance(parsed.result, Manifest)
-            MANIFESTS[project] = parsed.result
-        # of what the builds before remembered in it, nothing holds for this one
-        MANIFESTS[project].build_flat_graph()
-        done = dbtRunner(manifest=MANIFESTS[project]).invoke([*common, *arguments])
-    # dbt keeps the file open, and the comparison opens it otherwise
-    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    results = getattr(done.result, "results", [])
-    said = [result.message for result in results]
-    assert done.success, done.exception or [words for words in said if words]
-    return [result.node.unique_id for result in results]
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    kept = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(kept)
 
 
 def make(folder: Path) -> None:
@@ -277,7 +212,7 @@ def relations(folder: Path, *, schema: str = "main") -> dict[str, pd.DataFrame]:
             [f"{schema}_"],
         ).fetchall()
         for layer, name in names:
-            if name not in OF_THE_MECHANISM:
+            if not name.startswith(OF_THE_MECHANISM):
                 frame = connection.sql(f"select * from {layer}.{name}").df()
                 # of results down to the last bit, which follows the order of sums
                 frame = frame.drop(columns="inputs_hash", errors="ignore")

@@ -75,8 +75,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     project = Project.copy(tmp_path_factory.mktemp("analyses") / "project")
     names = ("sample_size", "minimum_detectable_effect")
     (project.root / "workspace").mkdir()
-    command = ["dbt", "--no-use-colors", "--quiet", "compile", "--no-introspect", "--select"]
-    run = project.run(project.root / "workspace", [*command, *names])
+    command = ("--quiet", "compile", "--no-introspect", "--select", *names)
+    run = project.dbt(project.root / "workspace", *command)
     assert run.status == 0, run.output
     folder = project.root / "target/compiled/throughline/analyses"
     return {name: (folder / f"{name}.sql").read_text() for name in names}

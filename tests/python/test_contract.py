@@ -17,9 +17,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from building import NO_UNIT_TESTS, ROOT, Project, query
+from building import NO_UNIT_TESTS, ROOT, WITHOUT_TESTS, Project, query
 from throughline import seeds, workspace
-from throughline.workspace import Workspace
 
 Row = dict[str, str]
 
@@ -564,7 +563,7 @@ def staged_rows(
     shutil.rmtree(folder / "raw")
     for table in CONTRACT:
         deliver(folder / "raw", table)
-    models = ("--select", "+path:models/staging", "--exclude-resource-type", "test")
+    models = ("--select", "+path:models/staging", *WITHOUT_TESTS)
     run = project.build(folder, *models)
     assert run.status == 0, run.output
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
@@ -783,7 +782,7 @@ def late(project: Project, name: str, arrivals: Mapping[str, str]) -> tuple[int,
         rows = [{**GOOD[table], "loaded_at": "", column: moment} for moment in moments]
         write_csv(folder / "raw" / table / "rows.csv", rows)
     files = user_files(folder)
-    run = project.run(folder, ["dbt", "--no-use-colors", "source", "freshness"])
+    run = project.dbt(folder, "source", "freshness")
     assert user_files(folder) == files
     results = json.loads((project.root / "target" / "sources.json").read_text())["results"]
     return run.status, {row["unique_id"].split(".")[-1]: row["status"] for row in results}
@@ -808,14 +807,6 @@ def test_a_stale_delivery_is_warned_of_then_fails(project: Project) -> None:
 
 
 # What stops a build
-RUNS = """
-import json, os, sys
-from dbt.cli.main import dbtRunner
-for environment in json.load(sys.stdin):
-    os.environ.update(environment)
-    print("NEXT", flush=True)
-    dbtRunner().invoke(["--no-use-colors", "build"])
-"""
 TABLES = "The raw tables are " + ", ".join(CONTRACT) + "."
 # By what is wrong: settings that differ, variables that differ, what dbt says.
 STOPS: dict[str, tuple[dict[str, Any], Row, str]] = {
@@ -904,18 +895,15 @@ def stopped(project: Project) -> Stopped:
     write_csv(folder / "odd/churn.csv", [{**GOOD["prediction_logs"], "model_id": "churn"}])
     (folder / "odd/empty.csv").touch()
     files = user_files(folder)
-    chosen = Workspace(project=project.root, folder=folder, chosen_by="the test").environment()
-    sound = json.loads(chosen["THROUGHLINE_VARS"])
-    environments = [
-        chosen
-        | {"THROUGHLINE_VARS": json.dumps({**sound, **changed})}
-        | {name: text.replace("FOLDER", str(folder)) for name, text in variables.items()}
-        for changed, variables, _ in STOPS.values()
-    ]
-    run = project.run(folder, ["python", "-c", RUNS], standard_input=json.dumps(environments))
+    sound = json.loads(project.environment(folder)["THROUGHLINE_VARS"])
+    outputs = {}
+    for fault, (changed, variables, _) in STOPS.items():
+        environment = {"THROUGHLINE_VARS": json.dumps({**sound, **changed})} | {
+            name: text.replace("FOLDER", str(folder)) for name, text in variables.items()
+        }
+        outputs[fault] = project.dbt(folder, "build", **environment).output
     assert user_files(folder) == files
-    _, *outputs = run.output.split("NEXT\n")
-    return Stopped(folder, dict(zip(STOPS, outputs, strict=True)))
+    return Stopped(folder, outputs)
 
 
 @pytest.mark.parametrize("fault", STOPS)

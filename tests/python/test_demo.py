@@ -14,23 +14,8 @@ import pytest
 
 import plain_pandas
 from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
-from throughline.simulate import simulate
 
 SEGMENTS = ["channel", "device", "region"]
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project.copy(tmp_path_factory.mktemp("demo") / "project")
-
-
-@pytest.fixture(scope="module")
-def demo(project: Project) -> Path:
-    workspace = project.root / "workspace"
-    simulate(out=workspace, predictions=12_000, days=120, seed=11)
-    run = project.build(workspace, *NO_UNIT_TESTS)
-    assert run.status == 0, run.output
-    return workspace
 
 
 @pytest.fixture(scope="module")
@@ -213,10 +198,10 @@ def test_the_waist_equals_plain_pandas(demo: Path, company: plain_pandas.Company
     assert_waist_is(demo, plain)
 
 
-def test_the_waist_equals_metricflow(project: Project, demo: Path) -> None:
+def test_the_waist_equals_metricflow(demo_project: Project, demo: Path) -> None:
     """Every additive metric by model and month, by version and by each segment it carries."""
     card = query(demo, "select * from dim_metrics where is_additive").set_index("metric")
-    manifest = json.loads((project.root / "target" / "manifest.json").read_text())
+    manifest = json.loads((demo_project.root / "target" / "manifest.json").read_text())
     entity = {
         measure["name"]: fact["primary_entity"]
         or next(e["name"] for e in fact["entities"] if e["type"] == "primary")
@@ -229,7 +214,7 @@ def test_the_waist_equals_metricflow(project: Project, demo: Path) -> None:
         cuts.append((f"{name}__model_version", list(metrics)))
     for segment in SEGMENTS:
         cuts.append((segment, [m for m in card.index if segment in card.segments[m].split(", ")]))
-    answers = project.metricflow(
+    answers = demo_project.metricflow(
         demo, [{"metrics": metrics, "group_by": ["model", cut]} for cut, metrics in cuts]
     )
 
@@ -322,9 +307,10 @@ def test_small_segment_values_are_never_shown(demo: Path) -> None:
         assert shown[f"unit_count{suffix}"].min() >= 20
         assert timeline[timeline[f"unit_count{suffix}"].isna()][f"value{suffix}"].isna().all()
         # a hidden value must not follow from the total: never exactly one is hidden
-        cell = timeline.groupby(["metric", "model_id", "segment_name", "metric_date"])
-        hidden = cell[f"unit_count{suffix}"].agg(lambda units: units.isna().sum())
-        others = cell[f"unit_count{suffix}"].agg(lambda units: (units.fillna(0) > 0).sum())
+        units = timeline[f"unit_count{suffix}"]
+        cell = [timeline[name] for name in ("metric", "model_id", "segment_name", "metric_date")]
+        hidden = units.isna().groupby(cell).sum()
+        others = (units.fillna(0) > 0).groupby(cell).sum()
         assert not ((hidden == 1) & (others > 0)).any()
 
 
@@ -370,11 +356,11 @@ def test_annotations_stand_on_their_days(demo: Path) -> None:
     assert query(demo, "select count(annotations) as n from mart_metric_timeline").n[0] > 0
 
 
-def test_a_second_build_changes_nothing(project: Project, demo: Path) -> None:
+def test_a_second_build_changes_nothing(demo_project: Project, demo: Path) -> None:
     files = [path for path in demo.rglob("*") if path.suffix in {".csv", ".parquet", ".yml"}]
     before = {path: path.read_bytes() for path in [*files, *(ROOT / "seeds").glob("*.csv")]}
     rows = query(demo, "select * from fct_metrics order by all")
-    run = project.build(demo, *NO_UNIT_TESTS)
+    run = demo_project.build(demo, *NO_UNIT_TESTS)
     assert run.status == 0, run.output
     pd.testing.assert_frame_equal(
         rows, query(demo, "select * from fct_metrics order by all"), rtol=1e-12
@@ -382,8 +368,8 @@ def test_a_second_build_changes_nothing(project: Project, demo: Path) -> None:
     assert before == {path: path.read_bytes() for path in before}
 
 
-def test_every_relation_and_column_is_described(project: Project, demo: Path) -> None:
-    manifest = json.loads((project.root / "target" / "manifest.json").read_text())
+def test_every_relation_and_column_is_described(demo_project: Project, demo: Path) -> None:
+    manifest = json.loads((demo_project.root / "target" / "manifest.json").read_text())
     built = query(
         demo,
         "select table_name, column_name from information_schema.columns"

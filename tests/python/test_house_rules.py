@@ -135,7 +135,7 @@ BREACHES = (
 
 
 def parsed(project: Project) -> House:
-    run = project.run(project.root / "workspace", ["dbt", "--no-use-colors", "parse"])
+    run = project.dbt(project.root / "workspace", "parse")
     assert run.status == 0, run.output
     return house_rules.read(project.root, manifest=project.root / "target" / "manifest.json")
 

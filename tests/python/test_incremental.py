@@ -17,20 +17,18 @@ import duckdb
 import pytest
 
 import histories
-from building import ROOT, Project, query
+from building import WITHOUT_TESTS, Project, query
 from throughline.simulate import simulate
 from throughline.workspace import Workspace
 
 EARLIER, LATER = "2026-06-20 00:00:00", "2026-07-01 00:00:00"
-# how often a build is killed; the long run of the histories kills more
-DEATHS = 10 if "THROUGHLINE_HISTORIES" in os.environ else 1
+# how often a build is killed
+DEATHS = 10
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = histories.without_comments(tmp_path_factory.mktemp("incremental") / "project")
-    (made.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
-    return made
+    return Project.without_comments(tmp_path_factory.mktemp("incremental") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +72,13 @@ def command(
 
 
 def build(project: Project, folder: Path, *, as_of: str) -> None:
-    dbt(project, folder, "build", *histories.WITHOUT_TESTS, as_of=as_of)
+    """A build with every data test."""
+    project.build_soundly(folder, as_of=as_of)
 
 
 def dbt(project: Project, folder: Path, *arguments: str, as_of: str = LATER) -> None:
-    histories.run_here(project.root, folder, *arguments, "--vars", f"{{as_of: '{as_of}'}}")
+    run = project.dbt(folder, *arguments, "--vars", f"{{as_of: '{as_of}'}}")
+    assert run.status == 0, run.output
 
 
 def test_a_new_build_equals_one_from_nothing(project: Project, undisturbed: Path) -> None:
@@ -113,6 +113,7 @@ def test_one_late_event_touches_one_date(project: Project, undisturbed: Path) ->
     assert late.viewed_count.tolist() == [1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("death", range(DEATHS))
 def test_a_killed_build_is_simply_run_again(
     project: Project, grown: Path, undisturbed: Path, death: int
@@ -121,7 +122,7 @@ def test_a_killed_build_is_simply_run_again(
     called, values = command(
         project,
         folder,
-        *("--no-use-colors", "--log-format", "text", "build", *histories.WITHOUT_TESTS),
+        *("--no-use-colors", "--log-format", "text", "build", *WITHOUT_TESTS),
         *("--vars", f"{{as_of: '{LATER}'}}"),
     )
     # dbt says when each model begins: the build dies some milliseconds into one of them
@@ -180,16 +181,12 @@ def test_a_replay_stands_beside_the_marts_in_force(project: Project, undisturbed
     )
     assert run.returncode == 0, run.stderr
     after = ("--selector", "after_lift")
-    dbt(project, fresh, "build", *after, *histories.WITHOUT_TESTS, as_of=EARLIER)
+    dbt(project, fresh, "build", *after, *WITHOUT_TESTS, as_of=EARLIER)
     assert histories.differences(folder, fresh, schema="as_of_20260620") == []
 
 
-def test_another_formula_holds_for_history_too(
-    tmp_path: Path, undisturbed: Path, project: Project
-) -> None:
-    """Each build reads the project in a process of its own, as a user's does."""
-    edited = Project.copy(tmp_path / "project")
-    (edited.root / "requirements.txt").symlink_to(ROOT / "requirements.txt")
+def test_another_formula_holds_for_history_too(tmp_path: Path, undisturbed: Path) -> None:
+    edited = Project.without_comments(tmp_path / "project")
     metrics = edited.root / "models/metrics/_metrics.yml"
     text = metrics.read_text(encoding="utf-8")
     before, after = text.split("- name: view_rate", 1)
@@ -198,47 +195,48 @@ def test_another_formula_holds_for_history_too(
     folder = copied(undisturbed, "another_formula")
     fresh = histories.copied(folder)
     for workspace in (folder, fresh):
-        called, values = command(
-            edited,
-            workspace,
-            *("--no-use-colors", "build", *histories.WITHOUT_TESTS),
-            *("--vars", f"{{as_of: '{LATER}'}}"),
-        )
-        run = subprocess.run(
-            called, cwd=edited.root, env=values, capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0, run.stdout
+        build(edited, workspace, as_of=LATER)
     assert histories.differences(folder, fresh) == []
     assert histories.differences(undisturbed, fresh) != []
 
 
 PARTS = {
+    # deliveries are those that were looked for
+    "without a look at deliveries": (
+        ["build", *WITHOUT_TESTS, "--select", "stg_prediction_logs"],
+        0,
+    ),
+    "anew": (["build", *WITHOUT_TESTS, "--full-refresh", "--select", "+stg_prediction_logs"], 1),
     # what leaves out a part does not move the ledger, seeds included
     "all but seeds": (["run"], 1),
-    "anew": (["build", "--full-refresh", "--select", "+stg_prediction_logs"], 1),
-    # deliveries are those that were looked for
-    "without a look at deliveries": (["build", "--select", "stg_prediction_logs"], 0),
 }
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(list(PARTS), id="one after another"),
+        *(pytest.param([part], id=part, marks=pytest.mark.thorough) for part in PARTS),
+    ],
+)
 def test_what_an_unfinished_build_read_may_be_withdrawn(
-    project: Project, undisturbed: Path, part: str
+    project: Project, undisturbed: Path, parts: list[str]
 ) -> None:
-    arguments, read = PARTS[part]
     folder = copied(undisturbed, "withdrawn")
     ledger = "select * from int_build_ledger order by all"
     before = query(folder, ledger)
-    path = folder / "raw/prediction_logs/mistaken.csv"
-    path.write_text(
-        "prediction_id,model_id,model_version,predicted_at,entity_id,loaded_at\n"
-        "mistaken,lead_scoring,v1,2026-06-25,lead-1,2026-06-26\n"
-    )
-    dbt(project, folder, *arguments, *histories.WITHOUT_TESTS[: 4 * (arguments[0] == "build")])
-    assert query(folder, ledger).equals(before)
-    staged = "select * from stg_prediction_logs where prediction_id = 'mistaken'"
-    assert len(query(folder, staged)) == read
-    path.unlink()
+    for part in parts:
+        arguments, read = PARTS[part]
+        path = folder / "raw/prediction_logs/mistaken.csv"
+        path.write_text(
+            "prediction_id,model_id,model_version,predicted_at,entity_id,loaded_at\n"
+            f"{part},lead_scoring,v1,2026-06-25,lead-1,2026-06-26\n"
+        )
+        dbt(project, folder, *arguments)
+        assert query(folder, ledger).equals(before)
+        staged = f"select * from stg_prediction_logs where prediction_id = '{part}'"
+        assert len(query(folder, staged)) == read
+        path.unlink()
     build(project, folder, as_of=LATER)
     assert histories.differences(folder, undisturbed) == []
 
@@ -250,7 +248,7 @@ def test_a_file_that_comes_during_a_build_is_for_the_next(
     called, values = command(
         project,
         folder,
-        *("--no-use-colors", "build", *histories.WITHOUT_TESTS),
+        *("--no-use-colors", "build", *WITHOUT_TESTS),
         *("--vars", f"{{as_of: '{LATER}'}}"),
     )
     process = subprocess.Popen(
@@ -277,7 +275,7 @@ def test_a_file_that_comes_during_a_build_is_for_the_next(
 
 def test_a_build_without_rows_leaves_no_trace(project: Project, undisturbed: Path) -> None:
     folder = copied(undisturbed, "emptied")
-    dbt(project, folder, "build", "--empty", *histories.WITHOUT_TESTS)
+    dbt(project, folder, "build", "--empty", *WITHOUT_TESTS)
     assert len(query(folder, "select * from fct_decisions")) == 0
     build(project, folder, as_of=LATER)
     assert histories.differences(folder, undisturbed) == []
@@ -331,21 +329,23 @@ def test_rows_of_a_relation_may_change_in_place(project: Project, undisturbed: P
         settings.write(f"sources: {{{', '.join(f'{name}: landing.{name}' for name in tables)}}}\n")
     build(project, folder, as_of=LATER)
 
-    for changes, replaced in ((GROWN, []), (CHANGED, sorted(CHANGED))):
-        fresh = histories.copied(undisturbed)
+    # a table that was replaced is read anew: what grows comes after it, so as to hide nothing
+    for changes, replaced in ((CHANGED, sorted(CHANGED)), (GROWN, [])):
         with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
             change(connection, changes)
-            for table in tables:
-                shutil.rmtree(fresh / "raw" / table)
-                (fresh / "raw" / table).mkdir()
-                connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
         build(project, folder, as_of=LATER)
         for flag, named in (("is_new", sorted(changes)), ("is_replaced", replaced)):
             found = query(folder, f"select distinct table_name from int_deliveries where {flag}")
             assert sorted(found.table_name) == named
-        build(project, fresh, as_of=LATER)
-        assert histories.differences(folder, fresh) == []
-        assert histories.differences(undisturbed, fresh) != []
+    fresh = histories.copied(undisturbed)
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        for table in tables:
+            shutil.rmtree(fresh / "raw" / table)
+            (fresh / "raw" / table).mkdir()
+            connection.execute(f"copy landing.{table} to '{fresh}/raw/{table}/rows.parquet'")
+    build(project, fresh, as_of=LATER)
+    assert histories.differences(folder, fresh) == []
+    assert histories.differences(undisturbed, fresh) != []
 
 
 def change(connection: duckdb.DuckDBPyConnection, statements: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from scipy import special
 
-from building import ROOT
+from building import ROOT, WITHOUT_TESTS, Project
 from conftest import Company, Outcome
 from lift_cases import moments_row, raw_row, table_of
 from throughline import build
@@ -1149,12 +1149,10 @@ def test_a_lift_that_fails_ends_the_build(
     assert steps == ["dbt build --selector before_lift"]
 
 
-def test_dbt_makes_the_written_tables_and_never_empties_them(
-    company: Company, throughline: Call
-) -> None:
-    throughline("use", "company")
-    chosen = ("build", "--no-tests", "--", "--select", *run.WRITTEN)
-    assert throughline(*chosen).status == 0
+def test_dbt_makes_the_written_tables_and_never_empties_them(company: Company) -> None:
+    project = Project(company.project)
+    chosen = (*WITHOUT_TESTS, "--select", *run.WRITTEN)
+    assert project.build(company.folder, *chosen).status == 0
     path = str(company.folder / "warehouse.duckdb")
     with duckdb.connect(path) as connection:
         for name in run.WRITTEN:
@@ -1162,20 +1160,21 @@ def test_dbt_makes_the_written_tables_and_never_empties_them(
             types = {row[0]: row[1].lower() for row in found}
             assert types == written_columns(name)
             connection.execute(f"insert into main_lift.{name} (experiment_id) values ('kept')")
-    assert throughline("build", "--full-refresh", *chosen[1:]).status == 0
+    assert project.build(company.folder, "--full-refresh", *chosen).status == 0
     with duckdb.connect(path) as connection:
         for name in run.WRITTEN:
             kept = connection.execute(f"select experiment_id from main_lift.{name}").fetchall()
             assert kept == [("kept",)]
 
 
-def test_two_selectors_divide_the_project(company: Company, throughline: Call) -> None:
-    throughline("use", "company")
+def test_two_selectors_divide_the_project(company: Company) -> None:
     parts = []
     for selector in ("before_lift", "after_lift"):
         form = ("--output", "json", "--output-keys", "unique_id")
-        ended = throughline("exec", "--", "dbt", "--quiet", "ls", "--selector", selector, *form)
-        parts.append({json.loads(line)["unique_id"] for line in ended.out.splitlines()})
+        listed = Project(company.project).dbt(
+            company.folder, "--quiet", "ls", "--selector", selector, *form
+        )
+        parts.append({json.loads(line)["unique_id"] for line in listed.output.splitlines()})
     before, after = parts
     written = {f"model.throughline.{name}" for name in run.WRITTEN}
     assert before & after == written

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from building import NO_UNIT_TESTS, Project, query
+from building import NO_UNIT_TESTS, WITHOUT_TESTS, Project, query
 from throughline import doctor
 from throughline.simulate import simulate
 
@@ -65,6 +65,15 @@ def definitions(project: Project) -> Iterator[Path]:
     path.write_text(before)
 
 
+@pytest.fixture
+def facts(project: Project) -> Iterator[Path]:
+    """The file of the bricks of decisions, restored afterwards."""
+    path = project.root / "models" / "core" / "fct_decisions.yml"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
 def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> None:
     definitions.write_text(definitions.read_text() + SHOWN_RATE)
     workspace = project.root / "workspace"
@@ -103,35 +112,27 @@ def test_a_metric_is_added_in_one_file(project: Project, definitions: Path) -> N
 
 
 def test_the_hash_follows_the_definition_and_nothing_else(
-    project: Project, definitions: Path
+    project: Project, definitions: Path, facts: Path
 ) -> None:
     workspace = project.root / "workspace"
 
-    project.build(workspace, "--exclude-resource-type", "test", "unit_test")
-
     def hashes() -> dict[str, str]:
-        run = project.build(workspace, "--select", "dim_metrics", "--exclude-resource-type", "test")
+        run = project.build(workspace, "--select", "dim_metrics", *WITHOUT_TESTS)
         assert run.status == 0, run.output
         rows = query(workspace, "select metric, definition_hash from dim_metrics")
         return dict(zip(rows.metric, rows.definition_hash, strict=True))
 
     before = hashes()
     text = definitions.read_text()
-    definitions.write_text(text.replace("owner: Product", "owner: Somebody else"))
-    assert hashes() == before
+    text = text.replace("owner: Product", "owner: Somebody else")
     definitions.write_text(
         text.replace("denominator: shown_decisions", "denominator: decisions", 1)
     )
     after = hashes()
     assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
-    definitions.write_text(text)
-    facts = project.root / "models" / "core" / "fct_decisions.yml"
-    original = facts.read_text()
-    facts.write_text(original.replace("expr: shown_count", "expr: viewed_count"))
-    after = hashes()
-    facts.write_text(original)
-    assert {name for name in before if before[name] != after[name]} == {
-        "acceptance_rate",
+    facts.write_text(facts.read_text().replace("expr: shown_count", "expr: viewed_count"))
+    again = hashes()
+    assert {name for name in before if after[name] != again[name]} == {
         "view_rate",
         "override_rate",
         "ignore_rate",
@@ -273,10 +274,45 @@ BAD_CARDS = {
 }
 
 
-def test_bad_metrics_stop_the_build_by_name(project: Project, definitions: Path) -> None:
-    """All at once: each is renamed, so that each message stands for itself."""
+# by brick: what is written instead of a part of it, and what is said of it
+BAD_BRICKS = {
+    "viewed_decisions": (
+        "        expr:",
+        "        agg_time_dimension: matured_date\n        expr:",
+        "has an agg_time_dimension of its own: a brick is dated and summed like its fact. "
+        "Take it out, or make a fact of that date.",
+    ),
+    "excluded_decisions": (
+        "agg: sum",
+        "agg: average",
+        "has agg average: a brick is a sum. "
+        "Write the condition into a column or a case and use agg: sum.",
+    ),
+    "shown_decisions": (
+        "known_after: settled",
+        "known_after: setled",
+        "has known_after setled, which is not one of event, settled, outcome, label. Choose one.",
+    ),
+    "accepted_decisions": (
+        ", settled_at: acted_at",
+        "",
+        "is known once it is settled, and nothing says when. Name the column of "
+        "fct_decisions under config.meta.settled_at.",
+    ),
+    "ignored_decisions": (
+        "settled_at: shown_at",
+        "settled_at: seen_at",
+        "has settled_at seen_at, which is no column of fct_decisions. Name one of its columns.",
+    ),
+}
+
+
+def test_bad_definitions_stop_the_build_by_name(
+    project: Project, definitions: Path, facts: Path
+) -> None:
+    """All at once: each metric is renamed, so that each message stands for itself."""
     text = definitions.read_text()
-    expected = []
+    expected = [f"brick {name} {told}" for name, (_, _, told) in BAD_BRICKS.items()]
     for number, (bad, message) in enumerate(BAD_CARDS.values()):
         name = f"shown_rate_{number}"
         text += bad.replace("name: shown_rate\n", f"name: {name}\n").replace(
@@ -290,6 +326,12 @@ def test_bad_metrics_stop_the_build_by_name(project: Project, definitions: Path)
                 "shown_decisions / decisions. Keep one and give it the other name as a synonym."
             )
     definitions.write_text(text)
+    bricks = facts.read_text().replace("    measures:\n", MATURED_DATE + "    measures:\n", 1)
+    for name, (old, new, _) in BAD_BRICKS.items():
+        before, found, after = bricks.partition(f"      - name: {name}\n")
+        assert old in after
+        bricks = before + found + after.replace(old, new, 1)
+    facts.write_text(bricks)
     known = ", ".join(sorted(doctor.metrics(project.root)))
     run = project.build(project.root / "workspace")
     assert run.status != 0
@@ -300,69 +342,9 @@ def test_bad_metrics_stop_the_build_by_name(project: Project, definitions: Path)
     assert "stg_prediction_logs" not in run.output
 
 
-def test_a_brick_with_a_date_of_its_own_stops_the_build(project: Project) -> None:
-    facts = project.root / "models" / "core" / "fct_decisions.yml"
-    original = facts.read_text()
-    text = original.replace(
-        "        expr: shown_count\n",
-        "        expr: shown_count\n        agg_time_dimension: matured_date\n",
-    ).replace(
-        "    measures:\n",
-        "      - name: matured_date\n        type: time\n        expr: matures_at\n"
-        "        type_params: {time_granularity: day}\n    measures:\n",
-        1,
-    )
-    facts.write_text(text)
-    run = project.build(project.root / "workspace")
-    facts.write_text(original)
-    assert run.status != 0
-    assert (
-        "brick shown_decisions has an agg_time_dimension of its own: a brick is dated and summed "
-        "like its fact. Take it out, or make a fact of that date."
-    ) in run.output
-
-
-def test_a_brick_that_is_no_sum_stops_the_build(project: Project) -> None:
-    facts = project.root / "models" / "core" / "fct_decisions.yml"
-    original = facts.read_text()
-    facts.write_text(original.replace("agg: sum", "agg: average", 1))
-    run = project.build(project.root / "workspace")
-    facts.write_text(original)
-    assert run.status != 0
-    brick = re.search(r"brick (\w+) has agg", run.output)
-    assert brick
-    assert (
-        f"brick {brick[1]} has agg average: a brick is a sum. "
-        "Write the condition into a column or a case and use agg: sum."
-    ) in run.output
-
-
-@pytest.mark.parametrize(
-    ("meta", "told"),
-    [
-        (
-            "{known_after: setled, settled_at: shown_at}",
-            "has known_after setled, which is not one of event, settled, outcome, label. "
-            "Choose one.",
-        ),
-        (
-            "{known_after: settled}",
-            "is known once it is settled, and nothing says when. Name the column of "
-            "fct_decisions under config.meta.settled_at.",
-        ),
-        (
-            "{known_after: settled, settled_at: seen_at}",
-            "has settled_at seen_at, which is no column of fct_decisions. Name one of its columns.",
-        ),
-    ],
-)
-def test_a_brick_that_waits_for_what_nobody_knows_stops_the_build(
-    project: Project, meta: str, told: str
-) -> None:
-    facts = project.root / "models" / "core" / "fct_decisions.yml"
-    original = facts.read_text()
-    facts.write_text(original.replace("{known_after: settled, settled_at: shown_at}", meta, 1))
-    run = project.build(project.root / "workspace")
-    facts.write_text(original)
-    assert run.status != 0
-    assert f"brick shown_decisions {told}" in run.output
+MATURED_DATE = """\
+      - name: matured_date
+        type: time
+        expr: matures_at
+        type_params: {time_granularity: day}
+"""

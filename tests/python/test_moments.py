@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import plain_pandas
-from building import ROOT, Project, experiment, query
+from building import ROOT, WITHOUT_TESTS, Project, experiment, query
 from throughline.lift.moments import PRODUCTS, VARIABLES
 from throughline.simulate import simulate
 
@@ -90,7 +90,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "experiment_id,metric,margin,margin_kind,owner,rationale\n"
     )
     assign(workspace)
-    run = project.build(workspace, "--select", "+fct_moments", "--exclude-resource-type", "test")
+    run = project.build(workspace, "--select", "+fct_moments", *WITHOUT_TESTS)
     assert run.status == 0, run.output
     return workspace
 

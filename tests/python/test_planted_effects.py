@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,31 +11,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from building import ROOT, Project, query
-from throughline.simulate import simulate
+from building import Project, query
 
-WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
 CHANCE = 1.959964
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    found = re.search(r"simulate --predictions (\d+) --days (\d+) --seed (\d+)", makefile)
-    assert found is not None
-    predictions, days, seed = map(int, found.groups())
-    project = Project.copy(tmp_path_factory.mktemp("planted") / "project")
-    workspace = project.root / "workspace"
-    simulate(out=workspace, predictions=predictions, days=days, seed=seed)
-    marts = ("mart_experiments", "mart_decisions", "mart_experiment_splits")
-    for command in (
-        ["dbt", "build", "--select", *(f"+{mart}" for mart in marts), *WITHOUT_TESTS],
-        ["throughline", "lift"],
-        ["dbt", "build", "--select", *marts],
-    ):
-        run = project.run(workspace, command)
-        assert run.status == 0, run.output
-    return workspace
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +76,8 @@ def test_value_at_stake_is_lift_by_eligible_units(demo: Path, decisions: pd.Data
         assert row.value_at_stake_low_amount < expected < row.value_at_stake_high_amount
 
 
-def test_lift_gives_the_same_bytes_without_the_events(demo: Path) -> None:
-    project, bare = Project(demo.parent), demo.parent / "without_events"
+def test_lift_gives_the_same_bytes_without_the_events(demo_project: Project, demo: Path) -> None:
+    bare = demo.parent / "without_events"
     shutil.copytree(demo, bare)
     with duckdb.connect(str(bare / "warehouse.duckdb")) as connection:
         names = connection.sql(
@@ -113,7 +90,7 @@ def test_lift_gives_the_same_bytes_without_the_events(demo: Path) -> None:
             connection.execute(f"drop table {schema}.{name} cascade")
         for name in WRITTEN:
             connection.execute(f"delete from main_lift.{name}")
-    run = project.run(bare, ["throughline", "lift"])
+    run = demo_project.run(bare, ["throughline", "lift"])
     assert run.status == 0, run.output
     for name in WRITTEN:
         rows = [query(folder, f"select * from {name} order by all") for folder in (demo, bare)]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
-import pytest
 from rich.console import Console
 
 from building import ROOT, Project
 from throughline import build
-from throughline.simulate import simulate
 from throughline.workspace import Workspace
 
 
@@ -26,25 +25,10 @@ def lines_by_model(text: str) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The workspace of `make demo`."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = re.search(r"simulate --predictions (\d+) --days (\d+) --seed (\d+)", makefile)
-    assert named is not None
-    predictions, days, seed = map(int, named.groups())
-    project = Project.copy(tmp_path_factory.mktemp("demo") / "project")
-    folder = project.root / "workspace"
-    simulate(out=folder, predictions=predictions, days=days, seed=seed)
-    models = ("--select", "+mart_scorecard", "+path:models/lift")
-    run = project.build(folder, *models, "--exclude-resource-type", "test", "unit_test")
-    assert run.status == 0, run.output
-    return Workspace(project=project.root, folder=folder, chosen_by="the test")
-
-
-def test_the_shortened_scorecard_is_from_the_demo(demo: Workspace) -> None:
+def test_the_shortened_scorecard_is_from_the_demo(demo_project: Project, demo: Path) -> None:
+    workspace = Workspace(project=demo_project.root, folder=demo, chosen_by="the test")
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    console.print(build.scorecard(build.read_mart(demo, "mart_scorecard")))
+    console.print(build.scorecard(build.read_mart(workspace, "mart_scorecard")))
     assert isinstance(console.file, io.StringIO)
     printed = lines_by_model(console.file.getvalue())
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,8 +39,8 @@ def test_the_shortened_scorecard_is_from_the_demo(demo: Workspace) -> None:
     assert shown <= printed, sorted(shown - printed)
 
 
-def test_the_shortened_experiment_is_from_the_demo(demo: Workspace) -> None:
-    run = Project(demo.project).run(demo.folder, ["throughline", "lift"])
+def test_the_shortened_experiment_is_from_the_demo(demo_project: Project, demo: Path) -> None:
+    run = demo_project.run(demo, ["throughline", "lift"])
     assert run.status == 0, run.output
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"\n(offer_ranking_reasons, as of .*?)```", readme, re.DOTALL)

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import building
-from building import ROOT, Project, Run
+from building import NO_UNIT_TESTS, ROOT, Project, Run
 from throughline import build, doctor
 from throughline.simulate import simulate
 from throughline.workspace import Finding, Workspace
@@ -461,7 +461,7 @@ def card(text: str, metric: str, old: str, new: str) -> str:
 
 @pytest.fixture(scope="module")
 def built(project: Project) -> Run:
-    return project.build(project.root / "workspace")
+    return project.build(project.root / "workspace", *NO_UNIT_TESTS)
 
 
 def test_every_broken_rule_fails_the_build_by_name(project: Project, built: Run) -> None:
@@ -538,7 +538,9 @@ def listed(project: Project) -> list[Finding]:
         return doctor.check_metrics(workspace, variables=variables)
 
 
-def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
+@pytest.fixture(scope="module")
+def found(project: Project) -> list[Finding]:
+    """What is told of the broken seeds and of six broken cards."""
     path = project.root / "models" / "metrics" / "_metrics.yml"
     before = path.read_text()
     settings = project.root / "workspace" / "vars.yml"
@@ -548,13 +550,20 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
         text = card(text, metric, old, new)
     path.write_text(text)
     settings.write_text(default + "review_grace_days: 89\n")
-    lines = [
-        f"{finding.severity} {finding}"
-        for finding in listed(project)
-        if "seeds/experiment" not in finding.where
-    ]
+    told = listed(project)
     settings.write_text(default)
     path.write_text(before)
+    return told
+
+
+def test_doctor_lists_all_at_once_with_place_and_fix(
+    project: Project, found: list[Finding]
+) -> None:
+    lines = [
+        f"{finding.severity} {finding}"
+        for finding in found
+        if "seeds/experiment" not in finding.where
+    ]
     seeds = "error workspace/seeds"
     cards = "error models/metrics/_metrics.yml: metric"
     core = (
@@ -627,8 +636,8 @@ def test_doctor_lists_all_at_once_with_place_and_fix(project: Project) -> None:
     ]
 
 
-def test_doctor_lists_the_faults_of_experiments(project: Project) -> None:
-    lines = [str(finding) for finding in listed(project) if "seeds/experiment" in finding.where]
+def test_doctor_lists_the_faults_of_experiments(found: list[Finding]) -> None:
+    lines = [str(finding) for finding in found if "seeds/experiment" in finding.where]
     for seed, cases in (("experiments", BROKEN), ("experiment_guardrails", UNGUARDED)):
         sound = len((ROOT / f"seeds/{seed}.csv").read_text().splitlines())
         for number, (_, said) in enumerate(cases, sound + 1):

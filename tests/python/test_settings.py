@@ -12,15 +12,11 @@ import duckdb
 import pytest
 import yaml
 
-import histories
 import plain_pandas
 from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
 from throughline import doctor
 from throughline.simulate import simulate
 from throughline.workspace import Workspace
-
-# dbt runs in this process, and tracing it would take longer than it
-pytestmark = pytest.mark.no_cover
 
 AS_OF = "2026-07-01 00:00:00"
 SEGMENTS = ["channel", "device", "region"]
@@ -83,7 +79,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return histories.without_comments(tmp_path_factory.mktemp("settings") / "project")
+    return Project.without_comments(tmp_path_factory.mktemp("settings") / "project")
 
 
 def make(folder: Path, odd: Odd, *, raw: Path) -> Path:
@@ -141,18 +137,18 @@ def test_an_odd_workspace_builds(name: str, project: Project, raw: Path) -> None
     folder = make(project.root / name.replace(" ", "_"), odd, raw=raw)
     chosen = Workspace(project=project.root, folder=folder, chosen_by="the test")
     assert [fault for fault in doctor.check(chosen).findings if fault.severity == "error"] == []
-    histories.run_here(project.root, folder, "build", *NO_UNIT_TESTS)
+    run = project.build(folder, *NO_UNIT_TESTS)
+    assert run.status == 0, run.output
     assert_is_sound(folder, company(folder, odd))
 
 
 def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path) -> None:
     """They pass in a build whose every setting is odd; it is also read by dbt under them."""
-    project = histories.without_comments(tmp_path / "project")
+    project = Project.without_comments(tmp_path / "project")
     folder = make(project.root / "company", EVERY, raw=raw)
-    done = histories.run_here(project.root, folder, "build")
-    unit_tests = histories.MANIFESTS[project.root].unit_tests
-    assert len(unit_tests) > 30
-    assert set(unit_tests) <= set(done)
+    run = project.build(folder)
+    assert run.status == 0, run.output
+    assert sum(name.startswith("unit_test.") for name in run.well) > 30
     assert_is_sound(folder, company(folder, EVERY))
 
 

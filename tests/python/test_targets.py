@@ -10,8 +10,8 @@ from sqlfluff.core import FluffConfig, Linter
 
 from building import Project
 
-# sqlfluff parses in this process, and tracing it would double its time
-pytestmark = pytest.mark.no_cover
+# the engines run what is only read here
+pytestmark = pytest.mark.thorough
 
 DIALECTS = {"postgres": "postgres", "spark": "sparksql"}
 
