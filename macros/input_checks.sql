@@ -511,7 +511,7 @@ where share_rank = 1
 select {{ check_row(table, check, expression, 'delivered_count', 'false', 'false', 'null', "'" ~ ('They arrived after as_of.' if check == 'invisible_rows' else '') ~ "'") }}
 from (
     select
-        ({{ delivered_count(table) }}) as delivered_count,
+        (select max(row_count) from {{ ref('int_delivered_rows') }} where table_name = '{{ table }}') as delivered_count,
         count(case when reject_reason is null then 1 end) as kept_count,
         coalesce(sum(case when reject_reason is null then copy_count - 1 end), 0) as superseded_count,
         count(reject_reason) as rejected_count

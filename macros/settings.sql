@@ -19,11 +19,17 @@
 
 {# The raw tables, as the contract lists them; dbt knows the contract once it has read the whole project. #}
 {% macro raw_tables() %}
-    {% set tables = [] %}
-    {% for source in graph.get('sources', {}).values() if source.source_name == 'raw' and source.package_name == project_name %}
-        {% do tables.append(source.name) %}
-    {% endfor %}
-    {{ return(tables) }}
+    {% if not graph.get('sources') %}
+        {{ return([]) }}
+    {% endif %}
+    {% if remembered().raw_tables is not defined %}
+        {% set tables = [] %}
+        {% for source in graph.sources.values() if source.source_name == 'raw' and source.package_name == project_name %}
+            {% do tables.append(source.name) %}
+        {% endfor %}
+        {% do remembered().update({'raw_tables': tables}) %}
+    {% endif %}
+    {{ return(remembered().raw_tables) }}
 {% endmacro %}
 
 {# --vars first, then what `throughline use` put into the environment, then the default. A unit test knows only the

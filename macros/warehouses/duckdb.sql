@@ -60,7 +60,7 @@
 
 {# Whether a file pattern of a raw table matches Parquet files; else they are CSV. #}
 {% macro is_parquet(path) %}
-    {{ return(modules.re.search('[.](parquet|[[]pp].*[[]tt]$)', path.removeprefix(workspace() ~ '/') | lower) is not none) }}
+    {{ return(modules.re.search('[.](parquet|\\[pp\\].*\\[tt\\]$)', path.removeprefix(workspace() ~ '/') | lower) is not none) }}
 {% endmacro %}
 
 {# The file patterns of a raw table that match a file, as literals without quotes; none where it is a relation. #}
@@ -99,8 +99,8 @@
     {% set own = 'raw/' ~ table ~ '/' %}
     {% set chosen = (setting('sources') or {}).get(table, own) %}
     {% set folders = [own] if chosen == own or chosen.startswith(own) else [] %}
-    {% set start = modules.re.match('([^*?[]*/)?', chosen).group(0) %}
-    {% if is_file_pattern(chosen) and '://' not in chosen and modules.re.search('[*?[]', chosen) and start and not start.startswith(own) %}
+    {% set start = modules.re.match('([^*?\\[]*/)?', chosen).group(0) %}
+    {% if is_file_pattern(chosen) and '://' not in chosen and modules.re.search('[*?\\[]', chosen) and start and not start.startswith(own) %}
         {% do folders.append(start) %}
     {% endif %}
     {{ return(folders) }}

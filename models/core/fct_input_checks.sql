@@ -1,14 +1,14 @@
 -- One row per raw table, model, check and detail: what the door found out about the rows delivered.
--- depends_on: {{ ref('chk_prediction_logs') }}, {{ source('raw', 'prediction_logs') }}
--- depends_on: {{ ref('chk_usage_events') }}, {{ source('raw', 'usage_events') }}
--- depends_on: {{ ref('chk_business_outcomes') }}, {{ source('raw', 'business_outcomes') }}
--- depends_on: {{ ref('chk_eligible_users') }}, {{ source('raw', 'eligible_users') }}
--- depends_on: {{ ref('chk_experiment_assignments') }}, {{ source('raw', 'experiment_assignments') }}
--- depends_on: {{ ref('chk_feedback') }}, {{ source('raw', 'feedback') }}
--- depends_on: {{ ref('chk_model_releases') }}, {{ source('raw', 'model_releases') }}
--- depends_on: {{ ref('chk_serving_costs') }}, {{ source('raw', 'serving_costs') }}
--- depends_on: {{ ref('chk_kpi_annotations') }}, {{ source('raw', 'kpi_annotations') }}
--- depends_on: {{ ref('model_registry') }}, {{ ref('experiments') }}
+-- depends_on: {{ ref('chk_prediction_logs') }}
+-- depends_on: {{ ref('chk_usage_events') }}
+-- depends_on: {{ ref('chk_business_outcomes') }}
+-- depends_on: {{ ref('chk_eligible_users') }}
+-- depends_on: {{ ref('chk_experiment_assignments') }}
+-- depends_on: {{ ref('chk_feedback') }}
+-- depends_on: {{ ref('chk_model_releases') }}
+-- depends_on: {{ ref('chk_serving_costs') }}
+-- depends_on: {{ ref('chk_kpi_annotations') }}
+-- depends_on: {{ ref('int_delivered_rows') }}, {{ ref('model_registry') }}, {{ ref('experiments') }}
 {%- set checks = [] %}
 {%- for table in (setting('inputs') if execute else []) if is_delivered(table) %}
 {%- do checks.extend([counts_check(table), own_checks(table), met_checks(table)]) %}
