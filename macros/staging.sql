@@ -472,7 +472,7 @@ combined as (
         cast(max(case when {{ name }} > {{ column }}_differs then {{ name }} else {{ column }}_differs end) over (partition by {{ key }}) as {{ type }}) as {{ name }},
         {%- elif name.startswith('known_') %}
         {%- set column = name[6:] %}
-        max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) as {{ name }},
+        case when sum(copy_count) over (partition by {{ key }}) > 1 then max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) end as {{ name }},
         {%- else %}
         {{ name }},
         {%- endif %}

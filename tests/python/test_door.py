@@ -6,6 +6,9 @@ contract, so that a new column is covered by itself.
 
 from __future__ import annotations
 
+import json
+import random
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -15,7 +18,7 @@ import pandas as pd
 import pytest
 
 import door
-from building import ROOT, Project
+from building import NO_UNIT_TESTS, ROOT, Project, query
 from throughline import seeds
 from throughline.workspace import Column, create, read_contract
 
@@ -133,6 +136,8 @@ def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
 
 FRAMES = door.company()
 CORPUS = list(corruptions(FRAMES))
+SAMPLE = set(random.Random(6).sample(range(len(CORPUS)), 150))
+"""What `make test` tries of the corpus; `make test-all` tries the rest too."""
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +213,15 @@ def corrupted(sound: door.Door, corruption: Corruption) -> duckdb.DuckDBPyConnec
         path.write_bytes(before)
 
 
-@pytest.mark.parametrize("corruption", CORPUS, ids=str)
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        pytest.param(
+            corruption, marks=() if number in SAMPLE else pytest.mark.thorough, id=str(corruption)
+        )
+        for number, corruption in enumerate(CORPUS)
+    ],
+)
 def test_a_corruption_changes_nothing_or_is_named(
     sound: door.Door, emptied: dict[tuple[str, str], Numbers], corruption: Corruption
 ) -> None:
@@ -494,3 +507,63 @@ def test_ids_may_begin_with_a_hash(deliver: Deliver) -> None:
         for side in ("warehouse", "built")
     ]
     assert both[0] == pytest.approx(both[1])
+
+
+# What a user meets
+
+
+def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
+    folder = sound.root / "stopped"
+    shutil.copytree(sound.folder, folder)
+    project = Project(sound.root)
+    place = folder / "raw/usage_events/rows.csv"
+    uses = "select * from fct_usage order by all"
+    before = query(folder, uses)
+    changed("usage_events", event_name=str.upper).to_csv(place, index=False)
+    run = project.build(folder, *NO_UNIT_TESTS)
+    assert run.status == 1
+    assert "is_sound_stg_usage_events" in run.output
+    assert "input usage_events 300 delivered, 0 kept, 300 rejected (event_name is not one of" in (
+        run.output
+    )
+    pd.testing.assert_frame_equal(query(folder, uses), before)
+    health = "from mart_input_health where status = 'stop'"
+    stopped = query(folder, f"select table_name, check_name, affected_count, fix {health}")
+    assert stopped[["table_name", "check_name", "affected_count"]].to_numpy().tolist() == [
+        ["usage_events", "rejected_rows", 300]
+    ]
+    # what was mended goes on from where it stood
+    deliver_rows = FRAMES["usage_events"]
+    deliver_rows.to_csv(place, index=False)
+    assert project.build(folder, *NO_UNIT_TESTS).status == 0
+    pd.testing.assert_frame_equal(query(folder, uses), before)
+
+
+REACHED = {
+    "usage_events": {"decisions", "usage", "costs", "rejections"},
+    "business_outcomes": {"decisions", "outcomes", "costs", "rejections"},
+    "eligible_users": {"usage", "rejections"},
+    "experiment_assignments": {"rejections"},
+    "feedback": {"feedback", "rejections"},
+    "model_releases": {"releases", "rejections"},
+    "serving_costs": {"costs", "rejections"},
+    "kpi_annotations": {"rejections"},
+}
+"""The semantic models that rows of a raw table can change; costs are shared out by decisions."""
+
+
+@pytest.mark.parametrize("table", REACHED)
+def test_lineage_names_only_what_a_raw_table_can_change(sound: door.Door, table: str) -> None:
+    """As `dbt ls --select source:raw.<table>+` reads it."""
+    manifest = json.loads((sound.root / "target/manifest.json").read_text(encoding="utf-8"))
+    below = {f"source.throughline.raw.{table}"}
+    queue = list(below)
+    while queue:
+        for child in manifest["child_map"].get(queue.pop(), ()):
+            if child not in below:
+                below.add(child)
+                queue.append(child)
+    reached = {node.split(".")[-1] for node in below if node.startswith("semantic_model.")}
+    assert reached == REACHED[table]
+    metrics = {node for node in below if node.startswith("metric.")}
+    assert 0 < len(metrics) < len(manifest["metrics"])
