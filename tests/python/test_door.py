@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -305,7 +306,7 @@ def test_ids_that_became_floating_point_numbers_stop(deliver: Deliver) -> None:
     )
     assert found.says("business_outcomes", "keys_met") == ["stop"] * 3
     example = found.value(f"select min(example) {STOPPED} and check_name = 'keys_met'")
-    assert example == "'10000.0' against '10000' of prediction_logs"
+    assert re.fullmatch(r"'(\d+)\.0' against '\1' of prediction_logs", str(example))
 
 
 def test_few_ids_in_another_writing_stop_as_well(deliver: Deliver) -> None:
@@ -456,7 +457,7 @@ def test_an_outcome_of_the_day_belongs_to_the_decision_of_that_day(deliver: Deli
         "select sum(actual_positive_count) from main_core.fct_decisions "
         f"where prediction_id = '{lead['prediction_id']}'"
     )
-    dated = pd.DataFrame([row], columns=outcomes.columns).fillna("")
+    dated = pd.DataFrame([row], columns=outcomes.columns, dtype=object).fillna("")
     assert deliver(business_outcomes=dated).value(positives) == 1
     midnight = f"{lead['predicted_at'][:10]} 00:00:00"
     timed = dated.assign(occurred_at=midnight, observed_at=midnight)
