@@ -134,7 +134,8 @@
     case when {{ cells | map(attribute='condition') | join('\n            or ') }}
         then
             {%- for cell in cells %}
-            case when {{ cell.condition }} then '{{ cell.words }}: ' || substr({{ cell.value }}, 1, 60) || chr(10) else '' end
+            case when {{ cell.condition }}
+                then '{{ cell.words }}: ' || replace(replace(substr({{ cell.value }}, 1, 60), chr(13), ' '), chr(10), ' ') || chr(10) else '' end
             {{- ' ||' if not loop.last }}
             {%- endfor %}
     end
