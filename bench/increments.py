@@ -38,11 +38,10 @@ KEYS = {
 }
 # what tells the touched rows of a fact, and where they stand
 FACTS = {
-    "fct_decisions": ("prediction_id", "touched_key", "int_touched_keys"),
+    "fct_decisions": ("prediction_id", "touched_key", "int_touched_decisions"),
     "int_outcome_links": ("outcome_id", "touched_key", "int_touched_keys"),
     "fct_outcomes": ("outcome_id", "touched_key", "int_touched_keys"),
-    "fct_usage": ("usage_date", "touched_date", "int_touched_dates"),
-    "fct_costs": ("cost_date", "touched_date", "int_touched_dates"),
+    "fct_usage": ("usage_date", "touched_date", "int_touched_usage_dates"),
 }
 # DuckDB writes what it measured of each query to the log of the build
 COUNTING = {
@@ -100,7 +99,7 @@ def raw_row_counts(folder: Path) -> tuple[int, int]:
     """Rows of the raw files that the last build had not seen, and of all."""
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
         deliveries = connection.execute(
-            "select delivery from main_staging.int_deliveries where is_new"
+            "select delivery from main_metrics.deliveries where is_new"
         ).fetchall()
         unseen = total = 0
         for path in (folder / "raw").rglob("*.parquet"):
