@@ -365,9 +365,9 @@ def contents(folder: Path, *, schema: str) -> dict[str, str]:
 
 
 def readme_rows() -> dict[str, list[list[str]]]:
-    """Sixty days in the columns of the README's example: a header, then rows in order of arrival."""
-    draw = random.Random(4)
     """Sixty days in the columns of the README's example: a header, then rows as they arrive."""
+    draw = random.Random(4)
+    start = datetime(2026, 3, 1)
     scores = [["request_id", "ts", "customer", "agent", "probability"]]
     clicks = [["click_id", "what", "clicked_at", "agent", "request_id"]]
     sales = [["sale_id", "request_id", "usd", "sold_at"]]
