@@ -269,14 +269,18 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def replaced(self, data: st.DataObject) -> None:
-        """Somebody mends a file by hand, or takes it away."""
+        """Somebody mends a file by hand, renames it or takes it away."""
         if self.delivered:
             entry = data.draw(st.sampled_from(self.delivered))
             table, found, path = entry
             self.delivered.remove(entry)
-            if data.draw(st.booleans()) and len(found) > 1:
+            deed = data.draw(one_of("mended", "renamed", "taken away"))
+            if deed == "mended" and len(found) > 1:
                 histories.deliver(self.folder, table, path.stem, found[1:])
                 self.delivered.append((table, found[1:], path))
+            elif deed == "renamed":
+                renamed = path.rename(path.with_stem(f"{path.stem}_renamed"))
+                self.delivered.append((table, found, renamed))
             else:
                 path.unlink()
 
