@@ -199,7 +199,7 @@ cleaned as {{ not_materialized() }} (
         {%- set value = 'asked.' ~ column.name %}
         {%- set faults = value_faults(column, value) if column.on_bad == 'null' else [] %}
         {%- for fault in faults %}
-        {%- do bad_cells.append(dict(fault, value='cast(' ~ value ~ ' as ' ~ dbt.type_string() ~ ')')) %}
+        {%- do bad_cells.append(dict(fault, value=number_text(value) if column.type == 'double' else 'cast(' ~ value ~ ' as ' ~ dbt.type_string() ~ ')')) %}
         {%- endfor %}
         {%- if faults %}
         case when not ({{ faults | map(attribute='condition') | join(' or ') }}) then {{ value }} end as {{ column.name }},

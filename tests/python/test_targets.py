@@ -41,7 +41,7 @@ def test_the_models_are_sql_of_the_dialect(
     )
     linter = Linter(config=config)
     folder = project.root / "target/compiled/throughline"
-    compiled = sorted([*folder.glob("models/*/*.sql"), *folder.glob("analyses/*.sql")])
+    compiled = sorted([*folder.glob("models/**/*.sql"), *folder.glob("analyses/*.sql")])
     assert len(compiled) > 30
     for path in compiled:
         faults = linter.parse_string(path.read_text(), path.name).violations
