@@ -472,7 +472,9 @@ combined as (
         cast(max(case when {{ name }} > {{ column }}_differs then {{ name }} else {{ column }}_differs end) over (partition by {{ key }}) as {{ type }}) as {{ name }},
         {%- elif name.startswith('known_') %}
         {%- set column = name[6:] %}
-        max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) as {{ name }},
+        {#- of the only copy none is known, whether it came to a build with others or alone #}
+        case when sum(copy_count) over (partition by {{ key }}) > 1
+            then max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) end as {{ name }},
         {%- else %}
         {{ name }},
         {%- endif %}
