@@ -32,7 +32,7 @@
     {%- set text = dbt.type_string() %}
     cast('{{ table }}' as {{ text }}) as table_name,
     cast({{ model_id }} as {{ text }}) as model_id,
-    cast('{{ check }}' as {{ text }}) as check_name,
+    cast({{ check if check.startswith('told.') else "'" ~ check ~ "'" }} as {{ text }}) as check_name,
     cast({{ detail }} as {{ text }}) as detail,
     cast({{ affected }} as bigint) as affected_count,
     cast({{ checked }} as bigint) as checked_count,
@@ -71,25 +71,58 @@ group by reject_reason
 
 {# Cells that count as missing because they cannot be read or are out of range. #}
 {% macro nulled_cells_check(table) -%}
-    {%- set model_id = model_of(table) -%}
-    {%- set words = [] -%}
+    {%- set told = [] -%}
     {%- for column in contract(table).columns if column.on_bad == 'null' -%}
-        {%- do words.append(column.name ~ ' is not ' ~ in_words(column.type)) if column.type != 'string' -%}
-        {%- for fault in value_faults(column, column.name) -%}
-            {%- do words.append(fault.words) -%}
+        {%- set words = [column.name ~ ' is not ' ~ in_words(column.type)] if column.type != 'string' else [] -%}
+        {%- for said in words + value_faults(column, column.name) | map(attribute='words') | list -%}
+            {%- do told.append({
+                'detail': said,
+                'condition': "nulled_cells like '%" ~ said ~ ": %'",
+                'example': "split_part(split_part(nulled_cells, '" ~ said ~ ": ', 2), chr(10), 1)",
+            }) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for said in words %}
+    {%- if told %}
 select
-    {{ check_row(table, 'nulled_cells', 'count(*)', 'max(total.row_count)', 'count(*) > ' ~ threshold('nulled_cells', 'warn') ~ ' * max(total.row_count)', 'false',
-        "min(split_part(split_part(nulled_cells, '" ~ said ~ ": ', 2), chr(10), 1))", "'Correct them, or map the column in vars.yml.'",
-        model_id=model_id, detail="'" ~ said ~ "'") }}
-from {{ ref('chk_' ~ table) }} as checked
-cross join (select count(*) as row_count from {{ ref('chk_' ~ table) }} where reject_reason is null) as total
-where reject_reason is null and nulled_cells like '%{{ said }}: %'
-group by {{ model_id if model_id != "'(all)'" else 'checked.reject_reason' }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {{ check_row(table, 'nulled_cells', 'affected', 'total_count', 'affected > ' ~ threshold('nulled_cells', 'warn') ~ ' * total_count', 'false',
+        'example', "'Correct them, or map the column in vars.yml.'", model_id='model', detail='detail') }}
+from {{ told_of_rows(table, told) }}
+    {%- endif %}
+{%- endmacro %}
+
+{# Of each condition in `told` how many kept rows meet it, with an example, and how many rows there are: by model and in all. One scan
+   for all of them. #}
+{% macro told_of_rows(table, told) -%}
+    {%- set model_id = model_of(table) %}
+(
+    select
+        counted.model,
+        counted.row_count,
+        counted.total_count,
+        told.detail,
+        told.named,
+        case told.nth{% for one in told %} when {{ loop.index }} then counted.affected_{{ loop.index }}{% endfor %} end as affected,
+        case told.nth{% for one in told %} when {{ loop.index }} then counted.example_{{ loop.index }}{% endfor %} end as example
+    from (
+        select
+            {{ model_id }} as model,
+            count(*) as row_count,
+            {%- for one in told %}
+            count(case when {{ one.condition }} then 1 end) as affected_{{ loop.index }},
+            cast(min(case when {{ one.condition }} then {{ one.example }} end) as {{ dbt.type_string() }}) as example_{{ loop.index }},
+            {%- endfor %}
+            sum(count(*)) over () as total_count
+        from {{ ref('chk_' ~ table) }}
+        where reject_reason is null
+        {{ 'group by ' ~ model_id if model_id != "'(all)'" }}
+    ) as counted
+    cross join (
+        values
+        {%- for one in told %}
+        ({{ loop.index }}, '{{ one.detail }}', '{{ one.named }}'){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as told (nth, detail, named)
+) as found
 {%- endmacro %}
 
 {# Keys that stand for two things: their copies differ in a column that says what the row is about. #}
@@ -115,29 +148,26 @@ where reject_reason is null
 {# Moments long before the one the marts speak of, or events after their own arrival: most often a wrong unit, form or zone of time. #}
 {% macro event_times_check(table) -%}
     {%- set event_at = contract(table).event_at -%}
-    {%- set warn = threshold('event_times', 'warn') -%}
-    {%- set model_id = model_of(table) -%}
-    {%- set conditions = {} -%}
+    {%- set years = threshold('event_times', 'years') -%}
+    {%- set told = [] -%}
     {%- for column in contract(table).columns if column.type == 'timestamp' -%}
-        {%- do conditions.update({
-            column.name ~ ' over ' ~ threshold('event_times', 'years') ~ ' years before as_of':
-            [column.name, column.name ~ ' < ' ~ dbt.dateadd('year', -threshold('event_times', 'years'), as_of())],
+        {%- do told.append({
+            'detail': column.name ~ ' over ' ~ years ~ ' years before as_of',
+            'named': column.name,
+            'example': column.name,
+            'condition': column.name ~ ' < ' ~ dbt.dateadd('year', -years, as_of()),
         }) -%}
     {%- endfor -%}
-    {%- do conditions.update({event_at ~ ' over a day after its arrival': [event_at, event_at ~ ' > ' ~ dbt.dateadd('day', 1, 'loaded_at')]})
-        if table in ['prediction_logs', 'usage_events', 'business_outcomes', 'feedback'] -%}
-    {%- for said, told in conditions.items() %}
-    {%- set affected = 'count(case when ' ~ told[1] ~ ' then 1 end)' %}
+    {%- do told.append({
+        'detail': event_at ~ ' over a day after its arrival',
+        'named': event_at,
+        'example': event_at,
+        'condition': event_at ~ ' > ' ~ dbt.dateadd('day', 1, 'loaded_at'),
+    }) if table in ['prediction_logs', 'usage_events', 'business_outcomes', 'feedback'] %}
 select
-    {{ check_row(table, 'event_times', affected, 'count(*)', affected ~ ' > ' ~ warn ~ ' * count(*)', 'false',
-        'cast(min(case when ' ~ told[1] ~ ' then ' ~ told[0] ~ ' end) as ' ~ dbt.type_string() ~ ')',
-        "'Is the unit of time right, and the zone UTC? Map " ~ told[0] ~ " in vars.yml.'",
-        model_id=model_id, detail="'" ~ said ~ "'") }}
-from {{ ref('chk_' ~ table) }}
-where reject_reason is null
-{{ 'group by ' ~ model_id if model_id != "'(all)'" }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {{ check_row(table, 'event_times', 'affected', 'row_count', 'affected > ' ~ threshold('event_times', 'warn') ~ ' * row_count', 'false',
+        'example', "'Is the unit of time right, and the zone UTC? Map ' || named || ' in vars.yml.'", model_id='model', detail='detail') }}
+from {{ told_of_rows(table, told) }}
 {%- endmacro %}
 
 {# Exposures dated without a time of day: their window begins at midnight, before whatever was done that day. #}
@@ -214,21 +244,17 @@ inner join (
 
 {# Words for nothing in texts: NA is a region and None a class, so they stand, but are named. #}
 {% macro words_check(table) -%}
-    {%- set names = governed_texts(table) -%}
-    {%- for name in names %}
+    {%- set told = [] -%}
+    {%- for name in governed_texts(table) -%}
+        {%- do told.append({'detail': name, 'example': name, 'condition': is_word_for_nothing(name)}) -%}
+    {%- endfor -%}
+    {%- if told %}
 select
-    {{ check_row(table, 'words_for_nothing', 'affected_' ~ name, 'row_count', 'affected_' ~ name ~ ' > 0', 'false',
-        'example_' ~ name, "'If it means that the value is missing, map it: nullif(" ~ name ~ ", ''...'').'", detail="'" ~ name ~ "'") }}
-from (
-    select
-        count(*) as row_count,
-        count(case when {{ is_word_for_nothing(name) }} then 1 end) as affected_{{ name }},
-        min(case when {{ is_word_for_nothing(name) }} then {{ name }} end) as example_{{ name }}
-    from {{ ref('chk_' ~ table) }}
-    where reject_reason is null
-) as counted
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {{ check_row(table, 'words_for_nothing', 'sum(affected)', 'max(total_count)', 'sum(affected) > 0', 'false',
+        'min(example)', "'If it means that the value is missing, map it: nullif(' || detail || ', ''...'').'", detail='detail') }}
+from {{ told_of_rows(table, told) }}
+group by detail
+    {%- endif %}
 {%- endmacro %}
 
 {# Only decisions of environment prod count: others are named where they are all of a model, or spelled like production. #}
@@ -430,7 +456,7 @@ select
         share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share ~ ' < ' ~ share_before ~ ' - ' ~ drop,
         'counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.key_value is not null)',
         "'''' || counted.unmet || ''' against ''' || coalesce(near.key_value, logged.example, '') || ''' of prediction_logs'",
-        "case when near.key_value is not null then 'It is written in two ways: map " ~ key ~ " to one in vars.yml.' when " ~ matches('counted.unmet', '^[0-9][.][0-9]+e[+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
+        "case when near.key_value is not null then 'It is written in two ways: map " ~ key ~ " to one in vars.yml.' when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
         model_id="counted.grouped_by" if table != 'business_outcomes' else "'(all)'", detail='counted.detail') }}
 from counted
 cross join logged
@@ -506,9 +532,10 @@ where share_rank = 1
 {# What is counted of a raw table, whether it is well or not. #}
 {% macro counts_check(table) -%}
     {%- set unread = unread_files(table) %}
-    {%- set names = {'delivered_rows': 'delivered_count', 'kept_rows': 'kept_count', 'superseded_copies': 'superseded_count', 'invisible_rows': 'delivered_count - kept_count - superseded_count - rejected_count'} %}
-    {%- for check, expression in names.items() %}
-select {{ check_row(table, check, expression, 'delivered_count', 'false', 'false', 'null', "'" ~ ('They arrived after as_of.' if check == 'invisible_rows' else '') ~ "'") }}
+    {%- set counts = {'delivered_rows': 'delivered_count', 'kept_rows': 'kept_count', 'superseded_copies': 'superseded_count', 'invisible_rows': 'delivered_count - kept_count - superseded_count - rejected_count'} %}
+    {%- set cases %}case told.name{% for name, expression in counts.items() %} when '{{ name }}' then {{ expression }}{% endfor %} end{% endset %}
+select
+    {{ check_row(table, 'told.name', cases, 'delivered_count', 'false', 'false', 'null', 'told.fix') }}
 from (
     select
         (select max(row_count) from {{ ref('int_delivered_rows') }} where table_name = '{{ table }}') as delivered_count,
@@ -517,8 +544,13 @@ from (
         count(reject_reason) as rejected_count
     from {{ ref('chk_' ~ table) }}
 ) as counted
-union all
+cross join (
+    values
+    {%- for name in counts %}
+    ('{{ name }}', '{{ 'They arrived after as_of.' if name == 'invisible_rows' }}'){{ ',' if not loop.last }}
     {%- endfor %}
+) as told (name, fix)
+union all
 select {{ check_row(table, 'unread_files', unread | length, unread | length, (unread | length > 0) | lower, 'false',
     text_literal(unread[0]) if unread else 'null', "'Deliver them as Parquet or CSV, or move them out of the folder.'") }}
 {%- endmacro %}

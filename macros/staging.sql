@@ -200,7 +200,7 @@ cleaned as {{ not_materialized() }} (
         {%- set value = 'asked.' ~ column.name %}
         {%- set faults = value_faults(column, value) if column.on_bad == 'null' else [] %}
         {%- for fault in faults %}
-        {%- do bad_cells.append(dict(fault, value='cast(' ~ value ~ ' as ' ~ dbt.type_string() ~ ')')) %}
+        {%- do bad_cells.append(dict(fault, value=number_text(value) if column.type == 'double' else 'cast(' ~ value ~ ' as ' ~ dbt.type_string() ~ ')')) %}
         {%- endfor %}
         {%- if faults %}
         case when not ({{ faults | map(attribute='condition') | join(' or ') }}) then {{ value }} end as {{ column.name }},
@@ -473,7 +473,9 @@ combined as (
         cast(max(case when {{ name }} > {{ column }}_differs then {{ name }} else {{ column }}_differs end) over (partition by {{ key }}) as {{ type }}) as {{ name }},
         {%- elif name.startswith('known_') %}
         {%- set column = name[6:] %}
-        case when sum(copy_count) over (partition by {{ key }}) > 1 then max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) end as {{ name }},
+        {#- of the only copy none is known, whether it came to a build with others or alone #}
+        case when sum(copy_count) over (partition by {{ key }}) > 1
+            then max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) end as {{ name }},
         {%- else %}
         {{ name }},
         {%- endif %}

@@ -7,6 +7,19 @@
     {{ return(adapter.dispatch('safe_cast_to')(type, expression, delivered_type)) }}
 {% endmacro %}
 
+{# A double as text: a whole number ends in `.0`, however large, and what is infinite is `inf`. #}
+{% macro number_text(number) %}{{ return(adapter.dispatch('number_text')(number)) }}{% endmacro %}
+
+{% macro default__number_text(number) -%}
+    case
+        when abs({{ number }}) < 1e16 and {{ number }} = floor({{ number }})
+            then cast(cast({{ number }} as bigint) as {{ dbt.type_string() }}) || '.0'
+        when abs({{ number }}) > 1.7976931348623157e308
+            then replace(lower(cast({{ number }} as {{ dbt.type_string() }})), 'infinity', 'inf')
+        else cast({{ number }} as {{ dbt.type_string() }})
+    end
+{%- endmacro %}
+
 {# Whether a text matches a regular expression. #}
 {% macro matches(text, pattern) %}{{ return(adapter.dispatch('matches')(text, pattern)) }}{% endmacro %}
 

@@ -22,6 +22,8 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro duckdb__number_text(number) %}cast({{ number }} as varchar){% endmacro %}
+
 {% macro duckdb__matches(text, pattern) %}regexp_matches({{ text }}, '{{ pattern }}'){% endmacro %}
 
 {% macro duckdb__raw_relation(table, with_delivery=false) %}

@@ -7,7 +7,9 @@
 {% macro postgres__safe_cast_to(type, expression, delivered_type) -%}
     {%- set text = expression if delivered_type == 'text' else 'cast(' ~ expression ~ ' as text)' -%}
     {%- set is_number = delivered_type in ['smallint', 'integer', 'bigint', 'real', 'double precision'] or delivered_type.startswith('numeric') -%}
-    {%- if type == 'string' -%}
+    {%- if type == 'string' and delivered_type in ['real', 'double precision'] -%}
+        {{ number_text(expression) }}
+    {%- elif type == 'string' -%}
         nullif(trim({{ text }}), '')
     {%- elif delivered_type == {'double': 'double precision', 'timestamp': 'timestamp without time zone', 'boolean': 'boolean', 'integer': 'bigint'}[type] -%}
         {{ expression }}

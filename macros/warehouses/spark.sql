@@ -8,7 +8,9 @@
 {% macro spark__safe_cast_to(type, expression, delivered_type) -%}
     {%- set text = expression if delivered_type == 'STRING' else 'cast(' ~ expression ~ ' as string)' -%}
     {%- set is_number = delivered_type in ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'FLOAT', 'DOUBLE', 'DECIMAL'] -%}
-    {%- if type == 'string' -%}
+    {%- if type == 'string' and delivered_type in ['FLOAT', 'DOUBLE'] -%}
+        {{ number_text(expression) }}
+    {%- elif type == 'string' -%}
         nullif(trim({{ text }}), '')
     {%- elif delivered_type == {'double': 'DOUBLE', 'timestamp': 'TIMESTAMP', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[type] -%}
         {{ expression }}

@@ -175,47 +175,101 @@ ROWS: Sequence[tuple[str, str, str, str, str, Mapping[str, str]]] = (
     ("bad-16", "bin", "2200-01-01", "e1", "0.9", {}),
     ("", "bin", "2024-05-07 10:00:00", "e1", "0.9", {}),
 )
+MAY = "2024-05-08 10:00:00"
+# cells that count as missing, or that are named
+CELLS: Mapping[str, Mapping[str, str]] = {
+    "cell-1": {"latency_ms": "-1", "status_code": "5xx"},
+    "cell-2": {"latency_ms": "fast", "rank_position": "-1"},
+    "cell-3": {"latency_ms": "Infinity", "status_code": "200.0"},
+    "cell-4": {"latency_ms": "-NaN", "status_code": "<NA>", "score": "NaN"},
+    "cell-5": {"latency_ms": "\\N", "user_id": "\\N", "score": "null"},
+    "cell-6": {"user_id": "NaN", "region": "NA", "score": "#N/A"},
+    "cell-7": {"user_id": " None ", "region": "Größe", "score": "n/a"},
+    "cell-8": {"user_id": "17.0", "region": "größe"},
+    "cell-9": {"user_id": "17", "device": "it's; \\N"},
+    "cell-10": {"latency_ms": "x" * 70 + "'\\n"},
+    "NaN": {},
+    "label-1": {"predicted_label": " True "},
+    "label-2": {"predicted_label": "NO"},
+    "label-3": {"predicted_label": "-1.00", "model_id": "multi"},
+    "label-4": {"predicted_label": "1.10", "model_id": "multi"},
+    "label-5": {"predicted_label": "None", "model_id": "multi"},
+}
+# keys that stand for two things: over time, and within one delivery
+REUSED: Sequence[Mapping[str, str]] = (
+    {"prediction_id": "twice", "loaded_at": "2024-05-09 00:00:00"},
+    {"prediction_id": "twice", "loaded_at": "2024-05-10 00:00:00", "model_id": "multi"},
+    {"prediction_id": "at-once", "user_id": "ann"},
+    {"prediction_id": "at-once", "entity_id": "e2", "latency_ms": "soon"},
+)
+
+FEEDBACK = (
+    *("response_id", "survey_type", "asked_at", "responded_at", "score", "scale_min", "scale_max"),
+    *("comment", "model_id", "prediction_id", "user_id", "loaded_at"),
+)
+ANSWERS = '''
+f1,csat,2024-05-06 12:00:00,2024-05-06,4,1,5,"größe, ""ok""",bin,slow,17,2024-05-08
+f2,csat,2024-05-06 12:00:00,soon,4.0,1,5,N/A,bin,quick,17.0,2024-05-08
+f3,csat,2024-05-06,2200-01-01 00:00:00,,1,5,,bin,QUICK,NULL,2024-05-08
+f4,csat,2024-05-06 00:00,2024-05-07T10:00:00.1234567+02:00,9,1,5,,bin,n/a,ann,2024-05-08
+f5,nps,2024-05-06 12:00:00,2024-05-05,10,,,,bin,blank,ann,2024-05-08
+f6,nps,2024-05-06 12:00:00,2024-02-30,10,,,,bin,nobody,ANN,2024-05-08
+f7,nps,2024-05-06 12:00:00,,ten,,,,bin,,ann,2024-05-08
+f8,nps,2024-05-06 12:00:00,,7,,,,bin,,ann,2024-05-08
+f8,ces,2024-05-06 12:00:00,,6,,,,bin,,bob,2024-05-09
+'''.strip()
 
 PARQUET: Mapping[str, str] = {
     "usage_events": """
         select 'u' || n as event_id, name as event_name, moment as occurred_at, 'ann' as user_id, 'bin' as model_id,
-            prediction as prediction_id, passive as is_passive, duration as duration_ms, cast(null as varchar) as surface,
+            prediction as prediction_id, passive as is_passive, duration as duration_ms, session as session_id, cast(null as varchar) as surface,
             timestamptz '2024-05-10 02:00:00+02' as loaded_at
         from (values
-            (1, 'exposed', timestamp_ns '2024-02-29 23:59:59.9999997', 'leap', null, 1e300),
-            (2, 'accepted', timestamp '2024-03-01 00:00:00', 'leap', false, 1e-300),
-            (3, 'overridden', timestamp '2024-03-01 00:00:00', 'leap', true, null),
-            (4, 'task_completed', timestamp '2024-12-31 12:00:00', null, false, 0.1),
-            (5, 'shown', timestamp '2024-12-31 12:00:00', null, false, 0.1)
-        ) as t (n, name, moment, prediction, passive, duration)""",
+            (1, 'exposed', timestamp_ns '2024-02-29 23:59:59.9999997', 'leap', null, 1e300, 17e0),
+            (2, 'accepted', timestamp '2024-03-01 00:00:00', 'leap', false, 1e-300, 170000000e0),
+            (3, 'overridden', timestamp '2024-03-01 00:00:00', 'leap', true, null, 17.5e0),
+            (4, 'task_completed', timestamp '2024-12-31 12:00:00', null, false, 0.1, 'nan'),
+            (5, 'shown', timestamp '2024-12-31 12:00:00', null, false, -0.5, null),
+            (6, 'viewed', timestamp '2024-12-31 12:00:00', null, false, -0.5, 'inf'),
+            (7, 'viewed', timestamp '2024-12-31 12:00:00', null, false, -170000000, null),
+            (8, 'viewed', timestamp '2024-12-31 12:00:00', null, false, '-inf', null)
+        ) as t (n, name, moment, prediction, passive, duration, session)""",
     "business_outcomes": """
         select 'o' || n as outcome_id, name as outcome_name, prediction as prediction_id, entity as entity_id, label as
-            outcome_label, value as outcome_value, currency, moment as occurred_at, moment as observed_at, status,
+            outcome_label, value as outcome_value, currency, moment as occurred_at,
+            -- without a time of day where it is the day that is known
+            if(n in (1, 2, 12), strftime(moment, '%Y-%m-%d'), cast(moment as varchar)) as observed_at, status,
             timestamp '2024-12-31 00:00:00' as loaded_at
         from (values
-            (1, 'converted', null, 'e1', 'true', null, null, timestamp '2024-03-01 00:00:00', null),
+            (1, 'converted', null, 'e1', 'True', null, null, timestamp '2024-03-01 00:00:00', null),
             (2, 'converted', null, 'e2', 'false', null, null, timestamp '2024-03-14 23:59:59.999999', null),
             (3, 'revenue', null, 'e1', null, 120.5, 'EUR', timestamp '2024-03-05 10:00:00', null),
             (4, 'revenue', null, 'e1', null, 1e12, 'JPY', timestamp '2024-03-05 10:00:00', 'final'),
             (5, 'revenue', null, 'e1', null, 0.005, null, timestamp '2024-03-05 10:00:00', 'provisional'),
             (6, 'revenue', null, 'e9', null, -17.25, 'EUR', timestamp '2024-06-01 00:00:00', 'reversed'),
             (7, 'revenue', null, 'e9', null, 3.1, 'CHF', timestamp '2024-06-01 00:00:00', null),
-            (8, 'class', 'a', null, 'größer', null, null, timestamp '2024-07-02 00:00:00', null),
+            (8, 'class', 'a', 'none', 'größer', null, null, timestamp '2024-07-02 00:00:00', null),
             (9, 'class', 'b', null, 'größer', null, null, timestamp '2024-07-02 00:00:00', null),
             (10, 'demand', 'c', null, null, 123456789012345678, null, timestamp '2024-07-02 00:00:00', null),
             (11, 'demand', 'd', null, null, 1e-13, null, timestamp '2024-07-02 00:00:00', null),
             (12, 'clicked', null, 'k1', null, null, null, timestamp '2024-07-05 23:59:59', null),
-            (13, 'converted', 'nobody', null, 'true', null, null, timestamp '2024-07-05 23:59:59', null)
+            (13, 'converted', 'nobody', null, 'true', null, null, timestamp '2024-07-05 23:59:59', null),
+            (14, 'class', 'label-3', null, '-1', null, null, timestamp '2024-07-05 23:59:59', null),
+            (15, 'class', 'label-4', null, '1.10', null, null, timestamp '2024-07-05 23:59:59', null),
+            (16, 'converted', 'cell-8', null, 'YES', null, null, timestamp '2024-07-05 23:59:59', null)
         ) as t (n, name, prediction, entity, label, value, currency, moment, status)
         union all
         select 'large' || n, 'revenue', null, 'large' || n, null, 1e8 + (n * 37 % 41) / 7, null,
-            timestamp '2024-08-03 00:00:00', timestamp '2024-08-03 00:00:00', null, timestamp '2024-12-31 00:00:00'
+            timestamp '2024-08-03 00:00:00', '2024-08-03', null, timestamp '2024-12-31 00:00:00'
         from range(60) as entities (n)""",
     # optional columns that are there and never filled
     "eligible_users": """
         select 'ann' as user_id, 'bin' as model_id, date '2024-02-28' as eligible_from,
             cast(null as timestamp) as eligible_to, cast(null as varchar) as team, cast(null as integer) as role,
-            timestamp '2024-01-01' as loaded_at""",
+            timestamp '2024-01-01' as loaded_at
+        union all
+        -- an end that never comes
+        select 'bob', 'bin', date '2024-02-28', timestamp '9999-12-31 23:59:59', null, null, timestamp '2024-01-01'""",
     "serving_costs": """
         select 'c' || n as cost_id, 'bin' as model_id, version as model_version, starts as period_start,
             ends as period_end, type as cost_type, amount, currency, timestamp '2025-01-01' as loaded_at
@@ -224,17 +278,15 @@ PARQUET: Mapping[str, str] = {
             (2, 'v1', timestamp '2024-12-30 00:00:00', timestamp '2025-01-06 00:00:00', 'tokens', 0.07, 'USD'),
             (3, null, timestamp '2024-05-05 00:00:00', timestamp '2024-05-05 00:00:00.5', 'storage', 1e-7, null)
         ) as t (n, version, starts, ends, type, amount, currency)""",
-    "model_releases": """
-        select 'rel' as release_id, 'bin' as model_id, 'v1' as model_version, 'deployed' as event_type,
-            timestamp '2024-02-29 12:00:00' as event_at, 'It''s "new" \\ größer' as reason, timestamp '2024-03-01' as loaded_at""",
     "kpi_annotations": """
         select 'k' || n as annotation_id, timestamp '2024-02-29' as effective_from, until as effective_to, 'all' as scope,
             'holiday' as kind, title, timestamp '2024-03-01' as loaded_at
-        from (values (1, 'Schalttag; größe', null), (2, 'it''s \\ "b"', timestamp '2024-03-02')) as t (n, title, until)""",
+        from (values (1, 'Schalttag; größe', null), (2, 'it''s \\ "b"', timestamp '2024-03-02'), (3, 'größer', timestamp '9999-12-31')) as t (n, title, until)""",
 }
+ASSIGNMENTS = "experiment_id,unit_id,variant,assigned_at,first_exposed_at,loaded_at"
 # a header and no row
 EMPTY: Mapping[str, str] = {
-    "feedback": "response_id,survey_type,asked_at,model_id,loaded_at",
+    "model_releases": "release_id,model_id,model_version,event_type,event_at,loaded_at",
 }
 
 
@@ -245,14 +297,10 @@ def make(folder: Path) -> None:
     for seed, lines in SEEDS.items():
         (folder / f"seeds/{seed}.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
     _write_csv(folder / "raw/prediction_logs/rows.csv", PREDICTIONS, _predictions())
-    header = ["experiment_id", "unit_id", "variant", "assigned_at", "loaded_at"]
-    at = "2024-08-01 12:00:00"
-    units = ([f"large{n}", "stray" if n == 7 else "ab"[n % 2]] for n in LARGE)
     _write_csv(
-        folder / "raw/experiment_assignments/rows.csv",
-        header,
-        (["large", *u, at, at] for u in units),
+        folder / "raw/experiment_assignments/rows.csv", ASSIGNMENTS.split(","), _assignments()
     )
+    _write_csv(folder / "raw/feedback/rows.csv", FEEDBACK, csv.reader(ANSWERS.splitlines()))
     for table, names in EMPTY.items():
         _write_csv(folder / f"raw/{table}/rows.csv", names.split(","), ())
     with duckdb.connect() as connection:
@@ -263,10 +311,22 @@ def make(folder: Path) -> None:
             connection.execute(f"copy ({query}) to '{path}' (format parquet)")
 
 
+def _assignments() -> Iterable[list[str]]:
+    """Exposed at a moment, on a day without a time, again in a copy, or in the copy alone."""
+    at, day, later = "2024-08-01 12:00:00", "2024-08-01", "2024-08-02 12:00:00"
+    for n in LARGE:
+        unit = ["large", f"large{n}", "stray" if n == 7 else "ab"[n % 2]]
+        yield [*unit, at, "" if n % 15 == 0 else day if n % 3 == 1 else at, at]
+        if n % 5 == 0:
+            yield [*unit, later, later, later]
+
+
 def _predictions() -> Iterable[list[str]]:
     nothing: Mapping[str, str] = {}
     large = [(f"l{n}", "bin", "2024-08-01 10:00:00", f"large{n}", "0.9", nothing) for n in LARGE]
-    for key, model, at, entity, score, also in (*ROWS, *large):
+    cells = [(key, "bin", MAY, "e1", "0.9", also) for key, also in CELLS.items()]
+    reused = [("", "bin", MAY, "e1", "0.9", also) for also in REUSED]
+    for key, model, at, entity, score, also in (*ROWS, *cells, *reused, *large):
         row = {
             "prediction_id": key,
             "model_id": model,

@@ -300,6 +300,10 @@ def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def read_spark(engine: Engine, schema: str, name: str, types: Mapping[str, str]) -> str:
     folder = Path(engine.variables["THROUGHLINE_SPARK_WAREHOUSE"]) / f"{schema}.db" / name
+    if not folder.exists():
+        folder = engine.folder / "views" / f"{schema}.{name}"
+        rows = _session(engine).table(f"{schema}.{name}")
+        rows.write.mode("overwrite").parquet(str(folder))
     if any(folder.glob("**/*.parquet")):
         # the column of a partition stands in its folder's name, and last
         names = ", ".join(f'"{name}"' for name in types)
@@ -310,4 +314,11 @@ def read_spark(engine: Engine, schema: str, name: str, types: Mapping[str, str])
         return f"(select {names} from read_parquet('{folder}/**/*.parquet'{hive}))"
     # Spark writes no file where there is no row.
     columns = ", ".join(f'cast(null as {type_}) as "{column}"' for column, type_ in types.items())
-    return f"(select {columns} where {not folder.exists()})"
+    return f"(select {columns} where false)"
+
+
+def _session(engine: Engine) -> Any:
+    from pyspark.sql import SparkSession
+
+    remote = engine.variables.get("SPARK_REMOTE")
+    return (SparkSession.builder.remote(remote) if remote else SparkSession.builder).getOrCreate()

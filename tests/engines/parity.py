@@ -26,11 +26,12 @@ def differences(reference: Path, read: Reader, *, schema: str = "main") -> Itera
     """One line for each relation that differs, with the first row that does."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute(f"attach '{reference}' as ours (read_only)")
+        # views name the database after its file
+        connection.execute(f"attach '{reference}' as warehouse (read_only)")
         connection.create_function("canonical", canonical, ["VARCHAR"], "VARCHAR")
         names = connection.execute(
-            "select schema_name, table_name from duckdb_tables() "
-            "where database_name = 'ours' and starts_with(schema_name, $1) order by all",
+            "select table_schema, table_name from information_schema.tables "
+            "where table_catalog = 'warehouse' and starts_with(table_schema, $1) order by all",
             [f"{schema}_"],
         ).fetchall()
         assert {place for place, _ in names} == {f"{schema}_{layer}" for layer in LAYERS}
@@ -45,7 +46,7 @@ def differences(reference: Path, read: Reader, *, schema: str = "main") -> Itera
 def _difference(
     connection: duckdb.DuckDBPyConnection, schema: str, name: str, read: Reader
 ) -> str | None:
-    described = connection.execute(f"describe ours.{schema}.{name}").fetchall()
+    described = connection.execute(f"describe warehouse.{schema}.{name}").fetchall()
     types = {column: type_ for column, type_, *_ in described}
     source = read(schema, name, types)
     columns = [row[0] for row in connection.execute(f"describe select * from {source}").fetchall()]
@@ -58,7 +59,7 @@ def _difference(
     ]
     selected = ", ".join(_comparable(column, type_) for column, type_ in types.items())
     order = ", ".join(f'"{column}"' for column in sorted(types, key=lambda name: name not in exact))
-    for side, relation in (("ours", f"ours.{schema}.{name}"), ("theirs", source)):
+    for side, relation in (("ours", f"warehouse.{schema}.{name}"), ("theirs", source)):
         connection.execute(
             f"create or replace temp table {side}_rows as "
             f"select row_number() over (order by {order}) as nth, * "
