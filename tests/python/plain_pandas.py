@@ -163,7 +163,7 @@ def text_of(cells: pd.Series, *, name: str) -> pd.Series:
             return None
         return label_of(text) if name in LABELS else text
 
-    return cells.astype(object).map(read)
+    return cells.astype(object).map(read).astype(object)
 
 
 def label_of(text: str) -> str:
