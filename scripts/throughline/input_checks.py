@@ -22,7 +22,7 @@ from throughline.inputs import (
     unread_files,
 )
 from throughline.seeds import SeedFile
-from throughline.sql import cast, file_of, one_row, reason
+from throughline.sql import cast, file_of, given, one_row, reason
 from throughline.workspace import REQUIRED_INPUT, Finding, Severity, UserError, Workspace
 
 # A share of rows that a delivery may break and still be read: each is named, the share is not.
@@ -307,8 +307,10 @@ def check_rows(
     }
     counts = ["count(*)"]
     for name, column in columns.items():
-        filled = cast(delivered.expressions[name], "string")
-        value = cast(delivered.expressions[name], column.data_type)
+        is_text = column.data_type == "string" and not name.endswith("_id")
+        expression = delivered.expressions[name]
+        filled = cast(expression, "string") if is_text else given(expression)
+        value = filled if column.data_type == "string" else cast(expression, column.data_type)
         counts += [
             f"count({filled})",
             f"count({value})",

@@ -9,6 +9,9 @@ from typing import Any
 
 import duckdb
 
+# What programs write where there is no value; the macro `words_for_nothing` has the same list.
+WORDS_FOR_NOTHING = ("nan", "none", "nat", "null", "nil", "na", "n/a", "#n/a", "<na>", "\\n")
+
 
 def describe(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(f"describe {query}").fetchall()]
@@ -35,7 +38,8 @@ def cast(expression: str, data_type: str) -> str:
     if data_type == "string":
         text = f"cast({expression} as varchar)"
         # a no-break space counts as text there, though trim would take it away
-        return f"case when {text} >= '!' or trim({text}) <> '' then {text} end"
+        is_plain = f"{text} >= '!' and {text} not like '% '"
+        return f"case when {is_plain} then {text} else nullif(trim({text}), '') end"
     if data_type == "timestamp":
         text = f"cast({expression} as varchar)"
         is_read = (
@@ -48,6 +52,13 @@ def cast(expression: str, data_type: str) -> str:
         number = f"try_cast({expression} as double)"
         return f"case when {number} = floor({number}) then try_cast({number} as bigint) end"
     return f"try_cast({expression} as {data_type})"
+
+
+def given(expression: str) -> str:
+    """What was delivered as a text, NULL where it is a word for nothing."""
+    text = cast(expression, "string")
+    words = ", ".join(map(literal, WORDS_FOR_NOTHING))
+    return f"case when lower({text}) not in ({words}) then {text} end"
 
 
 def reason(error: duckdb.Error) -> str:

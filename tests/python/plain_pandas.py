@@ -5,6 +5,7 @@ Nothing here is shared with the dbt project but the raw files and the seeds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,15 @@ TIMES = {
     "serving_costs": "period_start period_end loaded_at",
     "kpi_annotations": "effective_from effective_to loaded_at",
 }
+# A bad cell of these counts as missing; one of any other column that is read costs the row.
+OPTIONAL = ("rank_position", "propensity", "latency_ms", "status_code", "duration_ms")
+OPTIONAL_TIMES = ("responded_at", "planned_at")
+WHOLE = ("rank_position", "status_code")
+LABELS = ("predicted_label", "outcome_label")
+# A date without a time of day stands for any moment of its day; the last of them is kept as `_by`.
+DATED = ("occurred_at", "observed_at", "responded_at", "first_exposed_at")
+NOTHING = ("nan", "none", "nat", "null", "nil", "na", "n/a", "#n/a", "<na>", "\\n")
+NEVER = pd.Timestamp("2200-01-01")
 
 
 def read_raw(workspace: Path) -> dict[str, pd.DataFrame]:
@@ -90,7 +100,9 @@ def read_raw(workspace: Path) -> dict[str, pd.DataFrame]:
 def read_table(folder: Path) -> pd.DataFrame:
     texts = sorted(folder.rglob("*.csv"))
     if texts:
-        return pd.concat([pd.read_csv(path, dtype=str) for path in texts], ignore_index=True)
+        # NA may be a region, and None a class
+        frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in texts]
+        return pd.concat(frames, ignore_index=True)
     return read_parquet(*folder.rglob("*.parquet"))
 
 
@@ -98,32 +110,121 @@ def read_parquet(*paths: Path) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         files = [path.as_posix() for path in paths]
-        rows: pd.DataFrame = connection.read_parquet(files, union_by_name=True).df()
+        found = connection.read_parquet(files, union_by_name=True)
+        # a date has no time of day, which pandas would give it
+        columns = [
+            f'cast("{name}" as varchar) as "{name}"' if kind == "DATE" else f'"{name}"'
+            for name, kind in zip(found.columns, found.types, strict=True)
+        ]
+        rows: pd.DataFrame = found.project(", ".join(columns)).df()
     return rows
 
 
 def typed(rows: pd.DataFrame, table: str) -> pd.DataFrame:
-    """The rows with every column that is read; what is written wrongly becomes missing."""
+    """The rows with every column that is read, and whether a cell that costs the row is unread."""
     texts, numbers, times = (by.get(table, "").split() for by in (TEXTS, NUMBERS, TIMES))
     wanted = [*texts, *numbers, *times]
     rows = rows.reindex(columns=[*rows.columns, *(c for c in wanted if c not in rows)])
-    for name in texts:
-        rows[name] = rows[name].astype(object)
+    unread = pd.Series(False, index=rows.index)
+    for name in rows.columns.difference([*numbers, *times]):
+        rows[name] = text_of(rows[name], name=name)
+    if "is_passive" in texts:
+        rows["is_passive"], wrong = truth_of(rows.is_passive)
+        unread |= wrong
     for name in numbers:
-        rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
+        rows[name], wrong = number_of(rows[name], is_whole=name in WHOLE)
+        unread |= wrong & (name not in OPTIONAL)
     for name in times:
-        moments = pd.to_datetime(rows[name], format="ISO8601", errors="coerce")
-        moments = moments.astype("datetime64[us]")
-        rows[name] = moments.where(moments.dt.year.between(1900, 2199))
-    return rows
+        is_end = name in ("eligible_to", "effective_to")
+        by = last_moment(rows[name])
+        rows[name], wrong = moment_of(rows[name], is_end=is_end)
+        if name in DATED:
+            rows[name.replace("_at", "_by")] = (rows[name] + by).astype("datetime64[us]")
+        unread |= wrong & (name not in OPTIONAL_TIMES)
+    for name, (low, high) in {
+        "rank_position": (1, np.inf),
+        "latency_ms": (0, np.inf),
+        "duration_ms": (0, np.inf),
+        "propensity": (np.nextafter(0, 1), 1),
+    }.items():
+        if name in numbers:
+            rows[name] = rows[name].where(rows[name].between(low, high))
+    return rows.assign(unread=unread)
+
+
+def text_of(cells: pd.Series, *, name: str) -> pd.Series:
+    """Trimmed texts; what is no text stays. A word for nothing is no id, and true has one form."""
+
+    def read(cell: object) -> object:
+        if not isinstance(cell, str):
+            return cell
+        text = cell.strip(" ")
+        if not text or (name.endswith("_id") and text.lower() in NOTHING):
+            return None
+        return label_of(text) if name in LABELS else text
+
+    return cells.astype(object).map(read).astype(object)
+
+
+def label_of(text: str) -> str:
+    if text.lower() in ("true", "false", "yes", "no"):
+        return text.lower()
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
+
+
+def filled(cells: pd.Series) -> pd.Series:
+    """Cells with the words for nothing taken out."""
+    return cells.astype(object).map(
+        lambda cell: (
+            None if isinstance(cell, str) and cell.strip(" ").lower() in ("", *NOTHING) else cell
+        )
+    )
+
+
+def truth_of(cells: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """True, false or missing, and where neither can be read."""
+    said = filled(cells).map(lambda cell: cell if pd.isna(cell) else str(cell).lower())
+    words = {"true": True, "t": True, "yes": True, "y": True, "1": True}
+    words |= {"false": False, "f": False, "no": False, "n": False, "0": False}
+    read = said.map(words)
+    return read, said.notna() & read.isna()
+
+
+def number_of(cells: pd.Series, *, is_whole: bool) -> tuple[pd.Series, pd.Series]:
+    """Finite numbers, and where none can be read."""
+    given = filled(cells)
+    numbers = pd.to_numeric(given, errors="coerce").astype(float)
+    numbers = numbers.where(np.isfinite(numbers))
+    if is_whole:
+        numbers = numbers.where(numbers % 1 == 0)
+    return numbers, given.notna() & numbers.isna()
+
+
+def moment_of(cells: pd.Series, *, is_end: bool) -> tuple[pd.Series, pd.Series]:
+    """Moments in UTC, and where none can be read; an end that never comes is missing."""
+    given = cells if cells.dtype.kind == "M" else filled(cells)
+    moments = pd.to_datetime(given, format="ISO8601", errors="coerce", utc=True)
+    moments = moments.dt.tz_localize(None).astype("datetime64[us]")
+    never = is_end & (moments >= NEVER)
+    moments = moments.where(moments.dt.year.between(1900, 2199))
+    return moments, given.notna() & moments.isna() & ~never
+
+
+def last_moment(cells: pd.Series) -> pd.Series:
+    """How long after a moment as it is written it may have been."""
+    is_day = cells.map(lambda cell: isinstance(cell, str) and ":" not in cell)
+    return pd.to_timedelta(is_day.astype(int) * (86_400_000_000 - 1), unit="us")
 
 
 def read_seed(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(
+    rows = pd.read_csv(
         folder / f"{name}.csv",
         dtype={"positive_label": str},
         parse_dates=[c for c in ("valid_from", "valid_to") if name != "model_registry"],
     )
+    if "positive_label" in rows:
+        rows["positive_label"] = text_of(rows.positive_label, name="outcome_label")
+    return rows
 
 
 def rate_of(rows: pd.DataFrame, rates: pd.DataFrame, *, day: str, into: str) -> pd.Series:
@@ -179,7 +280,7 @@ class Company:
 
         Of copies that arrived together the one with the larger values, column by column.
         """
-        rows = rows.assign(kept=kept & rows.loaded_at.notna())
+        rows = rows.assign(kept=kept & ~rows.unread & rows.loaded_at.notna())
         rows = rows[rows.loaded_at.isna() | (rows.loaded_at <= self.as_of)]
         later = ["loaded_at", *(column for column in rows if column not in {*key, "loaded_at"})]
         good = rows[rows.kept].sort_values(later, na_position="first")
@@ -202,9 +303,7 @@ class Company:
         kept = rows[required].notna().all(axis=1) & self._known(rows)
         binary = rows.model_id.isin(self.registry[self.registry.task == "binary"].model_id)
         kept &= ~(binary & ((rows.score < 0) | (rows.score > 1)))
-        for share in ("propensity", "sampling_fraction"):
-            kept &= ~((rows[share] <= 0) | (rows[share] > 1))
-        kept &= ~(rows.rank_position < 1) & ~(rows.latency_ms < 0)
+        kept &= ~((rows.sampling_fraction <= 0) | (rows.sampling_fraction > 1))
         rows = self._take(rows, key=["prediction_id"], kept=kept)
         # what somebody was asked about need not be in production
         self.asked_about = rows
@@ -217,7 +316,7 @@ class Company:
     def _events(self, rows: pd.DataFrame) -> pd.DataFrame:
         required = ["event_id", "event_name", "occurred_at", "user_id", "model_id"]
         kept = rows[required].notna().all(axis=1) & self._known(rows)
-        kept &= rows.event_name.isin(EVENT_NAMES) & ~(rows.duration_ms < 0)
+        kept &= rows.event_name.isin(EVENT_NAMES)
         return self._take(rows, key=["event_id"], kept=kept)
 
     def _outcomes(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -226,7 +325,7 @@ class Company:
         kept &= rows.status.isna() | rows.status.isin(STATUSES)
         kept &= rows[["prediction_id", "entity_id", "user_id"]].notna().any(axis=1)
         kept &= rows[["outcome_label", "outcome_value"]].notna().any(axis=1)
-        kept &= ~(rows.observed_at < rows.occurred_at)
+        kept &= ~(rows.observed_by < rows.occurred_at)
         rate = rate_of(rows, self.rates, day="occurred_at", into=self.currency)
         rows = rows.assign(amount=rows.outcome_value * rate)
         has_no_rate = rows.outcome_value.notna() & rate.isna()
@@ -240,7 +339,7 @@ class Company:
 
     def _feedback(self, rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[["response_id", "asked_at"]].notna().all(axis=1) & self._known(rows)
-        kept &= rows.survey_type.isin(SURVEYS) & ~(rows.responded_at < rows.asked_at)
+        kept &= rows.survey_type.isin(SURVEYS) & ~(rows.responded_by < rows.asked_at)
         kept &= ~((rows.score < rows.scale_min) | (rows.score > rows.scale_max))
         return self._take(rows, key=["response_id"], kept=kept)
 
@@ -284,7 +383,15 @@ class Company:
     def _assignments(self, rows: pd.DataFrame) -> pd.DataFrame:
         key = ["experiment_id", "unit_id", "variant"]
         kept = rows[[*key, "assigned_at"]].notna().all(axis=1)
-        return self._take(rows, key=key, kept=kept & ~(rows.first_exposed_at < rows.assigned_at))
+        kept &= ~(rows.first_exposed_by < rows.assigned_at) & ~rows.unread
+        latest = self._take(rows, key=key, kept=kept).set_index(key)
+        # of several exposures the first holds
+        exposed = rows[kept & rows.first_exposed_at.notna() & (rows.loaded_at <= self.as_of)]
+        exposed = exposed.sort_values(["first_exposed_at", "assigned_at"], kind="stable")
+        latest.update(
+            exposed.drop_duplicates(key).set_index(key)[["assigned_at", "first_exposed_at"]]
+        )
+        return latest.reset_index()
 
     def _annotations(self, rows: pd.DataFrame) -> pd.DataFrame:
         required = ["annotation_id", "effective_from", "scope", "kind", "title"]
@@ -297,7 +404,7 @@ class Company:
             ["prediction_id", "model_id", "entity_id", "user_id", "predicted_at", "horizon_days"]
         ]
         outcomes = self.outcomes[
-            ["outcome_id", "prediction_id", "entity_id", "user_id", "occurred_at"]
+            ["outcome_id", "prediction_id", "entity_id", "user_id", "occurred_at", "occurred_by"]
         ]
         named = outcomes[outcomes.prediction_id.notna()]
         by_name = named[["outcome_id", "prediction_id"]].merge(decisions, on="prediction_id")
@@ -307,12 +414,10 @@ class Company:
             ("entity_id", rest[rest.entity_id.notna()]),
             ("user_id", rest[rest.entity_id.isna()]),
         ):
-            pairs = part[["outcome_id", "occurred_at", key]].merge(decisions, on=key)
+            pairs = part[["outcome_id", "occurred_at", "occurred_by", key]].merge(decisions, on=key)
             age = pairs.occurred_at - pairs.predicted_at
-            inside = (age >= pd.Timedelta(0)) & (
-                age < pd.to_timedelta(pairs.horizon_days, unit="D")
-            )
-            found.append(pairs[inside])
+            inside = age < pd.to_timedelta(pairs.horizon_days, unit="D")
+            found.append(pairs[inside & (pairs.occurred_by >= pairs.predicted_at)])
         links = pd.concat(found)[["outcome_id", "prediction_id", "model_id", "predicted_at"]]
         links = links.sort_values(["predicted_at", "prediction_id"])
         newest = ~links.duplicated(["outcome_id", "model_id"], keep="last")
@@ -323,7 +428,8 @@ class Company:
         waits = pd.to_timedelta(rows.horizon_days + rows.label_delay_days, unit="D")
         mature = rows.predicted_at + waits <= self.as_of
         linked = self.links.merge(self.outcomes, on="outcome_id", suffixes=("", "_of_outcome"))
-        linked = linked[linked.status != "reversed"]
+        # what is said of the future has not happened yet
+        linked = linked[(linked.status != "reversed") & (linked.occurred_at <= self.as_of)]
         linked["label_outcome"] = linked.prediction_id.map(rows.label_outcome)
         linked["positive_label"] = linked.prediction_id.map(rows.positive_label)
         linked["amount_outcome"] = linked.prediction_id.map(rows.amount_outcome)
@@ -343,7 +449,7 @@ class Company:
         ]
         latest = final[final.is_number].sort_values(["occurred_at", "outcome_id"])
         actual = latest.drop_duplicates("prediction_id", keep="last")
-        actual = actual.set_index("prediction_id").outcome_value.reindex(rows.index)
+        actual = actual.set_index("prediction_id").amount.reindex(rows.index)
         is_labelled = rows.index.isin(final.prediction_id)
         is_provisional = ~is_labelled & rows.index.isin(
             labels[labels.status == "provisional"].prediction_id
@@ -430,7 +536,7 @@ class Company:
         keys = ["user_id", "model_id", "day"]
         eligible = pd.DataFrame(stays, columns=keys).astype({"day": "datetime64[us]"})
         eligible = eligible.drop_duplicates().assign(eligible=1)
-        active = self.events[~self.events.is_passive.isin([True, "true"])]
+        active = self.events[~self.events.is_passive.isin([True])]
         active = active.assign(day=active.occurred_at.dt.normalize())[keys].drop_duplicates()
         done = self.events[self.events.event_name == "task_completed"]
         done = done.assign(day=done.occurred_at.dt.normalize())[keys].drop_duplicates()
@@ -526,14 +632,15 @@ class Company:
         )
         f = f.assign(day=f.asked_at.dt.normalize(), model_version=f.model_version.fillna("(none)"))
         given = f.score.notna()
-        top = given & ((f.score - f.scale_min) / (f.scale_max - f.scale_min) >= 0.75)
+        height = (f.score - f.scale_min) / (f.scale_max - f.scale_min).replace(0, np.nan)
+        top, scaled = height >= 0.75, height.notna()
         nps = given & (f.survey_type == "nps")
         for name, part, whole in (
-            ("csat", top & (f.survey_type == "csat"), given & (f.survey_type == "csat")),
+            ("csat", top & (f.survey_type == "csat"), scaled & (f.survey_type == "csat")),
             (
                 "relevance",
                 top & (f.survey_type == "relevance"),
-                given & (f.survey_type == "relevance"),
+                scaled & (f.survey_type == "relevance"),
             ),
             ("response_rate", given, pd.Series(True, index=f.index)),
             ("promoter_share", nps & (f.score >= 9), nps),

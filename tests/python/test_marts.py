@@ -179,13 +179,14 @@ def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
     catalog = query(demo, "select * from mart_metric_catalog").set_index("metric")
     metrics = query(demo, "select metric from dim_metrics").metric
     assert set(catalog.index) == set(metrics)
-    assert catalog.lineage["acceptance_rate"] == (
-        "raw.business_outcomes > stg_business_outcomes > fct_decisions > fct_bricks > fct_metrics; "
-        "raw.prediction_logs > stg_prediction_logs > fct_decisions > fct_bricks > fct_metrics; "
-        "raw.usage_events > stg_usage_events > fct_decisions > fct_bricks > fct_metrics"
+    tables = ("business_outcomes", "prediction_logs", "usage_events")
+    assert catalog.lineage["acceptance_rate"] == "; ".join(
+        f"raw.{table} > chk_{table} > stg_{table} > fct_decisions > fct_bricks > fct_metrics"
+        for table in tables
     )
-    assert "raw.eligible_users > stg_eligible_users > fct_usage" in catalog.lineage["cost_to_serve"]
-    assert "raw.serving_costs > stg_serving_costs > fct_costs" in catalog.lineage["cost_to_serve"]
+    for table, fact in (("eligible_users", "fct_usage"), ("serving_costs", "fct_costs")):
+        way = f"raw.{table} > chk_{table} > stg_{table} > {fact}"
+        assert way in catalog.lineage["cost_to_serve"]
     labels = query(
         demo,
         """

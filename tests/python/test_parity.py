@@ -11,7 +11,7 @@ import pytest
 from building import Project
 from conftest import REGISTRY, Company
 from throughline import inputs, workspace
-from throughline.sql import cast
+from throughline.sql import cast, given
 
 Judged = tuple[object, ...]
 
@@ -81,6 +81,8 @@ sources: {model_releases: exports/*.csv.gz}
 mapping:
   model_releases: {event_at: happened, event_type: lower(event_type)}
 """
+# what lies below is missing, of which the doctor does not speak
+LEAST = {"rank_position": 1, "duration_ms": 0}
 IN_WORDS = {
     "integer": "a whole number",
     "double": "a number",
@@ -143,10 +145,17 @@ def judged(connection: duckdb.DuckDBPyConnection, found: inputs.Input) -> dict[s
     columns = [column for column in found.table.columns if column.name in found.expressions]
     faults, missing, values = [], [], []
     for column in columns:
-        filled = cast(found.expressions[column.name], "string")
+        filled = given(found.expressions[column.name])
         value = cast(found.expressions[column.name], column.data_type)
-        values.append(f"cast({value} as varchar)")
-        if column.data_type in IN_WORDS:
+        if column.name.endswith("_id"):
+            value = filled
+        if column.data_type == "double":
+            value = f"nullif({value}, 'nan')"
+        seen = value
+        if column.name in LEAST:
+            seen = f"case when {value} >= {LEAST[column.name]} then {value} end"
+        values.append(f"cast({seen} as varchar)")
+        if column.data_type in IN_WORDS and column.rejects:
             reason = f"{column.name} is not {IN_WORDS[column.data_type]}"
             faults.append(f"when {filled} is not null and {value} is null then '{reason}'")
         if column.required:
@@ -178,8 +187,7 @@ def test_the_doctor_and_the_build_judge_the_same_rows(delivered: workspace.Works
     tables = {"prediction_logs": 80, "usage_events": 8, "model_releases": 40}
     run = Project(delivered.project).build(
         delivered.folder,
-        *("--select", "model_registry", "exchange_rates", "int_deliveries", "stg_rejected_rows"),
-        *(f"stg_{table}" for table in tables),
+        *("--select", "+stg_rejected_rows", *(f"stg_{table}" for table in tables)),
         *("--exclude-resource-type", "test", "unit_test"),
     )
     assert run.status == 0, run.output

@@ -60,18 +60,17 @@ class Company:
     def _stage(self, table: str, declared: dict[str, Any]) -> None:
         """Read a raw table as the contract says: good rows, and per key the last visible copy."""
         delivered = set(self.columns(table))
+        columns = [column for column in declared["columns"] if column["name"] in delivered]
         casts = ", ".join(
             f"try_cast({column['name']} as {column['data_type']}) as {column['name']}"
-            for column in declared["columns"]
-            if column["name"] in delivered
+            for column in columns
         )
         others = delivered - {column["name"] for column in declared["columns"]}
         extra = "".join(f", {name}" for name in sorted(others))
         faults = ["false"]
-        for column in declared["columns"]:
+        bad_cells: dict[str, str] = {}
+        for column in columns:
             name, meta = column["name"], column.get("config", {}).get("meta", {})
-            if name not in delivered:
-                continue
             if meta.get("required"):
                 faults.append(f"{name} is null")
             if meta.get("known_model"):
@@ -79,16 +78,28 @@ class Company:
                 faults.append(f"{name} not in ({models})")
             if "one_of" in meta:
                 faults.append(f"{name} not in ({', '.join(map(repr, meta['one_of']))})")
-            for rule, operator in (("at_least", "<"), ("at_most", ">"), ("above", "<=")):
-                if rule in meta:
-                    faults.append(f"{name} {operator} {meta[rule]}")
+            outside = [
+                f"{name} {operator} {meta[rule]}"
+                for rule, operator in (("at_least", "<"), ("at_most", ">"), ("above", "<="))
+                if rule in meta
+            ]
+            if outside and meta["on_bad"] == "null":
+                bad_cells[name] = f"coalesce({' or '.join(outside)}, false)"
+            else:
+                faults += outside
+            if "latest" in meta:
+                # every moment is written with its time of day
+                extra += f", try_cast({name} as timestamp) as {meta['latest']}"
         for check in declared["config"]["meta"].get("checks", []):
             faults.append(check["fails_when"].replace("registry.task = 'binary'", "true"))
         key = ", ".join(declared["config"]["meta"]["key"])
+        kept = [f"if({bad}, null, {name}) as {name}" for name, bad in bad_cells.items()]
         self.connection.execute(
             f"""
             create table read_{table} as
-            select *, coalesce({" or ".join(f"({fault})" for fault in faults)}, false) as is_faulty
+            select * {f"replace ({', '.join(kept)})" if kept else ""},
+                {" or ".join(bad_cells.values()) or "false"} as has_bad_cell,
+                coalesce({" or ".join(f"({fault})" for fault in faults)}, false) as is_faulty
             from (select {casts}{extra} from {table});
             create table good_{table} as
             from read_{table} where not is_faulty and loaded_at <= {AS_OF}
@@ -183,10 +194,12 @@ def test_every_delivered_row_is_accounted_for(company: Company) -> None:
         later = f"select count(*) from read_{table} where loaded_at > {AS_OF}"
         assert company.value(later) == counts["not_visible"], table
         key = contract()[table]["config"]["meta"]["key"]
-        marked = company.rows(
-            f"select {key[1] if table == 'experiment_assignments' else key[0]} {faulty}"
-        )
+        named = key[1] if table == "experiment_assignments" else key[0]
+        marked = company.rows(f"select {named} {faulty}")
         assert sorted(str(row[0]) for row in marked) == sorted(map(str, malformed)), table
+        bad_cells = [name for names in counts["bad_cells"].values() for name in names]
+        marked = company.rows(f"select {named} from good_{table} where has_bad_cell")
+        assert sorted(row[0] for row in marked) == sorted(bad_cells), table
 
 
 def test_late_duplicate_and_corrected_rows_are_there(company: Company) -> None:

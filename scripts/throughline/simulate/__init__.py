@@ -203,9 +203,10 @@ def _raw_truth(connection: duckdb.DuckDBPyConnection, *, written: dict[str, int]
         counts["delivered"] = sum(
             rows for path, rows in written.items() if path.startswith(f"{table}/")
         )
-        counts["malformed"] = {}
-    for row in _rows(connection, "truth_malformed"):
-        raw[row["table_name"]]["malformed"].setdefault(row["kind"], []).append(row["key"])
+        counts["malformed"], counts["bad_cells"] = {}, {}
+    for row in _rows(connection, "(select *, is_bad_cell(kind) as is_kept from truth_malformed)"):
+        fate = "bad_cells" if row["is_kept"] else "malformed"
+        raw[row["table_name"]][fate].setdefault(row["kind"], []).append(row["key"])
     return raw
 
 

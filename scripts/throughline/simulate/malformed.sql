@@ -1,7 +1,12 @@
--- Rows that break the contract: three of every kind, each with a key of its own.
--- `kind` says what is wrong with the row; everything else about it is in order.
+-- Rows with a fault: three of every kind, each with a key of its own.
+-- `kind` says what is wrong with the row; everything else about it is in order. Most break the
+-- contract; a bad cell of a column that may be absent is as good as absent, and the row stays.
 
 create macro bad_time() as getvariable('as_of') - to_days(10);
+create macro is_bad_cell(kind) as kind in (
+    'rank_position_zero', 'propensity_zero', 'propensity_above_one', 'negative_latency',
+    'negative_duration'
+);
 create macro bad_key(kind, copy) as 'bad-' || kind || '-' || copy;
 
 create table malformed_prediction_logs as

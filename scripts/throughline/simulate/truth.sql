@@ -191,6 +191,12 @@ with decided as (
     select * exclude (customer, happened_at) from offer_truth
     union all by name
     from demand_truth
+    union all by name
+    select
+        -- they are younger than any label
+        model_id, model_version, month_of(predicted_at) as month, 'pending' as label_state,
+        false as shown, false as viewed
+    from malformed_prediction_logs where is_bad_cell(kind)
 )
 
 select
@@ -243,6 +249,9 @@ with active as (
     select distinct model_id, user_id, occurred_at::date as active_date
     from usage_rows
     where is_passive is null and is_visible(arrived_at)
+    union
+    select model_id, user_id, occurred_at::date
+    from malformed_usage_events where is_bad_cell(kind)
 ),
 
 eligible as (
@@ -403,6 +412,8 @@ with delivered(table_name, arrived_at, fate, is_retracted) as (
     select 'serving_costs', arrived_at, fate, false from cost_rows
     union all
     select 'kpi_annotations', effective_from, null, false from annotation_rows
+    union all
+    select table_name, bad_time(), null, false from truth_malformed where is_bad_cell(kind)
 )
 
 select
