@@ -193,25 +193,32 @@ where reject_reason is null
 
 {# Names that differ in case alone are most often one name. #}
 {% macro spellings_check(table) -%}
-    {%- for name in governed_texts(table) %}
+    {%- set names = governed_texts(table) -%}
+    {%- if names %}
 select
     {{ check_row(table, 'spellings', 'sum(row_count) - max(row_count)', 'max(total_count)', 'true', 'false',
-        "'''' || max(name) || ''' and ''' || min(name) || ''''", "'Map " ~ name ~ " to one spelling in vars.yml.'",
-        detail="'" ~ name ~ ' ' ~ "' || spelling") }}
+        "'''' || max(name) || ''' and ''' || min(name) || ''''", "'Map ' || told || ' to one spelling in vars.yml.'",
+        detail="told || ' ' || spelling") }}
 from (
     select
-        {{ name }} as name,
-        lower({{ name }}) as spelling,
-        count(*) as row_count,
-        sum(count(*)) over () as total_count
-    from {{ ref('chk_' ~ table) }}
-    where reject_reason is null and {{ name }} is not null
-    group by {{ name }}
+        told,
+        name,
+        lower(name) as spelling,
+        row_count,
+        sum(row_count) over (partition by told) as total_count
+    from (
+        {%- for name in names %}
+        select '{{ name }}' as told, {{ name }} as name, count(*) as row_count
+        from {{ ref('chk_' ~ table) }}
+        where reject_reason is null and {{ name }} is not null
+        group by {{ name }}
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ) as counted
 ) as named
-group by spelling
+group by told, spelling
 having count(*) > 1
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {%- endif %}
 {%- endmacro %}
 
 {# Ids that stand in the same column in another writing: with capitals, or as a number with `.0`. #}
