@@ -171,6 +171,7 @@ def test_build_runs_unit_tests_only_for_whoever_names_them(
         return []
 
     monkeypatch.setattr(build, "run", run)
+    monkeypatch.setattr(build, "show_scorecard", lambda *_, **__: None)
     monkeypatch.setattr(build, "has_experiments", lambda _: True)
     monkeypatch.setattr("throughline.lift.command.summary", lambda *_, **__: "none")
     unit_tests = ["--exclude-resource-type", "unit_test"]

@@ -473,21 +473,14 @@ def test_every_broken_rule_fails_the_build_by_name(project: Project, built: Run)
 
 def test_no_mart_is_built_on_a_broken_rule(project: Project, built: Run) -> None:
     with duckdb.connect(str(project.root / "workspace/warehouse.duckdb"), read_only=True) as found:
-        schemas = found.sql("select distinct table_schema from information_schema.tables")
-        # a note that a build began, and which files are new
-        assert sorted(schemas.fetchall()) == [
-            ("main_config",),
-            ("main_metrics",),
-            ("main_staging",),
-        ]
         tables = found.sql(
             "select table_name from information_schema.tables where table_schema <> 'main_config'"
         )
-        assert sorted(tables.fetchall()) == [
-            ("build_starts",),
-            ("int_deliveries",),
-            ("int_touched_rows",),
-        ]
+        names = {name for (name,) in tables.fetchall()}
+    # notes that a build began, which files are new, and which rows they touch
+    notes = {"build_starts", "deliveries", "int_delivered_rows"}
+    assert notes <= names
+    assert {name for name in names - notes if not name.startswith("int_touched_")} == set()
 
 
 def test_a_link_that_no_model_reads_stops_the_marts_too(project: Project, built: Run) -> None:
