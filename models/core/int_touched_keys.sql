@@ -1,5 +1,6 @@
 -- One row per relation, key, entity, user and date of a row that it recomputes in this build.
-{%- set reached_from = reach_begins(['int_touched_prediction_logs', 'int_touched_business_outcomes'], 'event_at', "event_at >= cast('1900-01-01' as timestamp)") %}
+{%- set arrived = ['int_touched_prediction_logs', 'int_touched_business_outcomes'] %}
+{%- set reached_from = reach_begins(arrived, 'event_at', "event_at >= cast('1900-01-01' as timestamp)") %}
 with arrived_predictions as (
 
     select * from {{ ref('int_touched_prediction_logs') }}
