@@ -158,6 +158,14 @@ where reject_reason is null
             'condition': column.name ~ ' < ' ~ dbt.dateadd('year', -years, as_of()),
         }) -%}
     {%- endfor -%}
+    {%- for column in contract(table).columns if column.type == 'timestamp' and column.name not in ['loaded_at', 'eligible_to'] -%}
+        {%- do told.append({
+            'detail': column.name ~ ' over a year after as_of',
+            'named': column.name,
+            'example': column.name,
+            'condition': column.name ~ ' > ' ~ dbt.dateadd('year', 1, as_of()) ~ ' and ' ~ column.name ~ " < cast('2199-12-31' as timestamp)",
+        }) -%}
+    {%- endfor -%}
     {%- do told.append({
         'detail': event_at ~ ' over a day after its arrival',
         'named': event_at,

@@ -1106,6 +1106,9 @@ def declare(company: Company) -> None:
     )
 
 
+LEFT_OUT = "--exclude-resource-type unit_test"
+
+
 def test_a_build_runs_lift_between_its_two_parts(
     company: Company, throughline: Call, steps: list[str]
 ) -> None:
@@ -1115,13 +1118,13 @@ def test_a_build_runs_lift_between_its_two_parts(
     assert ended.status == 0
     assert "lift: made" in ended.out
     assert steps == [
-        "dbt build --selector before_lift --full-refresh",
+        f"dbt build --selector before_lift --full-refresh {LEFT_OUT}",
         "lift",
-        "dbt build --selector after_lift --full-refresh",
+        f"dbt build --selector after_lift --full-refresh {LEFT_OUT}",
     ]
     steps.clear()
     throughline("build", "--", "--select", "fct_metrics+")
-    assert steps == ["dbt build --select fct_metrics+"]
+    assert steps == [f"dbt build --select fct_metrics+ {LEFT_OUT}"]
 
 
 def test_a_build_without_experiments_starts_dbt_once(
@@ -1132,7 +1135,7 @@ def test_a_build_without_experiments_starts_dbt_once(
     declare(company)
     company.seed("experiments")
     throughline("build")
-    assert steps == ["dbt build", "dbt build"]
+    assert steps == [f"dbt build {LEFT_OUT}"] * 2
 
 
 def test_a_lift_that_fails_ends_the_build(
@@ -1146,7 +1149,7 @@ def test_a_lift_that_fails_ends_the_build(
     monkeypatch.setattr(command, "summary", fails)
     ended = throughline("build")
     assert (ended.status, ended.lines[-1]) == (1, "error fct_moments: does not fit. Build it.")
-    assert steps == ["dbt build --selector before_lift"]
+    assert steps == [f"dbt build --selector before_lift {LEFT_OUT}"]
 
 
 def test_dbt_makes_the_written_tables_and_never_empties_them(company: Company) -> None:
