@@ -157,6 +157,15 @@ def results(site: Site) -> Path:
     return site.engine.folder / "target/run_results.json"
 
 
+def is_whole(path: Path) -> bool:
+    """Whether dbt has written a file of JSON to its end."""
+    try:
+        json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
 LOST = "the lock of this build is lost: server process"
 
 
@@ -172,7 +181,7 @@ def test_what_a_killed_command_has_left_keeps_others_out_and_writes_nothing_more
         assert status == 1
         assert re.search(r"schemas main_\* are in use by owner \(dbt; server process \d+\)", line)
         before = site.ask(newest)
-    wait_until(results(site).exists)
+    wait_until(lambda: is_whole(results(site)))
     building.communicate()
     ended = json.loads(results(site).read_text())["results"]
     faults = [result["message"] for result in ended if result["status"] == "error"]
