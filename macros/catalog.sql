@@ -44,15 +44,3 @@
     {% endfor %}
     {{ return(rows) }}
 {% endmacro %}
-
-{# What the excluded bricks leave over: excluded brick -> brick of what was not left out, counted alike. #}
-{% macro kept_bricks() %}
-    {{ return({
-        'excluded_decisions': 'matured_decisions',
-        'unjudged_decisions': 'judged_decisions',
-        'unvalued_decisions': 'valued_decisions',
-        'excluded_measured_decisions': 'measured_decisions',
-        'excluded_positive_decisions': 'positive_decisions',
-        'pending_decisions': 'labelled_or_due_decisions',
-    }) }}
-{% endmacro %}

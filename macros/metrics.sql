@@ -71,10 +71,24 @@
             'denominator': params.denominator.name if ratio else none,
             'excluded': node.config.meta.get('excluded'),
             'counted': node.config.meta.get('counted_by'),
+            'once': once_brick(params.numerator or params.measure),
+            'kept': kept_brick(node.config.meta.get('excluded'), params.denominator or params.numerator or params.measure),
             'original_file_path': node.original_file_path,
         }) %}
     {% endfor %}
     {{ return(found) }}
+{% endmacro %}
+
+{# The brick that counts over all models together what a numerator counts for each: the one its measure names, else itself. #}
+{% macro once_brick(input) %}
+    {% set brick = bricks().get(input.name) if input else none %}
+    {{ return((brick.lift.get('once') or input.name) if brick else none) }}
+{% endmacro %}
+
+{# The brick of what is not left out, counted like what is: the one that the excluded brick names, else what the metric is over. #}
+{% macro kept_brick(excluded, base) %}
+    {% set brick = bricks().get(excluded) if excluded else none %}
+    {{ return(none if not excluded else (brick.lift.get('kept') if brick else none) or (base.name if base else none)) }}
 {% endmacro %}
 
 {# True where an input of a metric is more than a name: the waist knows bricks as they are. #}
@@ -131,23 +145,12 @@
         and all_bricks[metric.numerator].semantic_model.name != all_bricks[metric.denominator].semantic_model.name) }}
 {% endmacro %}
 
-{# The body of a CTE over `metric_days` and `metrics`: the metrics that a model can be read by. What was never known, such as
-   revenue or cost over a denominator from another fact, would read as zero. #}
-{% macro measurable_metrics() %}
-    select distinct
-        metric_days.metric,
-        metric_days.model_id
-    from metric_days
-    inner join metrics on metric_days.metric = metrics.metric
-    where not metrics.is_cross_fact or metric_days.numerator <> 0
-{%- endmacro %}
-
 {# One select per metric, role, brick and segment: what `fct_metrics` joins to the bricks. #}
 {% macro metric_bricks() %}
     {% set rows = [] %}
     {% for metric in metrics() %}
         {% set shared = shared_segments(metric) %}
-        {% for role in ['numerator', 'denominator', 'excluded', 'counted'] if metric[role] %}
+        {% for role in ['numerator', 'denominator', 'excluded', 'counted', 'once', 'kept'] if metric[role] %}
             {% for segment in ['all'] + shared.segments %}
                 {% do rows.append({
                     'metric': metric.name,
@@ -179,6 +182,9 @@
             {% do names.append(name) %}
         {% endfor %}
         {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
+        {% for fact in graph.semantic_models.values() if kind == 'brick' and is_rebuilt(fact) %}
+            {% do names.append(rows_brick(fact)) %}
+        {% endfor %}
         {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}
             {% do names.append(metric.name) %}
         {% endfor %}
@@ -240,10 +246,23 @@
     case {{ named }}.segment_name {% for segment in segments %}when '{{ segment }}' then {{ rows }}.{{ segment }} {% endfor %}when 'all' then 'all' end
 {%- endmacro %}
 
+{# The brick that counts the rows of a fact, for the rule of privacy. No metric may use it. #}
+{% macro rows_brick(fact) %}{{ return(fact.name ~ '_rows') }}{% endmacro %}
+
+{# What is summed over one fact: its measures by name, and its rows. #}
+{% macro summed_measures(fact) %}
+    {% set summed = [{'name': rows_brick(fact), 'expression': '1'}] %}
+    {% for measure in fact.measures | sort(attribute='name') %}
+        {% do summed.append({'name': measure.name, 'expression': measure.expr or measure.name}) %}
+    {% endfor %}
+    {{ return(summed) }}
+{% endmacro %}
+
 {# CTEs that sum the bricks of one fact: once over all its dimensions, then for the total and each segment, then long. #}
 {% macro brick_ctes(fact) %}
     {%- set segments = segments_of(fact) -%}
-    {%- set measures = fact.measures | sort(attribute='name') -%}
+    {%- set measures = summed_measures(fact) -%}
+    {%- set double = type_double() -%}
 {{ fact.name }}_cells as (
 
     select
@@ -254,8 +273,9 @@
         coalesce({{ segment }}, '(unknown)') as {{ segment }},
         {%- endfor %}
         {%- for measure in measures %}
-        cast(sum({{ measure.expr or measure.name }}) as {{ type_double() }}) as {{ measure.name }},
-        sum(case when ({{ measure.expr or measure.name }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
+        cast(sum({{ measure.expression }}) as {{ double }}) as {{ measure.name }},
+        cast(sum(({{ measure.expression }}) * ({{ measure.expression }})) as {{ double }}) as {{ measure.name }}_squares,
+        sum(case when ({{ measure.expression }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref(fact.refs[0].name) }}
     {%- if not is_rebuilt(fact) %}
@@ -283,6 +303,7 @@
         {{ segment_value('segments', 'cells', segments) }} as segment_value,
         {%- for measure in measures %}
         sum(cells.{{ measure.name }}) as {{ measure.name }},
+        sum(cells.{{ measure.name }}_squares) as {{ measure.name }}_squares,
         sum(cells.{{ measure.name }}_units) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ fact.name }}_cells as cells
@@ -309,6 +330,7 @@
         totals.segment_name,
         totals.segment_value,
         case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }} {% endfor %}end as amount,
+        case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }}_squares {% endfor %}end as square_sum,
         cast(case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }}_units {% endfor %}end as bigint) as unit_count
     from {{ fact.name }}_totals as totals
     cross join {{ fact.name }}_names as names
@@ -329,6 +351,7 @@
         'unit': true, 'unit_of_count': true, 'direction': true, 'owner': true, 'approver': true,
         'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'counted_by': false, 'proxy_for': false,
         'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false,
+        'read_where': false, 'follows_label': false, 'is_proportion': false, 'shape': false,
     }) }}
 {% endmacro %}
 
@@ -351,10 +374,12 @@
             'known_after': known_after(metric),
             'is_versioned': shared.versioned,
             'is_cross_fact': is_cross_fact(metric),
-            'is_additive': true,
+            'is_additive': not metric.card.get('shape'),
+            'is_proportion': metric.card.get('is_proportion', false),
+            'follows_label': metric.card.get('follows_label', false),
             'definition_hash': definition_hash(metric),
         } %}
-        {% for key in card_keys() if key not in ['excluded', 'counted_by'] %}
+        {% for key in card_keys() if key not in ['excluded', 'counted_by', 'is_proportion', 'follows_label', 'shape'] %}
             {% set value = metric.card.get(key) %}
             {% if value is not none and value is not string and value is not number %}
                 {% set value = value | join(', ') if value is iterable else value | string %}

@@ -12,6 +12,7 @@
         'reporting_currency': 'USD',
         'minimum_cell': 20,
         'review_grace_days': 90,
+        'one_off_costs': ['training'],
         'input_thresholds': {},
         'tolerated_checks': [],
     }) }}

@@ -5,26 +5,35 @@ with registry as (
 
 ),
 
+unit_values as (
+
+    select distinct model_id from {{ ref('unit_values') }}
+
+),
+
 models as (
 
     select
-        model_id,
-        model_name,
-        product,
-        task,
-        team,
-        charter,
-        label_outcome,
-        {{ normal_label('trim(positive_label)') }} as positive_label,
-        amount_outcome,
-        owner,
-        decision_threshold,
-        horizon_days,
-        label_delay_days,
-        negative_on_absence,
-        reference_from,
-        reference_to
+        registry.model_id,
+        registry.model_name,
+        registry.product,
+        registry.task,
+        registry.team,
+        registry.charter,
+        registry.label_outcome,
+        {{ normal_label('trim(registry.positive_label)') }} as positive_label,
+        coalesce(registry.label_is, 'gain') as label_is,
+        registry.amount_outcome,
+        registry.owner,
+        registry.decision_threshold,
+        registry.horizon_days,
+        registry.label_delay_days,
+        registry.negative_on_absence,
+        unit_values.model_id is not null as has_unit_values,
+        registry.reference_from,
+        registry.reference_to
     from registry
+    left join unit_values on registry.model_id = unit_values.model_id
 
 )
 

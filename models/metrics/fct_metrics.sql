@@ -28,6 +28,7 @@ roles as (
         bricks.segment_name,
         bricks.segment_value,
         bricks.amount,
+        bricks.square_sum,
         bricks.unit_count
     from bricks
     inner join metric_bricks
@@ -47,8 +48,11 @@ totals as (
         segment_name,
         segment_value,
         coalesce(sum(amount) filter (where role = 'numerator'), 0) as numerator,
+        coalesce(sum(amount) filter (where role = 'once'), 0) as numerator_once,
         case when has_denominator then coalesce(sum(amount) filter (where role = 'denominator'), 0) end as denominator,
+        coalesce(sum(square_sum) filter (where role = 'denominator'), 0) as weight_squares,
         coalesce(sum(amount) filter (where role = 'excluded'), 0) as excluded_count,
+        coalesce(sum(amount) filter (where role = 'kept'), 0) as kept_count,
         cast(coalesce(sum(unit_count) filter (where counts_units), 0) as bigint) as unit_count
     from roles
     group by metric, metric_date, model_id, model_version, segment_name, segment_value, has_denominator
@@ -65,8 +69,11 @@ metric_days as (
         segment_name,
         segment_value,
         numerator,
+        numerator_once,
         denominator,
+        weight_squares,
         excluded_count,
+        kept_count,
         unit_count,
         true as is_additive,
         {{ dbt.hash("metric || '|' || model_id || '|' || model_version || '|' || segment_name || '|' || segment_value") }} as series_id

@@ -1,7 +1,8 @@
 -- One row per governed model and month: what its decisions were worth, what serving it cost, and what remains.
 {%- set cost_types = cost_types() if execute else [] %}
-{#- what was not delivered is unknown, not free #}
-{%- set has_costs = 'serving_costs' in setting('inputs') %}
+{#- of a month that is not over, its last complete day -#}
+{%- set month_end = 'least(cast(' ~ dbt.last_day('months.month_start_date', 'month') ~ ' as date), cast('
+    ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date))' %}
 {%- set bricks = ['decisions', 'matured_decisions', 'pending_decisions', 'valued_decisions', 'decision_value'] %}
 with brick_days as (
 
@@ -28,13 +29,24 @@ models as (
 
 ),
 
--- what an open decision is expected to be worth: the mean of the latest 28 days whose labels had time to arrive
+watermarks as (
+
+    select
+        model_id,
+        max(case when source_name = 'serving_costs' then known_through end) as costs_through,
+        max(case when source_name = 'labels' then known_through end) as labels_through
+    from {{ ref('int_watermarks') }}
+    group by model_id
+
+),
+
+-- what an open decision is expected to be worth: the mean over all decisions of the latest 28 days whose labels had time to arrive
 recent_values as (
 
     select
         models.model_id,
         sum(brick_days.amount) filter (where brick_days.brick = 'decision_value') as value_amount,
-        sum(brick_days.amount) filter (where brick_days.brick = 'valued_decisions') as valued_count,
+        sum(brick_days.amount) filter (where brick_days.brick = 'labelled_or_due_decisions') as due_count,
         sum(brick_days.unit_count) filter (where brick_days.brick = 'valued_decisions') as valued_units
     from models
     inner join brick_days
@@ -49,7 +61,7 @@ expected_values as (
 
     select
         model_id,
-        {{ safe_ratio('coalesce(value_amount, 0)', 'valued_count') }} as mean_value
+        {{ safe_ratio('coalesce(value_amount, 0)', 'due_count') }} as mean_value
     from recent_values
     where valued_units >= {{ setting('minimum_cell') }}
 
@@ -130,13 +142,19 @@ model_months as (
         {%- endfor %}
         {%- for cost_type in cost_types + ['total'] %}
         {%- set amount = cost_type ~ '_cost_amount' %}
-        {{ 'coalesce(month_costs.' ~ amount ~ ', 0)' if has_costs else 'cast(null as ' ~ type_double() ~ ')' }} as {{ amount }},
+        -- what was not delivered is unknown, not free
+        case when {{ month_end }} <= watermarks.costs_through then coalesce(month_costs.{{ amount }}, 0) end as {{ amount }},
         {%- endfor %}
+        case
+            when watermarks.costs_through is null or {{ month_end }} > watermarks.costs_through then 'serving_costs_not_delivered'
+        end as cost_reason,
+        case when {{ month_end }} > watermarks.labels_through then 'labels_not_delivered' end as value_reason,
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date) < {{ as_of_date() }} as is_complete,
         months.month_start_date
     from models
     inner join first_months on models.model_id = first_months.model_id
     inner join months on first_months.first_month <= months.month_start_date
+    left join watermarks on models.model_id = watermarks.model_id
     left join expected_values on models.model_id = expected_values.model_id
     left join month_bricks
         on models.model_id = month_bricks.model_id
@@ -152,8 +170,12 @@ valued as (
     select
         *,
         {{ safe_ratio('matured_decisions', 'decisions') }} as matured_share,
-        case when decisions = 0 or valued_decisions <> 0 then decision_value end as matured_value_amount,
-        case when pending_decisions = 0 then 0 else mean_value * pending_decisions end as estimated_value_amount
+        case when value_reason is null and (decisions = 0 or valued_decisions <> 0) then decision_value end as matured_value_amount,
+        case
+            when value_reason is not null then null
+            when pending_decisions = 0 then 0
+            else mean_value * pending_decisions
+        end as estimated_value_amount
     from model_months
 
 ),
@@ -181,6 +203,8 @@ ledger as (
         pending_decisions as pending_count,
         valued_decisions as valued_count,
         matured_share,
+        value_reason,
+        cost_reason,
         matured_value_amount,
         cast(estimated_value_amount as {{ type_double() }}) as estimated_value_amount,
         {%- for cost_type in cost_types + ['total'] %}

@@ -1,8 +1,9 @@
 -- One row per governed model and pillar: how its metrics of the scorecard stand, and the weighted share of targets met.
-{%- set statuses = ['on_target', 'off_target', 'breached', 'no_target', 'not_ready'] %}
+{%- set statuses = ['on_target', 'on_the_way', 'behind', 'off_target', 'breached', 'no_target', 'not_ready'] %}
 with scorecard as (
 
     select * from {{ ref('mart_scorecard') }}
+    where segment_name = 'all'
 
 ),
 
@@ -13,7 +14,7 @@ totals as (
         model_name,
         pillar,
         sum(case when status = 'on_target' then weight else 0 end) as met_weight,
-        sum(case when status in ('on_target', 'off_target', 'breached') then weight else 0 end) as judged_weight,
+        sum(case when status not in ('no_target', 'not_ready') then weight else 0 end) as judged_weight,
         {%- for status in statuses %}
         sum(case when status = '{{ status }}' then 1 else 0 end) as {{ status }}_count,
         {%- endfor %}

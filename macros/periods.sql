@@ -1,0 +1,132 @@
+{# Periods and what a number over one of them needs to be readable. #}
+
+{# CTEs that turn sums by day into sums by period, over every day since a series began; the last is `periods`. They read the CTEs
+   `daily` (keys, metric_date, sums), `series` (keys, first_date, is_total) and `dates`. Totals have days and weeks besides. #}
+{% macro period_ctes(keys, sums) -%}
+dense as (
+
+    select
+        {%- for key in keys %}
+        series.{{ key }},
+        {%- endfor %}
+        series.is_total,
+        dates.date_day,
+        dates.month_start_date
+        {%- for name in sums %},
+        coalesce(daily.{{ name }}, 0) as {{ name }}
+        {%- endfor %}
+    from series
+    inner join dates on series.first_date <= dates.date_day
+    left join daily
+        on dates.date_day = daily.metric_date
+        {%- for key in keys %}
+        and series.{{ key }} = daily.{{ key }}
+        {%- endfor %}
+    where dates.is_complete
+
+),
+
+rolling as (
+
+    select
+        {{ keys | join(', ') }},
+        is_total,
+        date_day
+        {%- for name in sums %}
+        {%- for days in [7, 28] %},
+        sum({{ name }}) over (
+            partition by {{ keys | join(', ') }}
+            order by date_day nulls last
+            rows between {{ days - 1 }} preceding and current row
+        ) as {{ name }}_{{ days }}d
+        {%- endfor %}
+        {%- endfor %}
+    from dense
+
+),
+
+months as (
+
+    select
+        {{ keys | join(', ') }},
+        month_start_date
+        {%- for name in sums %},
+        sum({{ name }}) as {{ name }}
+        {%- endfor %}
+    from dense
+    group by {{ keys | join(', ') }}, month_start_date
+
+),
+
+periods as (
+
+    select
+        {{ keys | join(', ') }},
+        'day' as period,
+        date_day as period_start_date,
+        date_day as period_end_date
+        {%- for name in sums %},
+        {{ name }}
+        {%- endfor %}
+    from dense
+    where is_total
+    {%- for days in [7, 28] %}
+    union all
+    select
+        {{ keys | join(', ') }},
+        '{{ days }}d' as period,
+        cast({{ dbt.dateadd('day', 1 - days, 'date_day') }} as date) as period_start_date,
+        date_day as period_end_date
+        {%- for name in sums %},
+        {{ name }}_{{ days }}d as {{ name }}
+        {%- endfor %}
+    from rolling
+    {{- '\n    where is_total' if days == 7 }}
+    {%- endfor %}
+    union all
+    -- complete months alone
+    select
+        {{ keys | join(', ') }},
+        'month' as period,
+        month_start_date as period_start_date,
+        cast({{ dbt.last_day('month_start_date', 'month') }} as date) as period_end_date
+        {%- for name in sums %},
+        {{ name }}
+        {%- endfor %}
+    from months
+    where cast({{ dbt.last_day('month_start_date', 'month') }} as date) < {{ as_of_date() }}
+
+)
+{%- endmacro %}
+
+{# The bricks by whose rows a metric's segments are private: the rows of its facts, and what contributes to an amount. #}
+{% macro counted_bricks() %}
+    {% set rows = [] %}
+    {% set all_bricks = bricks() %}
+    {% for metric in metrics() if shared_segments(metric).segments %}
+        {% set counted = [metric.numerator] if metric.card.unit == 'currency' else [] %}
+        {% for name in bricks_of(metric) + ([metric.excluded] if metric.excluded else []) %}
+            {% do counted.append(rows_brick(all_bricks[name].semantic_model)) %}
+        {% endfor %}
+        {% for name in counted | unique %}
+            {% do rows.append({'metric': metric.name, 'counted_brick': name}) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+{# A bound of Wilson's 95 % interval of a share of `units`: `-` the lower, `+` the upper. #}
+{% macro wilson_bound(share, units, sign) -%}
+    {%- set z = '1.959963984540054' -%}
+    ({{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})
+    {{ sign }} {{ z }} * sqrt(greatest({{ share }} * (1 - {{ share }}), 0) / {{ units }} + {{ z }} * {{ z }} / (4 * {{ units }} * {{ units }})))
+    / (1 + {{ z }} * {{ z }} / {{ units }})
+{%- endmacro %}
+
+{# Whether two proportions differ beyond noise, by the pooled test at 99 %; NULL where they are no proportions. #}
+{% macro is_beyond_noise(one, other) -%}
+    {%- set pooled = '((' ~ one ~ '.value * ' ~ one ~ '.effective_units + ' ~ other ~ '.value * ' ~ other ~ '.effective_units) / ('
+        ~ one ~ '.effective_units + ' ~ other ~ '.effective_units))' -%}
+    abs({{ one }}.value - {{ other }}.value)
+    > 2.5758293035489004 * sqrt(greatest({{ pooled }} * (1 - {{ pooled }}), 0) * (1 / {{ one }}.effective_units + 1 / {{ other }}.effective_units))
+{%- endmacro %}

@@ -1,0 +1,65 @@
+{# Until when the world is known: raw tables say by their freshness how far they may lag. #}
+
+{# The days after which a raw table is late, by its `error_after`; without a table, as a case over `feeds.source_name`. #}
+{% macro late_after_days(table=none) %}
+    {% set names = [table] if table else ['prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users'] %}
+    {% set days = {} %}
+    {% for name in (names if execute else []) %}
+        {% set limit = graph.sources['source.' ~ model.package_name ~ '.raw.' ~ name].freshness.error_after %}
+        {% do days.update({name: limit.count / {'day': 1, 'hour': 24, 'minute': 1440}[limit.period | string]}) %}
+    {% endfor %}
+    {% if table %}
+        {{ return(days.get(table, 0)) }}
+    {% endif %}
+    {% set branches = [] %}
+    {% for name, count in days.items() %}
+        {% do branches.append("when '" ~ name ~ "' then " ~ count) %}
+    {% endfor %}
+    {{ return('case feeds.source_name ' ~ (branches or ["when '' then 0"]) | join(' ') ~ ' end') }}
+{% endmacro %}
+
+{# Whether the last event of a feed lies no more than `late_after` days before as_of. #}
+{% macro is_on_time(last_at, late_after) -%}
+    {{ dbt.datediff(last_at, as_of(), 'second') }} <= 86400 * ({{ late_after }})
+{%- endmacro %}
+
+{# The last day known of a feed. The day of a late feed's last event is not known in full: it may have stopped at noon. #}
+{% macro known_through(last_at, late_after, last_day) -%}
+    case
+        when {{ is_on_time(last_at, late_after) }} then {{ last_day }}
+        else cast({{ dbt.dateadd('day', -1, 'cast(' ~ last_at ~ ' as date)') }} as date)
+    end
+{%- endmacro %}
+
+{# The sources that a brick waits for: those of its measure, else of its semantic model, and what tells of labels and of use. #}
+{% macro brick_sources(brick) %}
+    {% set meta = brick.semantic_model.config.meta %}
+    {% set sources = (brick.lift.get('delivered_by') or meta.get('delivered_by', [])) | list %}
+    {% do sources.append('labels') if brick_known_after(brick) == 'label' %}
+    {% do sources.append(meta.settled_by) if meta.get('settled_by') and brick_settled_at(brick) %}
+    {{ return(sources) }}
+{% endmacro %}
+
+{# A row per governed metric and source that its value waits for. #}
+{% macro metric_sources() %}
+    {% set rows = [] %}
+    {% for metric in metrics() %}
+        {% set sources = [] %}
+        {% for name in bricks_of(metric) %}
+            {% do sources.extend(brick_sources(bricks()[name])) %}
+        {% endfor %}
+        {% for source in sources | unique %}
+            {% do rows.append({'metric': metric.name, 'source_name': source}) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(rows) }}
+{% endmacro %}
+
+{# A row per governed metric and condition over dim_models under which it is read. #}
+{% macro read_conditions() %}
+    {% set branches = [] %}
+    {% for metric in metrics() if metric.card.get('read_where') %}
+        {% do branches.append("when metrics.metric = '" ~ metric.name ~ "' then " ~ metric.card.read_where) %}
+    {% endfor %}
+    {{ return('case ' ~ branches | join('\n            ') ~ ' else true end' if branches else 'true') }}
+{% endmacro %}

@@ -1,0 +1,199 @@
+-- One row per model and source: the days of which the world is known.
+{%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
+with models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+decisions as (
+
+    select * from {{ ref('fct_decisions') }}
+
+),
+
+usage_events as (
+
+    select * from {{ ref('stg_usage_events') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('stg_business_outcomes') }}
+
+),
+
+eligibility as (
+
+    select * from {{ ref('stg_eligible_users') }}
+
+),
+
+costs as (
+
+    select * from {{ ref('stg_serving_costs') }}
+
+),
+
+credited_outcomes as (
+
+    select * from {{ ref('fct_outcomes') }}
+
+),
+
+model_starts as (
+
+    select
+        model_id,
+        min(decision_date) as first_date
+    from decisions
+    group by model_id
+
+),
+
+feeds as (
+
+    select
+        'prediction_logs' as source_name,
+        cast(null as date) as first_date,
+        max(predicted_at) as last_at
+    from decisions
+    where predicted_at <= {{ as_of() }}
+    union all
+    select
+        'usage_events' as source_name,
+        cast(min(occurred_at) as date) as first_date,
+        max(occurred_at) as last_at
+    from usage_events
+    where occurred_at <= {{ as_of() }}
+    union all
+    select
+        'business_outcomes' as source_name,
+        cast(null as date) as first_date,
+        max(occurred_at) as last_at
+    from outcomes
+    where occurred_at <= {{ as_of() }}
+    union all
+    -- a list that does not change is delivered again with its old dates
+    select
+        'eligible_users' as source_name,
+        cast(min(eligible_from) as date) as first_date,
+        max(greatest(loaded_at, eligible_from)) as last_at
+    from eligibility
+    where eligible_from <= {{ as_of() }}
+
+),
+
+-- what a model is credited with, or judged by, begins with its decisions
+fed as (
+
+    select
+        models.model_id,
+        feeds.source_name,
+        coalesce(feeds.first_date, model_starts.first_date) as known_from,
+        {{ known_through('feeds.last_at', late_after_days(), last_day) }} as known_through
+    from models
+    cross join feeds
+    left join model_starts on models.model_id = model_starts.model_id
+    where feeds.last_at is not null
+
+),
+
+label_feeds as (
+
+    select
+        models.model_id,
+        max(credited_outcomes.occurred_at) as last_at
+    from models
+    inner join credited_outcomes
+        on models.model_id = credited_outcomes.model_id
+        and models.label_outcome = credited_outcomes.outcome_name
+    where credited_outcomes.occurred_at <= {{ as_of() }}
+    group by models.model_id
+
+),
+
+labelled as (
+
+    select
+        models.model_id,
+        'labels' as source_name,
+        model_starts.first_date as known_from,
+        case
+            -- no label can have been due yet
+            when {{ last_matured_date('models') }} < model_starts.first_date then {{ last_day }}
+            when label_feeds.last_at is null then cast({{ dbt.dateadd('day', -1, 'model_starts.first_date') }} as date)
+            when {{ is_on_time('label_feeds.last_at', late_after_days('business_outcomes')) }} then {{ last_day }}
+            else cast({{ dbt.dateadd(
+                'day', '-1 - models.horizon_days - models.label_delay_days', 'cast(label_feeds.last_at as date)'
+            ) }} as date)
+        end as known_through
+    from models
+    inner join model_starts on models.model_id = model_starts.model_id
+    left join label_feeds on models.model_id = label_feeds.model_id
+
+),
+
+cost_types as (
+
+    select
+        model_id,
+        cost_type,
+        min(period_start) as first_at,
+        max(period_end) as last_at,
+        avg({{ dbt.datediff('period_start', 'period_end', 'day') }}) as usual_days
+    from costs
+    group by model_id, cost_type
+
+),
+
+judged_cost_types as (
+
+    select
+        *,
+        cost_type in ('{{ setting("one_off_costs") | join("', '") }}') as is_one_off,
+        -- a type that fell silent for long has ended, rather than being late
+        {{ dbt.datediff('last_at', as_of(), 'day') }} > greatest(62, 3 * usual_days) as has_ended
+    from cost_types
+
+),
+
+costed as (
+
+    select
+        model_id,
+        'serving_costs' as source_name,
+        cast(min(first_at) as date) as known_from,
+        coalesce(
+            cast({{ dbt.dateadd('day', -1, 'cast(min(case when not is_one_off and not has_ended then last_at end) as date)') }} as date),
+            cast({{ dbt.dateadd('day', -1, 'cast(max(case when not is_one_off then last_at end) as date)') }} as date),
+            {{ last_day }}
+        ) as known_through
+    from judged_cost_types
+    group by model_id
+
+),
+
+known as (
+
+    select * from fed
+    union all
+    select * from labelled
+    union all
+    select * from costed
+
+),
+
+watermarks as (
+
+    select
+        model_id,
+        source_name,
+        known_from,
+        least(known_through, {{ last_day }}) as known_through
+    from known
+
+)
+
+select * from watermarks
