@@ -60,6 +60,8 @@ SCRATCH = {
 STATUS_STYLES = {
     "breached": "bold red",
     "off_target": "yellow",
+    "behind": "yellow",
+    "on_the_way": "green",
     "on_target": "green",
     "no_target": "",
     "not_ready": "dim",
