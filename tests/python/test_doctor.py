@@ -142,7 +142,8 @@ def test_fresh_workspace_is_told_what_it_lacks(project: Path, throughline: Call)
 
 
 HEADER = (
-    "model_id,model_name,product,task,team,charter,label_outcome,positive_label,amount_outcome,"
+    "model_id,model_name,product,task,team,charter,label_outcome,positive_label,label_is,"
+    "amount_outcome,"
     "decision_threshold,horizon_days,label_delay_days,negative_on_absence,reference_from,"
     "reference_to,owner,rationale"
 )
