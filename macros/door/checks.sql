@@ -11,6 +11,7 @@
         'arms_met': {'warn': 0.5, 'stop': 0.5, 'least': 50},
         'classes': {'least': 20},
         'event_times': {'warn': 0.01, 'years': 10},
+        'days_alone': {'warn': 0.01},
     }) }}
 {% endmacro %}
 
@@ -23,7 +24,7 @@
     {%- set queries = [rejected_rows_check(table), nulled_cells_check(table), reused_keys_check(table), event_times_check(table), words_check(table), spellings_check(table), ids_check(table)] -%}
     {%- do queries.append(environment_check()) if table == 'prediction_logs' -%}
     {%- do queries.append(outcome_classes_check()) if table == 'business_outcomes' -%}
-    {%- do queries.append(days_alone_check()) if table == 'experiment_assignments' -%}
+    {%- do queries.append(days_alone_check(table)) if 'experiment_assignments' in setting('inputs') -%}
     {{ queries | map('trim') | select | join('\nunion all\n') }}
 {%- endmacro %}
 
@@ -36,8 +37,11 @@
         {%- do queries.append(keys_met_check(table, 'prediction_id', 'prediction_id is not null', 'outcome_name', "outcome_name || ' by prediction_id'")) -%}
         {%- do queries.append(keys_met_check(table, 'entity_id', 'prediction_id is null and entity_id is not null', 'outcome_name', "outcome_name || ' by entity_id'")) -%}
         {%- do queries.append(keys_met_check(table, 'user_id', 'prediction_id is null and entity_id is null and user_id is not null', 'outcome_name', "outcome_name || ' by user_id'")) -%}
+    {%- elif table == 'eligible_users' -%}
+        {%- do queries.append(writings_met_check(table)) -%}
     {%- elif table == 'experiment_assignments' -%}
         {%- do queries.append(arms_met_check()) -%}
+        {%- do queries.append(writings_met_check(table)) -%}
         {%- do queries.append(variants_check()) -%}
     {%- endif -%}
     {{ queries | map('trim') | join('\nunion all\n') }}

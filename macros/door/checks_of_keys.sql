@@ -1,5 +1,6 @@
 {# Different keys of the last 28 days of arrival that meet a decision, against those before. Logs may be sampled, so fewer are expected.
-   None meeting stops where there are enough of them, or where the first is there in another writing. #}
+   Keys that decisions have in another writing warn. None meeting stops where there are enough of them, or where one is there in
+   another writing. #}
 {% macro keys_met_check(table, key, condition, grouped_by, detail) -%}
     {%- set warn, drop, least = threshold('keys_met', 'warn'), threshold('keys_met', 'drop'), threshold('keys_met', 'least') -%}
     {%- set text = dbt.type_string() -%}
@@ -59,25 +60,26 @@ counted as (
 
 ),
 
-numbers as (
-
-    {% for number in range(1, 5) %}select {{ number }} as number{{ ' union all ' if not loop.last }}{% endfor %}
-
-),
-
+-- every unmet key without what programs add to it, and the first one otherwise
 writings as (
 
     select
-        counted.grouped_by,
-        counted.detail,
-        case numbers.number
-            when 1 then lower(counted.unmet)
-            when 2 then upper(counted.unmet)
-            when 3 then counted.unmet || '.0'
-            else replace(counted.unmet || '|', '.0|', '')
-        end as writing
+        carried.grouped_by,
+        carried.detail,
+        carried.key_value as unmet,
+        {{ plain_id('carried.key_value') }} as writing
+    from carried
+    left join decisions on carried.key_value = decisions.key_value
+    where decisions.key_value is null and carried.key_value <> {{ plain_id('carried.key_value') }}
+    {%- for written in ['upper(unmet)', "unmet || '.0'", "replace(unmet || '|', '.0|', '')"] %}
+    union all
+    select
+        grouped_by,
+        detail,
+        unmet,
+        {{ written }}
     from counted
-    cross join numbers
+    {%- endfor %}
 
 ),
 
@@ -86,7 +88,7 @@ near as (
     select
         writings.grouped_by,
         writings.detail,
-        min(decisions.key_value) as key_value
+        min('''' || writings.unmet || ''' against ''' || decisions.key_value) as example
     from writings
     inner join decisions on writings.writing = decisions.key_value
     group by writings.grouped_by, writings.detail
@@ -95,10 +97,10 @@ near as (
 
 select
     {{ check_row(table, 'keys_met', 'counted.recent_met', 'counted.recent_count',
-        share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share ~ ' < ' ~ share_before ~ ' - ' ~ drop,
-        'counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.key_value is not null)',
-        "'''' || counted.unmet || ''' against ''' || coalesce(near.key_value, logged.example, '') || ''' of prediction_logs'",
-        "case when near.key_value is not null then 'It is written in two ways: map " ~ key ~ " to one in vars.yml.' when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
+        share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share ~ ' < ' ~ share_before ~ ' - ' ~ drop ~ ' or near.example is not null',
+        'counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.example is not null)',
+        "coalesce(near.example, '''' || counted.unmet || ''' against ''' || coalesce(logged.example, '')) || ''' of prediction_logs'",
+        "case when near.example is not null then 'It is written in two ways: map " ~ key ~ " to one in vars.yml.' when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
         model_id="counted.grouped_by" if table != 'business_outcomes' else "'(all)'", detail='counted.detail') }}
 from counted
 cross join logged
@@ -168,5 +170,44 @@ select
         detail="experiment_id || ' ' || variant") }}
 from ranked
 where share_rank = 1
+)
+{%- endmacro %}
+
+{# Ids of a raw table whose writing without capitals and `.0` is that of decisions or usage. #}
+{% macro writings_met_check(table) -%}
+    {%- set name = 'unit_id' if table == 'experiment_assignments' else 'user_id' -%}
+    {%- set known = [] -%}
+    {%- for other in ['prediction_logs', 'usage_events'] -%}
+        {%- for column in contract(other).columns if column.name == 'user_id' or (name == 'unit_id' and column.name in ['entity_id', 'prediction_id']) -%}
+            {%- do known.append("select '" ~ column.name[:-3] ~ "' as unit_type, " ~ column.name ~ " as id from " ~ ref('chk_' ~ other) ~ " where reject_reason is null and " ~ column.name ~ " in (select plain_id from odd)") -%}
+        {%- endfor -%}
+    {%- endfor %}
+(
+with odd as (
+
+    select distinct
+        {{ 'experiments.unit_type' if name == 'unit_id' else "'user'" }} as unit_type,
+        delivered.{{ name }} as id,
+        {{ plain_id('delivered.' ~ name) }} as plain_id
+    from {{ ref('chk_' ~ table) }} as delivered
+    {%- if name == 'unit_id' %}
+    inner join {{ ref('experiments') }} as experiments on delivered.experiment_id = experiments.experiment_id
+    {%- endif %}
+    where delivered.reject_reason is null and delivered.{{ name }} <> {{ plain_id('delivered.' ~ name) }}
+
+),
+
+known as (
+
+    {{ known | join('\n    union\n    ') }}
+
+)
+
+select
+    {{ check_row(table, 'id_writings', 'count(*)', 'count(*)', 'count(*) > 0', 'false',
+        "min('''' || odd.id || ''' and ''' || known.id || '''')", "'Map " ~ name ~ " to the writing of prediction_logs in vars.yml.'",
+        detail="'" ~ name ~ " against other tables'") }}
+from odd
+inner join known on odd.unit_type = known.unit_type and odd.plain_id = known.id
 )
 {%- endmacro %}

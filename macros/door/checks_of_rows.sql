@@ -119,13 +119,18 @@ select
 from {{ told_of_rows(table, told) }}
 {%- endmacro %}
 
-{# Exposures dated without a time of day: their window begins at midnight, before whatever was done that day. #}
-{% macro days_alone_check() -%}
-    {%- set affected = 'count(case when first_exposed_by > first_exposed_at then 1 end)' %}
+{# Exposures dated without a time of day, whose window begins at midnight, before whatever was done that day; and events at midnight
+   sharp, since an experiment compares them with exposures. #}
+{% macro days_alone_check(table) -%}
+    {%- set column = 'first_exposed_at' if table == 'experiment_assignments' else contract(table).event_at -%}
+    {%- set condition = 'first_exposed_by > first_exposed_at' if table == 'experiment_assignments' else column ~ ' = cast(cast(' ~ column ~ ' as date) as timestamp)' -%}
+    {%- set affected = 'count(case when ' ~ condition ~ ' then 1 end)' %}
+    {%- if table in ['prediction_logs', 'usage_events', 'feedback', 'experiment_assignments'] %}
 select
-    {{ check_row('experiment_assignments', 'days_alone', affected, 'count(*)', affected ~ ' > 0', 'false',
-        'cast(min(case when first_exposed_by > first_exposed_at then first_exposed_at end) as ' ~ dbt.type_string() ~ ')',
-        "'Deliver first_exposed_at with its time of day.'", detail="'first_exposed_at'") }}
-from {{ ref('chk_experiment_assignments') }}
+    {{ check_row(table, 'days_alone', affected, 'count(*)', affected ~ ' > ' ~ threshold('days_alone', 'warn') ~ ' * count(*)', 'false',
+        'cast(min(case when ' ~ condition ~ ' then ' ~ column ~ ' end) as ' ~ dbt.type_string() ~ ')',
+        "'Deliver " ~ column ~ " with its time of day.'", detail="'" ~ column ~ "'") }}
+from {{ ref('chk_' ~ table) }}
 where reject_reason is null
+    {%- endif %}
 {%- endmacro %}

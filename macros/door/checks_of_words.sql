@@ -139,14 +139,14 @@ group by model_id
     end
 {%- endmacro %}
 
-{# Units of a variant that the plan of their experiment does not name take no part in it. #}
+{# Units of a variant that no plan names take no part in an experiment: the variant or the whole experiment is not declared. #}
 {% macro variants_check() -%}
 select
     {{ check_row('experiment_assignments', 'variants', 'count(*)', 'max(total.unit_count)', 'true', 'false', "min('\"' || assignments.variant || '\"')",
-        "'Declare the variant in expected_split of experiments.csv, or map variant in vars.yml.'",
+        "case when max(experiments.experiment_id) is null then 'Declare the experiment in experiments.csv, or map experiment_id in vars.yml.' else 'Declare the variant in expected_split of experiments.csv, or map variant in vars.yml.' end",
         detail="assignments.experiment_id || ' ' || assignments.variant") }}
 from {{ ref('chk_experiment_assignments') }} as assignments
-inner join {{ ref('experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
+left join {{ ref('experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
 inner join (
     select experiment_id, count(*) as unit_count
     from {{ ref('chk_experiment_assignments') }}
@@ -155,7 +155,10 @@ inner join (
 ) as total on assignments.experiment_id = total.experiment_id
 where
     assignments.reject_reason is null
-    and replace({{ tight_split('experiments.expected_split') }}, ';' || assignments.variant || ':', '') = {{ tight_split('experiments.expected_split') }}
+    and (
+        experiments.experiment_id is null
+        or replace({{ tight_split('experiments.expected_split') }}, ';' || assignments.variant || ':', '') = {{ tight_split('experiments.expected_split') }}
+    )
 group by assignments.experiment_id, assignments.variant
 {%- endmacro %}
 

@@ -189,7 +189,7 @@ def company(seed: int = 11) -> dict[str, pd.DataFrame]:
             cluster_id="",
             covariate=f"{draw.uniform(0, 9):.2f}",
         )
-        asked = start + timedelta(days=number)
+        asked = start + timedelta(days=number, hours=9)
         add(
             "feedback",
             asked,
