@@ -1,5 +1,5 @@
-{# The rows of a raw table as the door leaves them: the latest copy of each that keeps the contract, and each that breaks it, as
-   delivered. #}
+{# The rows of a raw table as the door leaves them: of each key the latest copy that keeps the contract, and each copy that breaks it,
+   as delivered. #}
 {% macro checked_rows(table) %}
     {%- do declare_inputs(table) -%}
     {%- if not execute %}{{ return('select 1 as placeholder') }}{% endif -%}
@@ -93,8 +93,8 @@ select * from latest_copies
     {{ return(columns) }}
 {% endmacro %}
 
-{# Rows of a raw table with the contract's columns in their types, and what of them cannot be read. On request with all that
-   was delivered. #}
+{# Rows of a raw table with the contract's columns in their types, and what of them cannot be read. `keep_raw` adds all
+   delivered columns. #}
 {% macro typed_select(table, delivered_rows, keep_raw=false) %}
     {%- set delivered = raw_columns(table) -%}
     {%- set parse_errors = [] %}
@@ -143,7 +143,7 @@ select * from latest_copies
 {%- endmacro %}
 
 {# CTEs `typed` to `checked`: contract columns in their types, bad cells of optional columns set to NULL, and why a row breaks the
-   contract. Of all rows delivered, of the new ones, or of every copy of those touched. #}
+   contract. `rows` says which: all that are delivered, the new ones, or every copy of those touched. #}
 {% macro checked_ctes(table, rows='all') -%}
     {%- set rules = contract(table) -%}
     {%- set names = rules.columns | map(attribute='name') | list -%}

@@ -1,7 +1,7 @@
 {#  What the door found out about a delivery. Each check is a query with the columns of check_row(): one row per raw table,
     model and detail. `stops` are tests on stg_<table>, all of them are fct_input_checks. #}
 
-{# Shares unless they are named otherwise; the setting input_thresholds overrides any of them. #}
+{# `least` is a count, `years` are years, all others are shares. The setting input_thresholds overrides any of them. #}
 {% macro default_thresholds() %}
     {{ return({
         'rejected_rows': {'warn': 0.01, 'stop': 0.5, 'least': 20},
@@ -19,7 +19,7 @@
     {{ return((setting('input_thresholds') or {}).get(check, {}).get(name, default_thresholds()[check][name])) }}
 {% endmacro %}
 
-{# What the checks of a raw table say, without those that ask other raw tables. #}
+{# The checks of a raw table that read no other raw table. #}
 {% macro own_checks(table) -%}
     {%- set queries = [rejected_rows_check(table), nulled_cells_check(table), reused_keys_check(table), event_times_check(table), words_check(table), spellings_check(table), ids_check(table)] -%}
     {%- do queries.append(environment_check()) if table == 'prediction_logs' -%}
@@ -28,7 +28,7 @@
     {{ queries | map('trim') | select | join('\nunion all\n') }}
 {%- endmacro %}
 
-{# What the checks that ask other raw tables say of one: whether what its keys name is there. #}
+{# The checks of a raw table that read others too: whether what its keys name is there. #}
 {% macro met_checks(table) -%}
     {%- set queries = [] -%}
     {%- if table in ['usage_events', 'feedback'] -%}
@@ -103,7 +103,7 @@
 ) as found
 {%- endmacro %}
 
-{# Checks with their status. A check of the setting tolerated_checks, `check` or `table.check`, does not stop and does not warn. #}
+{# Checks with their status. One that the setting tolerated_checks names, as `check` or `table.check`, neither warns nor stops. #}
 {% macro judged_checks(checks) -%}
     {%- set tolerated = "('" ~ (setting('tolerated_checks') or []) | join("', '") ~ "')" -%}
     {%- set text = dbt.type_string() %}

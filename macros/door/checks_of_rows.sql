@@ -1,4 +1,4 @@
-{# What is counted of a raw table, whether it is well or not. #}
+{# Rows of a raw table that were delivered, kept, superseded or are not yet visible, and the files that nothing reads. #}
 {% macro counts_check(table) -%}
     {%- set unread = unread_files(table) %}
     {%- set counts = {'delivered_rows': 'delivered_count', 'kept_rows': 'kept_count', 'superseded_copies': 'superseded_count', 'invisible_rows': 'delivered_count - kept_count - superseded_count - rejected_count'} %}

@@ -53,7 +53,7 @@ having count(*) > 1
     {%- endif %}
 {%- endmacro %}
 
-{# Ids that stand in the same column in another writing: with capitals, or as a number with `.0`. #}
+{# Ids that the same column also has in another writing, without capitals or without the `.0` of a number. #}
 {% macro ids_check(table) -%}
     {%- set ids = [] -%}
     {%- for column in contract(table).columns if column.name in ['user_id', 'entity_id', 'unit_id', 'cluster_id', 'list_id'] -%}

@@ -28,7 +28,7 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{# The same over staged rows, where no part is missing: a bare column, which a warehouse looks up faster. #}
+{# The key of a staged row, which lacks no part. A single column stays bare, since a warehouse looks it up faster. #}
 {% macro staged_key(rules) -%}
     {{ rules.key[0] if rules.key | length == 1 else row_key(rules) }}
 {%- endmacro %}
@@ -72,7 +72,7 @@
     {{ return('delivered.' ~ adapter.quote(column.name) if column.name | lower in delivered else none) }}
 {% endmacro %}
 
-{# What a checked relation reads, declared where dbt looks for it: before anything is executed. #}
+{# Declares what a checked relation reads, since dbt looks for it before it executes anything. #}
 {% macro declare_inputs(table) %}
     {% do ref('model_registry') %}
     {% do ref('exchange_rates') %}

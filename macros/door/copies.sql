@@ -56,7 +56,7 @@ combined as (
         cast(max(case when {{ name }} > {{ column }}_differs then {{ name }} else {{ column }}_differs end) over (partition by {{ key }}) as {{ type }}) as {{ name }},
         {%- elif name.startswith('known_') %}
         {%- set column = name[6:] %}
-        {#- of the only copy none is known, whether it came to a build with others or alone #}
+        {#- NULL for a key with one copy, so that it does not matter which build that copy came to #}
         case when sum(copy_count) over (partition by {{ key }}) > 1
             then max(coalesce({{ name }}, {{ column }})) over (partition by {{ key }}) end as {{ name }},
         {%- else %}

@@ -48,7 +48,7 @@
     cast({{ dbt.dateadd('microsecond', '-1', dbt.dateadd('day', '1', 'cast(' ~ moment ~ ' as date)')) }} as timestamp)
 {%- endmacro %}
 
-{# What an end that never comes is: missing, or the last moment there is where a missing end means another. #}
+{# The value of an open end: missing, or the last moment there is where a missing end would mean another. #}
 {% macro open_end(column) -%}
     {{ 'cast(null as timestamp)' if column.open_end == 'missing' else "cast('2199-12-31' as timestamp)" }}
 {%- endmacro %}
