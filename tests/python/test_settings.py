@@ -157,7 +157,7 @@ def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path)
 
 def test_another_currency_builds_with_its_lift(tmp_path: Path, raw: Path) -> None:
     """As a user builds it: with doctor and lift."""
-    project = Project.copy(tmp_path / "project")
+    project = Project.without_comments(tmp_path / "project")
     odd = Odd({"reporting_currency": "EUR"})
     folder = make(project.root / "company", odd, raw=raw)
     shutil.copytree(ROOT / "seeds", folder / "seeds")
