@@ -973,9 +973,7 @@ def test_plain_dbt_names_files_and_refuses_table_formats(company: Company) -> No
     (company.folder / "raw/prediction_logs/more.json").touch()
     (company.folder / "raw/usage_events/_delta_log").mkdir()
     (company.folder / "raw/usage_events/_delta_log/0.json").touch()
-    ran = Project(company.project).run(
-        company.folder, ["dbt", "run-operation", "check_workspace", "--no-partial-parse"]
-    )
+    ran = Project(company.project).dbt(company.folder, "run-operation", "check_workspace")
     output = " ".join(ran.output.split())
     assert ran.status == 1
     assert (
