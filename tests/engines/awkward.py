@@ -193,6 +193,8 @@ CELLS: Mapping[str, Mapping[str, str]] = {
     "cell-8": {"user_id": "17.0", "region": "größe"},
     "cell-9": {"user_id": "17", "device": "it's; \\N"},
     "cell-10": {"latency_ms": "x" * 70 + "'\\n"},
+    "cell-11": {"latency_ms": "1_000", "status_code": "+-200", "score": " 0.5 "},
+    "cell-12": {"latency_ms": " 12 ", "rank_position": "\t2 ", "predicted_label": " 1.0 "},
     "NaN": {},
     "label-1": {"predicted_label": " True "},
     "label-2": {"predicted_label": "NO"},

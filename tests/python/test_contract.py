@@ -411,6 +411,10 @@ def ruled(table: str, column: Mapping[str, Any]) -> list[tuple[Row, Fate]]:
         cases["?"] = fate_of_bad(column, (unread, "?"))
         # of a long value the beginning is told, in one line
         cases[f"one\r\ntwo{60 * '.'}"] = fate_of_bad(column, (unread, f"one  two{52 * '.'}"))
+        good = GOOD[table].get(name) or {"boolean": "TRUE", "integer": "1"}.get(kind)
+        cases |= {f" {good} ": STAGED} if good else {}
+    if kind in ("double", "integer"):
+        cases["1_000"] = fate_of_bad(column, (f"is not {IN_WORDS[kind]}", "1_000"))
     if kind == "integer":
         cases["1.5"] = fate_of_bad(column, ("is not a whole number", "1.5"))
     if kind == "double":
