@@ -420,18 +420,20 @@ def show_scorecard(
     console: Console,
     elsewhere: Callable[[Workspace, str, str], list[dict[str, Any]]] | None = None,
     is_built: bool = False,
+    file: Path | None = None,
 ) -> None:
     """Prints mart_scorecard, a block per model, and where to look next.
 
-    `elsewhere` reads a relation of a layer where the warehouse is not the file of the workspace;
-    it raises LookupError where there is none. Raises UserError where the scorecard `is_built`
-    just now, and yet cannot be read.
+    `file` is the one of DuckDB to read, by default the warehouse of the workspace. `elsewhere`
+    reads a relation of a layer where the warehouse is no such file; it raises LookupError where
+    there is none. Raises UserError where the scorecard `is_built` just now, and yet cannot be read.
     """
     place = f"target {target(workspace)}"
     try:
         if is_in_file(workspace):
-            place = f"{workspace.relative}/warehouse.duckdb"
-            records = read_mart(workspace, "mart_scorecard")
+            file = file or workspace.warehouse
+            place = f"{workspace.relative}/{file.relative_to(workspace.folder).as_posix()}"
+            records = read_mart(workspace, "mart_scorecard", file=file)
         elif elsewhere:
             records = elsewhere(workspace, "marts", "mart_scorecard")
         else:
@@ -452,10 +454,12 @@ def show_scorecard(
         lines += [*(f"  {line}" for line in missed), ""]
     trends = relation(f"{workspace.schema}_marts", "mart_metric_timeline")
     rejected = relation(f"{workspace.schema}_staging", "stg_rejected_rows")
+    is_copy = file is not None and file != workspace.warehouse
+    by_builds = f"in {workspace.relative}/{workspace.warehouse.name}: " if is_copy else ""
     lines += [
         f"Marts     {place}, schema {workspace.schema}_marts",
         f"Trends    select * from {trends}",
-        f"Rejected  select table_name, reason, count(*) from {rejected} group by 1, 2",
+        f"Rejected  {by_builds}select table_name, reason, count(*) from {rejected} group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
         "Lineage   make docs",
@@ -471,11 +475,11 @@ def _choice(workspace: Workspace) -> str:
     return ""
 
 
-def read_mart(workspace: Workspace, name: str) -> list[dict[str, Any]]:
-    """The rows of a mart; raises LookupError without a warehouse, duckdb.Error without the mart."""
-    if not workspace.warehouse.exists():
+def read_mart(workspace: Workspace, name: str, *, file: Path) -> list[dict[str, Any]]:
+    """The rows of a mart; raises LookupError without the file, duckdb.Error without the mart."""
+    if not file.exists():
         raise LookupError(name)
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    with duckdb.connect(str(file), read_only=True) as connection:
         cursor = connection.execute(f"from {relation(f'{workspace.schema}_marts', name)}")
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
