@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from throughline import (
     doctor,
     input_checks,
     inputs,
+    metric_query,
     places,
     publish,
     seeds,
@@ -377,6 +379,27 @@ def lift_(
         return
     for line in lines:
         click.echo(line)
+
+
+@cli.command(name="sql")
+@click.argument("metric")
+@click.option("--model", "model_id", metavar="ID", help="Of one model; else of all together.")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last of the 28 days; else the last complete one.",
+)
+def sql_(metric: str, model_id: str | None, until: datetime | None) -> None:
+    """Print the plain query of one number: from the facts of METRIC to its value over 28 days.
+
+    It is for reading: the waist computes the same of every metric, day and segment at once.
+
+    Example: throughline sql conversion_rate --model lead_scoring
+    """
+    current = chosen()
+    last_date = until.date() if until else metric_query.last_complete_day(current)
+    asked = metric_query.queries(current, metrics=[metric], model_id=model_id, last_date=last_date)
+    click.echo(asked[metric])
 
 
 @cli.command(name="docs")
