@@ -1,6 +1,6 @@
 {# The metrics of a saved query, as in `metrics()`, each with whether it is of two facts. Stops at a saved query of another grain than its mart. #}
 {% macro saved_query_metrics(name) %}
-    {% set query = graph.saved_queries['saved_query.' ~ project_name ~ '.' ~ name].query_params %}
+    {% set query = graph.saved_queries['saved_query.' ~ package_name() ~ '.' ~ name].query_params %}
     {% if query.where or query.group_by | list != ["Entity('model')", "TimeDimension('metric_time', 'month')"] %}
         {{ stop("saved query " ~ name ~ " must group by Entity('model') and TimeDimension('metric_time', 'month'), without where: that is the grain of its mart.") }}
     {% endif %}

@@ -22,6 +22,8 @@ from throughline.workspace import UserError, Workspace, refuse, writing
 
 STORAGE = "v1.0.0"
 """The version of DuckDB from which on clients can open the file."""
+PACKAGE = "throughline"
+"""The dbt package whose models are published."""
 ABOUT = "publication"
 """The table that says what the file holds; in schema main, where a client looks first."""
 FIX = "Make the folder writable and run throughline publish; the copy before this one still stands."
@@ -77,7 +79,7 @@ def publish(workspace: Workspace) -> Publication:
 
 
 def public(workspace: Workspace) -> list[Relation]:
-    """The relations for readers: the models that dbt wrote down as `access: public`.
+    """The relations for readers: our models that dbt wrote down as `access: public`.
 
     Raises UserError where it wrote down nothing.
     """
@@ -91,7 +93,8 @@ def public(workspace: Workspace) -> list[Relation]:
     found = [
         Relation(schema=f"{workspace.schema}_{node['config']['schema']}", name=node["alias"])
         for node in nodes.values()
-        if node["resource_type"] == "model" and node["access"] == "public"
+        if (node["resource_type"], node["package_name"]) == ("model", PACKAGE)
+        and node["access"] == "public"
     ]
     return sorted(found, key=lambda relation: (relation.schema, relation.name))
 
