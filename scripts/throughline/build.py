@@ -45,6 +45,8 @@ UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
 """In an argument of dbt: it names unit tests."""
 GATE = re.compile("test (is_sound|meets_its_keys)_")
 """Tests that stop a build for what was delivered, whose lines say more than dbt does."""
+MEMORY_LIMIT = "4GB"
+"""Of DuckDB where nothing else is said, as in profiles.yml."""
 SCRATCH = {
     "throughline": {
         "outputs": {

@@ -142,6 +142,9 @@ def _wal(path: Path) -> Path:
 
 def _attach(connection: duckdb.DuckDBPyConnection, workspace: Workspace, fresh: Path) -> None:
     """The warehouse, for reading alone, so that others may read it meanwhile, and the new file."""
+    memory = build.variable(workspace, "THROUGHLINE_MEMORY_LIMIT") or build.MEMORY_LIMIT
+    connection.execute(f"set memory_limit = {sql.literal(memory)}")
+    connection.execute("set preserve_insertion_order = false")
     connection.execute("set timezone = 'UTC'")
     connection.execute(f"attach {sql.literal(str(workspace.warehouse))} as built (read_only)")
     options = f"storage_version {sql.literal(STORAGE)}"
