@@ -273,10 +273,11 @@ def build_(
                 show(faults)
                 sys.exit(1)
     file = None
-    if dbt_arguments:
-        click.echo("publish: left as it was, since dbt had arguments: throughline publish")
-    elif build.is_in_file(current) and not (no_publish or as_of):
-        file = publish_to_readers(current)
+    if build.is_in_file(current) and not (no_publish or as_of):
+        if dbt_arguments:
+            click.echo("publish: left as it was, since dbt had arguments: throughline publish")
+        else:
+            file = publish_to_readers(current)
     build.show_scorecard(
         current,
         console=console,
