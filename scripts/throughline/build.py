@@ -45,6 +45,8 @@ UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
 """In an argument of dbt: it names unit tests."""
 GATE = re.compile("test (is_sound|meets_its_keys)_")
 """Tests that stop a build for what was delivered, whose lines say more than dbt does."""
+MEMORY_LIMIT = "4GB"
+"""Of DuckDB where nothing else is said, as in profiles.yml."""
 SCRATCH = {
     "throughline": {
         "outputs": {
@@ -295,12 +297,20 @@ def read_rules(workspace: Workspace, *, variables: Mapping[str, str]) -> dict[st
 
     `variables` are those of a scratch.
     """
-    arguments = ("--no-use-colors", "--quiet", "run-operation", "print_rules")
-    output = _captured(workspace, arguments, variables=variables)
+    return operation(workspace, "print_rules", {}, variables=variables)
+
+
+def operation(
+    workspace: Workspace, macro: str, arguments: Mapping[str, Any], *, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """The object that a macro prints as a line of JSON after a word; raises UserError."""
+    asked = ("run-operation", macro, "--args", json.dumps(arguments))
+    output = _captured(workspace, ("--no-use-colors", "--quiet", *asked), variables=variables)
     for line in output.splitlines():
-        if line.startswith("RULES "):
-            rules: dict[str, Any] = json.loads(line.removeprefix("RULES "))
-            return rules
+        said = re.fullmatch(r"[A-Z]+ (\{.*\})", line)
+        if said:
+            found: dict[str, Any] = json.loads(said[1])
+            return found
     message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", output))
     raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 
@@ -422,18 +432,20 @@ def show_scorecard(
     console: Console,
     elsewhere: Callable[[Workspace, str, str], list[dict[str, Any]]] | None = None,
     is_built: bool = False,
+    file: Path | None = None,
 ) -> None:
     """Prints mart_scorecard, a block per model, and where to look next.
 
-    `elsewhere` reads a relation of a layer where the warehouse is not the file of the workspace;
-    it raises LookupError where there is none. Raises UserError where the scorecard `is_built`
-    just now, and yet cannot be read.
+    `file` is the one of DuckDB to read, by default the warehouse of the workspace. `elsewhere`
+    reads a relation of a layer where the warehouse is no such file; it raises LookupError where
+    there is none. Raises UserError where the scorecard `is_built` just now, and yet cannot be read.
     """
     place = f"target {target(workspace)}"
     try:
         if is_in_file(workspace):
-            place = f"{workspace.relative}/warehouse.duckdb"
-            records = read_mart(workspace, "mart_scorecard")
+            file = file or workspace.warehouse
+            place = f"{workspace.relative}/{file.relative_to(workspace.folder).as_posix()}"
+            records = read_mart(workspace, "mart_scorecard", file=file)
         elif elsewhere:
             records = elsewhere(workspace, "marts", "mart_scorecard")
         else:
@@ -454,10 +466,12 @@ def show_scorecard(
         lines += [*(f"  {line}" for line in missed), ""]
     trends = relation(f"{workspace.schema}_marts", "mart_metric_timeline")
     rejected = relation(f"{workspace.schema}_staging", "stg_rejected_rows")
+    is_copy = file is not None and file != workspace.warehouse
+    by_builds = f"in {workspace.relative}/{workspace.warehouse.name}: " if is_copy else ""
     lines += [
         f"Marts     {place}, schema {workspace.schema}_marts",
         f"Trends    select * from {trends}",
-        f"Rejected  select table_name, reason, count(*) from {rejected} group by 1, 2",
+        f"Rejected  {by_builds}select table_name, reason, count(*) from {rejected} group by 1, 2",
         f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
         "--group-by metric_time__month",
         "Lineage   make docs",
@@ -473,11 +487,11 @@ def _choice(workspace: Workspace) -> str:
     return ""
 
 
-def read_mart(workspace: Workspace, name: str) -> list[dict[str, Any]]:
-    """The rows of a mart; raises LookupError without a warehouse, duckdb.Error without the mart."""
-    if not workspace.warehouse.exists():
+def read_mart(workspace: Workspace, name: str, *, file: Path) -> list[dict[str, Any]]:
+    """The rows of a mart; raises LookupError without the file, duckdb.Error without the mart."""
+    if not file.exists():
         raise LookupError(name)
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    with duckdb.connect(str(file), read_only=True) as connection:
         cursor = connection.execute(f"from {relation(f'{workspace.schema}_marts', name)}")
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

@@ -28,7 +28,9 @@ def lines_by_model(text: str) -> set[tuple[str, str]]:
 def test_the_shortened_scorecard_is_from_the_demo(demo_project: Project, demo: Path) -> None:
     workspace = Workspace(project=demo_project.root, folder=demo, chosen_by="the test")
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    console.print(build.scorecard(build.read_mart(workspace, "mart_scorecard")))
+    console.print(
+        build.scorecard(build.read_mart(workspace, "mart_scorecard", file=workspace.published))
+    )
     assert isinstance(console.file, io.StringIO)
     printed = lines_by_model(console.file.getvalue())
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
