@@ -295,7 +295,7 @@ def test_a_decision_follows_from_the_mart_and_the_plan(here: Here, folder: Works
     lift(here, folder)
     put_moments(here.connection, trial("2026-06-10"))
     lift(here, folder)
-    query = (ROOT / "models/marts/mart_experiments.sql").read_text()
+    query = (ROOT / "models/marts/changes/mart_experiments.sql").read_text()
     query = query.replace("{{ ref('fct_lift_estimates') }}", "main_lift.fct_lift_estimates")
     mart = here.columns(query)
     assert list(mart) == list(COLUMNS)

@@ -18,7 +18,8 @@ CHANCE = 1.959964
 
 @pytest.fixture(scope="module")
 def decisions(demo: Path) -> pd.DataFrame:
-    return query(demo, "select * from main_marts.mart_decisions").set_index("experiment_id")
+    found = query(demo, "select * from main_marts.mart_experiment_decisions")
+    return found.set_index("experiment_id")
 
 
 def test_planted_lifts_are_found(demo: Path) -> None:
