@@ -691,6 +691,26 @@ def test_a_reader_computes_an_adjusted_ratio_again() -> None:
     assert abs(theta) > 0.1
 
 
+@pytest.mark.parametrize("is_ratio", [False, True])
+def test_a_reader_computes_the_adjustment_by_a_given_covariate_again(is_ratio: bool) -> None:
+    rng = np.random.default_rng(9)
+    rows = []
+    for variant, effect in (("control", 0.0), ("treatment", 0.5)):
+        d, w, c = (rng.poisson(2, 300) + 1.0, rng.poisson(2, 300) + 1.0, rng.normal(5, 2, 300))
+        x = rng.normal(10, 2, 300) * w
+        y = (10 + effect + 0.5 * x / w + c + rng.normal(0, 1, 300)) * d
+        data = {"y": y, "x": x, "c": c} | ({"d": d, "w": w} if is_ratio else {})
+        row = raw_row(data, variant=variant, constants={"c": 4.0})
+        rows.append({**row, "pair_role": "denominator" if is_ratio else "none"})
+    at, row = explained(rows)
+    effect = at["Y_t"] - at["Y_c"] - at["theta"] * (at["X_t"] - at["X_c"])
+    effect -= at["theta_given"] * (means_of(at, "c")["c_t"] - means_of(at, "c")["c_c"])
+    assert at["estimate"] == pytest.approx(effect, rel=1e-9)
+    for name in ("estimate", "std_error", "ci_low", "ci_high", "relative_lift", "decision_low"):
+        assert at[name] == pytest.approx(row[name], rel=1e-9), name
+    assert abs(at["theta_given"]) > 0.5
+
+
 def test_a_reader_computes_clusters_again() -> None:
     rng = np.random.default_rng(4)
     rows = [

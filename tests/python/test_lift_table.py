@@ -204,6 +204,21 @@ def test_what_is_refused_has_a_reason_and_no_estimate(reason: str) -> None:
     assert one(run(*pair()), method="cuped")["status"] == "ok"
 
 
+def test_a_given_covariate_takes_part_in_the_balance() -> None:
+    """Two arms of 200 whose covariates are ten apart differ in all that the covariate says."""
+    plan = replace(PLAN, covariate_days=0)
+    units = np.arange(200)
+    rows = [
+        raw_row({"y": 100.0 + units % 7 + arm, "c": units / 200 + 10 * arm}, variant=name)
+        for arm, name in enumerate(("control", "treatment"))
+    ]
+    assert set(run(*rows, plan=plan)["reason"]) == {"pre_period_imbalance"}
+    alike = [{**row, "k_c": 0.0 if row["variant"] == "control" else -10.0} for row in rows]
+    assert one(run(*alike, plan=plan))["status"] == "ok"
+    apart = replace(plan, comparison="unmatched")
+    assert one(run(*rows, plan=apart), method="lin")["reason"] == "low_overlap"
+
+
 def test_one_fault_refuses_the_whole_experiment() -> None:
     rows = pair(treatment={"s_x": 10400.0, "s_mx": 10400.0}) + pair(metric="orders")
     assert set(run(*rows)["reason"]) == {"pre_period_imbalance"}

@@ -83,8 +83,8 @@ class Diagnosis:
         mean_control, mean_treatment: the metric without adjustment.
         rows_control, rows_treatment: row units.
         plain_variance: of the unadjusted difference.
-        balance_p, pre_trend_p: of equal pre-period means, and of equal change within it.
-        imbalance: normalised difference of the pre-period means.
+        balance_p, pre_trend_p: of equal means before exposure, and of equal change within it.
+        imbalance: normalised difference of the means before exposure.
         lost: 1 where the squares of y (or of its pair) have lost digits.
     """
 
