@@ -58,7 +58,14 @@
         {% for variable, column in reading.columns.items() %}
             {% set value = 'totals.' ~ column %}
             {% if reading.totals == 'capped' and variable in ['y', 'x', 'e'] %}
-                {% set value = 'case when ' ~ value ~ ' > ' ~ cap ~ ' then ' ~ cap ~ ' else ' ~ value ~ ' end' %}
+                {#- each half of the days before has its own half of the cap, so that no trend is made by it -#}
+                {% set later = 'totals.' ~ reading.metric.numerator ~ '_just_before' %}
+                {% set earlier, half = value ~ ' - ' ~ later, cap ~ ' / 2' %}
+                {% set value = {
+                    'y': cut_at(value, cap),
+                    'e': cut_at(later, half),
+                    'x': cut_at(earlier, half) ~ ' + ' ~ cut_at(later, half),
+                }[variable] %}
             {% endif %}
             {% set value = value ~ ' - constants.' ~ column if column in shifted else value %}
             {% do of_reading.update({variable: 'coalesce(' ~ value ~ ', 0)' if variable == 'c' else value}) %}
@@ -82,6 +89,11 @@
         {% do values.update({name: value}) %}
     {% endfor %}
     {{ return({'values': values, 'names': names}) }}
+{% endmacro %}
+
+{# A value, or the limit where it lies above; the value where there is no limit. #}
+{% macro cut_at(value, limit) %}
+    {{ return('case when ' ~ value ~ ' > ' ~ limit ~ ' then ' ~ limit ~ ' else ' ~ value ~ ' end') }}
 {% endmacro %}
 
 {# The name of a product of two values, whichever comes first. #}

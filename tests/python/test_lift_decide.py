@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lift_cases import table_of
+from lift_cases import moments_row, table_of
 from test_lift_table import METRICS, PLAN, normal, pair, trending
 from throughline.lift.decide import (
     DecisionRow,
@@ -263,6 +263,31 @@ def test_what_is_never_capped_is_judged_by_raw_totals() -> None:
     assert (row.decision, row.totals) == ("ship", "raw")
     (row,) = decided(*pair(0.0), *pair(0.6, totals="capped", cap_value=30.0), plan=plan)
     assert (row.primary_state, row.totals) == ("win", "capped")
+
+
+def test_where_the_cap_is_zero_the_raw_totals_decide() -> None:
+    plan = replace(GUARDED, decided_on="capped")
+    nothing = [
+        moments_row(
+            variant=name, n_rows=1000, n_units=1000, s_mm=1000, totals="capped", cap_value=0
+        )
+        for name in ("control", "treatment")
+    ]
+    rails = [*pair(0.0, metric="latency"), *({**row, "metric": "latency"} for row in nothing)]
+    rows = [*pair(0.6), *nothing, *rails]
+    found = estimate(table_of(rows), experiments=[plan], metrics=METRICS)
+    is_capped = found["totals"] == "capped"
+    assert set(found["reason"][is_capped]) == {"cap_is_zero"}
+    assert set(found["status"][is_capped]) == {"refused"}
+    (row,) = decided(*rows, plan=plan)
+    assert (row.decision, row.totals, row.decided_on) == ("ship", "raw", "capped")
+    # each day goes by the cap that it had
+    earlier = [*pair(0.0, as_of="2026-06-20"), *pair(0.6, totals="capped", cap_value=9)]
+    days = [{**row, "as_of": "2026-06-20"} for row in earlier]
+    plan = replace(plan, guardrails=())
+    before, after = decided(*days, *pair(0.6), *nothing, plan=plan)
+    assert (before.primary_state, before.totals) == ("win", "capped")
+    assert (after.primary_state, after.totals) == ("win", "raw")
 
 
 def test_a_planned_variant_without_units_stops_the_experiment() -> None:

@@ -19,7 +19,8 @@ capped_metrics as (
         as_of,
         totals
     from estimates
-    where totals = 'capped'
+    -- a cap of zero is none
+    where totals = 'capped' and coalesce(cap_value, 1) <> 0
 
 ),
 

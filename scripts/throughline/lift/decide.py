@@ -213,14 +213,21 @@ def is_deciding(
 ) -> Flags:
     """Whether a row is the one of its metric and variant by which it is judged: shape (rows,).
 
-    It is over all units, by the planned estimator and totals; raw ones of what is never capped, and
-    the plain difference of a secondary metric that the estimator cannot read.
+    It is over all units, by the planned estimator and totals; raw ones of what is never capped or
+    whose cap is zero, and the plain difference of a secondary metric that the estimator cannot
+    read.
     """
     plans = {plan.experiment_id: plan for plan in experiments}
     found = np.zeros(len(estimates["metric"]), dtype=bool)
     names = ("experiment_id", "metric", "method", "totals")
     rows = [*zip(*(estimates[name].tolist() for name in names), strict=True)]
-    is_capped = {(experiment, metric) for experiment, metric, _, how in rows if how == "capped"}
+    days = estimates["as_of"].tolist()
+    caps = zip(rows, days, estimates["cap_value"].tolist(), strict=True)
+    is_capped = {
+        (experiment, metric, day)
+        for (experiment, metric, _, totals), day, cap in caps
+        if totals == "capped" and cap != 0
+    }
     methods = {(experiment, metric, method) for experiment, metric, method, _ in rows}
     for place in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
         experiment, metric, method, totals = rows[place]
@@ -228,7 +235,7 @@ def is_deciding(
         wanted = plan.decides_by
         if plan.role(metric) == "secondary" and (experiment, metric, wanted) not in methods:
             wanted = "unadjusted"
-        has_caps = (experiment, metric) in is_capped
+        has_caps = (experiment, metric, days[place]) in is_capped
         found[place] = method == wanted and totals == (plan.decided_on if has_caps else "raw")
     return found
 

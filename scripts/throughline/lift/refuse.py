@@ -59,6 +59,8 @@ def status(
         ("refused", "multi_exposure", multi_share > MULTI_EXPOSED_ABOVE),
         ("refused", "pre_period_imbalance", is_randomised & _is_unbalanced(table, rows, diagnosis)),
         ("refused", "masked_window", rows.of_plan(lambda p: p.experiment_id in masked, bool)),
+        # The raw row decides then.
+        ("refused", "cap_is_zero", table["cap_value"][rows.treatment] == 0),
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
         ("refused", "users_repeat", either("n_users_repeated")),
         # Units of one released group share its luck.
