@@ -57,6 +57,8 @@ rows_of_experiments as (
         heterogeneity_p_value,
         decision_low,
         decision_high,
+        gain_low,
+        gain_high,
         status,
         reason,
         plan_hash,

@@ -69,6 +69,7 @@ def explained(workspace: Workspace, experiment_id: str, metric: str) -> Iterator
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         masked=inputs.masked,
+        looks_read=inputs.looks_read,
     )
     with run.fitting():
         for number, lines in enumerate(blocks):

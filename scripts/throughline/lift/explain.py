@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -87,18 +88,21 @@ def explain(
     experiments: Sequence[Experiment],
     metrics: Sequence[Metric],
     masked: Collection[str] = (),
+    looks_read: Mapping[str, date] | None = None,
 ) -> Iterator[list[str]]:
     """The deciding estimate of each variant over all units, block by block.
 
     Args:
-        moments, experiments, metrics, masked: as of `table.estimate`.
+        moments, experiments, metrics, masked, looks_read: as of `table.estimate`.
         plan: the experiment; `metric`: one of its metrics.
 
     Yields:
         Lines `name = value how`, numbers in full, after a heading; c is the control, t the variant.
     """
     table = with_absent(read(moments), experiments=experiments)
-    found = workings(moments, experiments=experiments, metrics=metrics, masked=masked)
+    found = workings(
+        moments, experiments=experiments, metrics=metrics, masked=masked, looks_read=looks_read
+    )
     fits = is_deciding(found, experiments=experiments)
     fits &= (found["experiment_id"] == plan.experiment_id) & (found["metric"] == metric)
     rows = [
@@ -428,7 +432,7 @@ def _sequential(sheet: Sheet, case: Case) -> None:
         how = f"(g_c + g_t) (-2 ln alpha + ln(1 - 2 ln alpha)) / {planned}, the expected units"
         sheet.say("q", rows * (surprise + np.log(surprise + 1)) / planned, how)
     elif np.isnan(case.row["sequential_critical"]):
-        sheet.lines.append("no sequential interval: no look was declared for this day")
+        sheet.lines.append("no sequential interval: no look is due that was not read before")
         return
     _critical(sheet, case, "sequential_critical", level="alpha", is_sequential=True)
     columns = ("sequential_ci_low", "sequential_ci_high")
@@ -497,6 +501,9 @@ def _decision(sheet: Sheet, case: Case) -> None:
     columns = ("decision_low", "decision_high")
     is_of_base = is_relative != case.is_wald
     _ends(sheet, case, "decision_critical", *columns, is_of_base=is_of_base, is_turned=True)
+    if is_relative:
+        columns = ("gain_low", "gain_high")
+        _ends(sheet, case, "decision_critical", *columns, is_of_base=case.is_wald, is_turned=True)
     kind = f"{plan.minimum_effect_kind}, up as good"
     sheet.lines.append(f"minimum effect {plan.minimum_effect} {kind}")
 

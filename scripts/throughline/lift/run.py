@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from datetime import date
 from typing import Any
+
+import numpy as np
 
 from throughline import build
 from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
-from throughline.lift.moments import MomentsError, read
+from throughline.lift.moments import MomentsError, column, read
 from throughline.lift.plan import Experiment, Metric, PlanError
+from throughline.lift.stakes import Stake
 from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
 from throughline.workspace import UserError, Workspace
 from throughline.workspace import refuse as fault
@@ -35,6 +38,8 @@ class Inputs:
         metrics: cards of all metrics.
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
         first_plan_hashes: plan_hash of each experiment at its first decision.
+        stakes: what each variant could change in a year, by experiment and variant.
+        standing: by experiment, its decisions at the latest declared look that was read before.
         units: unit of each metric's value, such as share or USD.
     """
 
@@ -43,7 +48,15 @@ class Inputs:
     metrics: tuple[Metric, ...]
     masked: frozenset[str]
     first_plan_hashes: Mapping[str, str]
+    stakes: Mapping[tuple[str, str], Stake]
+    standing: Mapping[str, Sequence[DecisionRow]]
     units: Mapping[str, str]
+
+    @property
+    def looks_read(self) -> dict[str, date]:
+        """The latest declared look of each experiment that was read on an earlier day."""
+        found = ((name, rows[0].decided_at_look) for name, rows in self.standing.items())
+        return {name: look for name, look in found if look is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +81,7 @@ def gather(warehouse: Warehouse) -> Inputs | None:
     moments = warehouse.columns(f"select * from {warehouse.relation('lift', 'fct_moments')}")
     if not len(moments["experiment_id"]):
         return None
-    for name in WRITTEN:
+    for name in (*WRITTEN, "int_experiment_stakes"):
         if not warehouse.has("lift", name):
             where = warehouse.relation("lift", name)
             raise fault("does not exist yet", where=where, fix="Build it: throughline build")
@@ -93,6 +106,8 @@ def gather(warehouse: Warehouse) -> Inputs | None:
         metrics=metrics,
         masked=masked(plans, models=models, annotations=_annotations(warehouse)),
         first_plan_hashes=_first_plan_hashes(warehouse),
+        stakes=_stakes(warehouse),
+        standing=_standing(warehouse, plans, before=column(moments, "as_of").max().item()),
         units={card["metric"]: card["unit"] for card in cards},
     )
 
@@ -169,6 +184,52 @@ def _first_plan_hashes(warehouse: Warehouse) -> dict[str, str]:
     return dict(zip(*pairs, strict=True))
 
 
+def _stakes(warehouse: Warehouse) -> dict[tuple[str, str], Stake]:
+    names = [field.name for field in fields(Stake)]
+    return {
+        (row["experiment_id"], row["variant"]): Stake(
+            **{name: np.nan if row[name] is None else float(row[name]) for name in names}
+        )
+        for row in _rows(warehouse, "lift", "int_experiment_stakes")
+    }
+
+
+def _standing(
+    warehouse: Warehouse, plans: Iterable[Experiment], *, before: date
+) -> dict[str, list[DecisionRow]]:
+    """Decisions at the latest look that was read before a day, of plans that are as they were."""
+    looking = {plan.experiment_id: plan.plan_hash for plan in plans if plan.has_looks}
+    found: dict[str, list[DecisionRow]] = {}
+    if not looking:
+        return found
+    for row in _rows(warehouse, "lift", "fct_lift_decisions"):
+        # a table of an earlier release lacks the column until the next build
+        if row.get("decided_at_look") is not None and row["plan_hash"] == looking.get(
+            row["experiment_id"]
+        ):
+            made = DecisionRow(**{field.name: _told(row, field) for field in fields(DecisionRow)})
+            if made.as_of < before:
+                of_plan = found.setdefault(made.experiment_id, [])
+                if of_plan and of_plan[0].as_of != made.as_of:
+                    # of the days on which it stood, the latest
+                    if of_plan[0].as_of > made.as_of:
+                        continue
+                    of_plan.clear()
+                of_plan.append(made)
+    return found
+
+
+def _told(row: Mapping[str, Any], of: Field[Any]) -> Any:
+    """A cell of a decision as its field has it, whatever the driver gives."""
+    value = row[of.name]
+    kinds = {"float": float, "int": int, "bool": bool}
+    if of.type == "float" and value is None:
+        return np.nan
+    if str(of.type).startswith("date") and value is not None:
+        return np.datetime64(value).astype("datetime64[D]").item()
+    return kinds.get(str(of.type), lambda given: given)(value)
+
+
 @contextlib.contextmanager
 def fitting() -> Iterator[None]:
     """Raises UserError where moments do not fit what is declared."""
@@ -187,6 +248,7 @@ def compute(inputs: Inputs) -> Results:
             experiments=inputs.experiments,
             metrics=inputs.metrics,
             masked=inputs.masked,
+            looks_read=inputs.looks_read,
         )
         splits = refuse.sample_ratios(read(inputs.moments), experiments=inputs.experiments)
     made = decisions(
@@ -194,6 +256,8 @@ def compute(inputs: Inputs) -> Results:
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         first_plan_hashes=inputs.first_plan_hashes,
+        stakes=inputs.stakes,
+        standing=inputs.standing,
     )
     splits["as_of"] = splits["as_of"].astype("datetime64[us]")
     return Results(estimates=estimates, splits=splits, decisions=tuple(made))
@@ -230,7 +294,8 @@ def _columns(rows: Sequence[DecisionRow]) -> Columns:
         field.name: as_column([getattr(row, field.name) for row in rows])
         for field in fields(DecisionRow)
     }
-    return found | {"as_of": found["as_of"].astype("datetime64[us]")}
+    days = ("as_of", "decided_at_look")
+    return found | {name: found[name].astype("datetime64[us]") for name in days}
 
 
 @contextlib.contextmanager
