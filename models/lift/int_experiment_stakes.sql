@@ -87,7 +87,7 @@ audiences as (
 
     select
         *,
-        365.0 / window_days as windows_per_year,
+        {{ safe_ratio(365, 'window_days') }} as windows_per_year,
         cast({{ dbt.dateadd('day', '-window_days', 'end_day') }} as date) as first_day,
         cast({{ dbt.dateadd('day', '-28 - lag_days', 'end_day') }} as date) as first_known_day,
         cast({{ dbt.dateadd('day', '-lag_days', 'end_day') }} as date) as end_known_day,
@@ -226,7 +226,7 @@ variant_costs as (
         met_versions.variant,
         case
             when count(*) = count(version_costs.cost_per_decision)
-                then {{ safe_ratio('sum(met_versions.decision_count * version_costs.cost_per_decision)', 'sum(met_versions.decision_count)') }}
+                then sum(met_versions.decision_count * version_costs.cost_per_decision) / nullif(sum(met_versions.decision_count), 0)
         end as cost_per_decision
     from met_versions
     left join version_costs
@@ -253,7 +253,7 @@ stakes as (
         variants.experiment_id,
         variants.variant,
         cast(case
-            when audiences.is_ratio then coalesce(denominators.denominator, 0) * 365.0 / 28
+            when audiences.is_ratio then coalesce(denominators.denominator, 0) * {{ safe_ratio(365, 28) }}
             else coalesce(audience_counts.unit_count, 0) * audiences.windows_per_year
         end as {{ type_double() }}) as units_per_year,
         cast(audiences.unit_value as {{ type_double() }}) as unit_value,
