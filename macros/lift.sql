@@ -293,3 +293,13 @@ unit_segments as (
 
 )
 {%- endmacro %}
+
+{# The mean of one side of an estimate, control or treatment. Where there is no estimate, that of a small arm is not shown. #}
+{% macro shown_mean(estimates, side) -%}
+    case
+            when {{ estimates }}.status in ('not_ready', 'refused')
+                and coalesce({{ estimates }}.cluster_count_{{ side }}, {{ estimates }}.unit_count_{{ side }}) < {{ setting('minimum_cell') }}
+                then null
+            else {{ estimates }}.mean_{{ side }}
+        end
+{%- endmacro %}

@@ -134,8 +134,10 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
 
     Returns:
         Columns experiment_id, as_of, segment_name, segment_value, row_count, multi_share,
-        variant_counts (`variant:count;…`, strays too), p_value (NaN where fewer than two variants
-        have a planned share) and has_mismatch, one row per the first four.
+        variant_counts (`variant:count;…`), p_value (NaN where fewer than two variants have a
+        planned share), has_mismatch, smallest_count (of a planned variant that has any, else 0) and
+        has_every_variant, one row per the first four. Strays are counted in the whole alone: what
+        is hidden of a segment value would follow from few of them.
     """
     counted = table["n_exposed"]
     # Several variants are met by units, also where those are clustered.
@@ -150,13 +152,26 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
     group = codes(*(table[name][first] for name in key))
     _, leader, group = np.unique(group, return_index=True, return_inverse=True)
     out: dict[str, NDArray[Any]] = {name: table[name][first][leader] for name in key}
-    out["row_count"] = np.bincount(group, weights=most["counted"]).astype(np.int64)
     multi, seen = (np.bincount(group, weights=most[name]) for name in ("multi", "units"))
     out["multi_share"] = multi / np.maximum(multi + seen, 1)
     shares = {plan.experiment_id: dict(plan.expected_split) for plan in experiments}
+    planned = {
+        experiment: [variant for variant, share in split.items() if share > 0]
+        for experiment, split in shares.items()
+    }
     counts: list[dict[str, float]] = [{} for _ in leader]
     for place, variant, count in zip(group, table["variant"][first], most["counted"], strict=True):
-        counts[place][variant] = count
+        whole = out["segment_name"][place] == TOTAL
+        if whole or variant in planned[out["experiment_id"][place]]:
+            counts[place][variant] = count
+    of_planned = [
+        [found.get(variant, 0.0) for variant in planned[experiment]]
+        for experiment, found in zip(out["experiment_id"], counts, strict=True)
+    ]
+    smallest = [min((n for n in found if n > 0), default=0) for found in of_planned]
+    out["smallest_count"] = np.array(smallest, dtype=np.int64)
+    out["has_every_variant"] = np.array([all(found) for found in of_planned], dtype=bool)
+    out["row_count"] = np.array([sum(found.values()) for found in counts], dtype=np.int64)
     texts = [";".join(f"{name}:{int(found[name])}" for name in sorted(found)) for found in counts]
     out["variant_counts"] = np.array(texts, dtype=object)
     out["p_value"] = np.array(
