@@ -1020,7 +1020,7 @@ def inputs_of(rows: Sequence[Row], **plan: Any) -> run.Inputs:
         masked=frozenset(),
         first_plan_hashes={},
         stakes={},
-        standing={},
+        last_verdicts={},
         units={"revenue": "USD", "visits": "share"},
     )
 

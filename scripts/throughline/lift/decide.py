@@ -166,7 +166,7 @@ def decisions(
     metrics: Iterable[Metric],
     first_plan_hashes: Mapping[str, str] | None = None,
     stakes: Mapping[tuple[str, str], Stake] | None = None,
-    standing: Mapping[str, Sequence[DecisionRow]] | None = None,
+    last_verdicts: Mapping[str, Sequence[DecisionRow]] | None = None,
 ) -> list[DecisionRow]:
     """One decision per experiment, planned variant and day of the estimates.
 
@@ -176,15 +176,15 @@ def decisions(
         first_plan_hashes: plan_hash stored with the first decision about each experiment; where
             it differs from the plan now, nothing ships.
         stakes: what each variant could change in a year, by experiment and variant.
-        standing: by experiment, the decisions at the latest look that was read on an earlier day.
-            They stand until the next look is due, unless the experiment has become invalid.
+        last_verdicts: by experiment, the decisions at the latest look that was read on an earlier
+            day. They stand until the next look is due, unless the experiment has become invalid.
 
     Returns:
         Decisions ordered by experiment, day and variant. Of several variants that would ship, the
         one with the largest estimate does.
     """
     cards = {card.metric: card for card in metrics}
-    first, stakes, standing = first_plan_hashes or {}, stakes or {}, standing or {}
+    first, stakes, last_verdicts = first_plan_hashes or {}, stakes or {}, last_verdicts or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
     faults = _faults(estimates)
@@ -206,7 +206,7 @@ def decisions(
             first_plan_hash=first_plan_hash,
         )
         look = plan.look_due(as_of=day, cards=cards)
-        kept = {row.variant: row for row in standing.get(experiment, ())}
+        kept = {row.variant: row for row in last_verdicts.get(experiment, ())}
         read = [row.decided_at_look for row in kept.values()]
         if look is None or any(day_read is None or day_read < look for day_read in read):
             kept = {}
@@ -258,7 +258,7 @@ def is_deciding(
     read.
     """
     plans = {plan.experiment_id: plan for plan in experiments}
-    found = np.zeros(len(estimates["metric"]), dtype=bool)
+    is_judged_by = np.zeros(len(estimates["metric"]), dtype=bool)
     names = ("experiment_id", "metric", "method", "totals")
     rows = [*zip(*(estimates[name].tolist() for name in names), strict=True)]
     days = estimates["as_of"].tolist()
@@ -276,8 +276,10 @@ def is_deciding(
         if plan.role(metric) == "secondary" and (experiment, metric, wanted) not in methods:
             wanted = "unadjusted"
         has_caps = (experiment, metric, days[place]) in is_capped
-        found[place] = method == wanted and totals == (plan.decided_on if has_caps else "raw")
-    return found
+        is_judged_by[place] = method == wanted and totals == (
+            plan.decided_on if has_caps else "raw"
+        )
+    return is_judged_by
 
 
 def _deciding(
@@ -294,12 +296,12 @@ def _faults(
     estimates: Mapping[str, NDArray[Any]],
 ) -> dict[tuple[str, date], str | None]:
     """What invalidates each experiment on each day, whichever variant's rows say so."""
-    found: dict[tuple[str, date], str | None] = {}
+    fault_of: dict[tuple[str, date], str | None] = {}
     columns = (_listed(estimates[name]) for name in ("experiment_id", "as_of", "reason"))
     for experiment, day, reason in zip(*columns, strict=True):
         run = experiment, day
-        found[run] = found.get(run) or (reason if reason in INVALID else None)
-    return found
+        fault_of[run] = fault_of.get(run) or (reason if reason in INVALID else None)
+    return fault_of
 
 
 def _listed(values: NDArray[Any]) -> list[Any]:

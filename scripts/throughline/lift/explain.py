@@ -100,13 +100,13 @@ def explain(
         Lines `name = value how`, numbers in full, after a heading; c is the control, t the variant.
     """
     table = with_absent(read(moments), experiments=experiments)
-    found = workings(
+    computed = workings(
         moments, experiments=experiments, metrics=metrics, masked=masked, looks_read=looks_read
     )
-    fits = is_deciding(found, experiments=experiments)
-    fits &= (found["experiment_id"] == plan.experiment_id) & (found["metric"] == metric)
+    fits = is_deciding(computed, experiments=experiments)
+    fits &= (computed["experiment_id"] == plan.experiment_id) & (computed["metric"] == metric)
     rows = [
-        {name: values[place] for name, values in found.items()} for place in np.flatnonzero(fits)
+        {name: values[place] for name, values in computed.items()} for place in np.flatnonzero(fits)
     ]
     if not rows:
         yield [f"{plan.experiment_id} / {metric}", f"no estimate: no row by {plan.decides_by}"]
@@ -333,11 +333,11 @@ def _slopes(
 
     def joint(a: str, b: str) -> float:
         pair = "".join(_ordered((a, b)))
-        found = at[f"S_{pair}_c"] + at[f"S_{pair}_t"]
+        total = at[f"S_{pair}_c"] + at[f"S_{pair}_t"]
         if is_ratio:
             gaps = (at[f"{a}_t"] - at[f"{a}_c"]) * (at[f"{b}_t"] - at[f"{b}_c"])
-            found += n_c * n_t / (n_c + n_t) * gaps
-        return found
+            total += n_c * n_t / (n_c + n_t) * gaps
+        return total
 
     def linear(top: str, bottom: str) -> dict[str, float]:
         if not is_ratio:
@@ -359,7 +359,7 @@ def _slopes(
     matrix = [[product(one, two) / size[one] / size[two] for two in own] for one in own]
     sides = [product("Y", level) / size[level] for level in own]
     solved = np.linalg.lstsq(np.array(matrix).reshape(len(own), -1), sides, rcond=1e-10)[0]
-    found = {level: slope / size[level] for level, slope in zip(own, solved, strict=True)}
+    slopes = {level: slope / size[level] for level, slope in zip(own, solved, strict=True)}
     how = "(S_yx_c + S_yx_t) / (S_xx_c + S_xx_t)"
     if is_ratio:
         how = (
@@ -373,7 +373,7 @@ def _slopes(
     elif levels == ["C"]:
         how = how.replace("x/w", "c").replace("x", "c")
     for level in levels:
-        yield level, NAMES[level], float(found.get(level, 0.0)), how
+        yield level, NAMES[level], float(slopes.get(level, 0.0)), how
 
 
 def _per_uptake(sheet: Sheet, used: Sequence[str]) -> None:

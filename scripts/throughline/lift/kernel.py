@@ -422,15 +422,15 @@ def normalised_difference(control: Arm, treatment: Arm) -> Array:
     The larger one of history and given covariate; NaN where neither says anything. Imbens, Rubin
     (2015), Causal inference, section 14.2.
     """
-    found = []
+    differences = []
     with np.errstate(divide="ignore", invalid="ignore"):
         for name in (X, C):
             variances = [
                 arm.scatter[:, name, name] / (arm.row_count - 1) for arm in (control, treatment)
             ]
             gap = np.abs(treatment.mean[:, name] - control.mean[:, name])
-            found.append(gap / np.sqrt((variances[0] + variances[1]) / 2))
-    return np.fmax(*found)
+            differences.append(gap / np.sqrt((variances[0] + variances[1]) / 2))
+    return np.fmax(*differences)
 
 
 def _level(

@@ -91,18 +91,18 @@ def status(
 
 
 def _first(flags: list[Flags], names: list[str], *, default: str | None) -> NDArray[Any]:
-    found = np.full(len(flags[0]), default, dtype=object)
+    first = np.full(len(flags[0]), default, dtype=object)
     for flag, name in zip(reversed(flags), reversed(names), strict=True):
-        found[flag] = name
-    return found
+        first[flag] = name
+    return first
 
 
 def _is_unbalanced(table: Table, rows: Rows, diagnosis: Diagnosis) -> Flags:
     """Whether the pre-period of the primary or a guardrail tells the run's arms apart."""
     is_watched = rows.of_both(lambda plan, card: plan.role(card.metric) != "secondary", bool)
     is_watched &= (table["segment_name"][rows.treatment] == TOTAL) & rows.is_planned
-    found = is_watched & (diagnosis.balance_p < IMBALANCE_BELOW)
-    return np.asarray(np.bincount(rows.run, weights=found)[rows.run] > 0)
+    is_unbalanced = is_watched & (diagnosis.balance_p < IMBALANCE_BELOW)
+    return np.asarray(np.bincount(rows.run, weights=is_unbalanced)[rows.run] > 0)
 
 
 def _splits(table: Table, rows: Rows) -> tuple[Array, Array]:
@@ -165,22 +165,25 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
         if whole or variant in planned[out["experiment_id"][place]]:
             counts[place][variant] = count
     of_planned = [
-        [found.get(variant, 0.0) for variant in planned[experiment]]
-        for experiment, found in zip(out["experiment_id"], counts, strict=True)
+        [of_value.get(variant, 0.0) for variant in planned[experiment]]
+        for experiment, of_value in zip(out["experiment_id"], counts, strict=True)
     ]
-    smallest = [min((n for n in found if n > 0), default=0) for found in of_planned]
+    smallest = [min((n for n in of_value if n > 0), default=0) for of_value in of_planned]
     out["smallest_count"] = np.array(smallest, dtype=np.int64)
-    out["has_every_variant"] = np.array([all(found) for found in of_planned], dtype=bool)
-    out["row_count"] = np.array([sum(found.values()) for found in counts], dtype=np.int64)
-    texts = [";".join(f"{name}:{int(found[name])}" for name in sorted(found)) for found in counts]
+    out["has_every_variant"] = np.array([all(of_value) for of_value in of_planned], dtype=bool)
+    out["row_count"] = np.array([sum(of_value.values()) for of_value in counts], dtype=np.int64)
+    texts = [
+        ";".join(f"{name}:{int(of_value[name])}" for name in sorted(of_value))
+        for of_value in counts
+    ]
     out["variant_counts"] = np.array(texts, dtype=object)
     out["p_value"] = np.array(
         [
             kernel.sample_ratio_p(
-                [found.get(variant, 0.0) for variant in shares[experiment]],
+                [of_value.get(variant, 0.0) for variant in shares[experiment]],
                 list(shares[experiment].values()),
             )
-            for experiment, found in zip(out["experiment_id"], counts, strict=True)
+            for experiment, of_value in zip(out["experiment_id"], counts, strict=True)
         ]
     )
     out["has_mismatch"] = out["p_value"] < SRM_BELOW

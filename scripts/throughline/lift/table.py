@@ -127,10 +127,10 @@ def estimate(
         `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
         are NaN, texts None. The same moments, in any order, give the same bytes.
     """
-    found = workings(
+    computed = workings(
         moments, experiments=experiments, metrics=metrics, masked=masked, looks_read=looks_read
     )
-    return {name: found[name] for name in COLUMNS}
+    return {name: computed[name] for name in COLUMNS}
 
 
 def workings(
@@ -536,13 +536,13 @@ def _multiplicity(
     }
 
 
-def _of_segments(estimates: Estimates, found: Estimates) -> Array:
+def _of_segments(estimates: Estimates, of_segment: Estimates) -> Array:
     """The p-value of each row's segment, NaN over all units."""
     key = ("experiment_id", "variant", "metric", "segment_name", "method", "totals", "as_of")
-    group = codes(*(np.concatenate([found[name], estimates[name]]) for name in key))
+    group = codes(*(np.concatenate([of_segment[name], estimates[name]]) for name in key))
     p = np.full(group.max(initial=0) + 1, np.nan)
-    p[group[: len(found["q"])]] = found["p_value"]
-    return np.asarray(p[group[len(found["q"]) :]])
+    p[group[: len(of_segment["q"])]] = of_segment["p_value"]
+    return np.asarray(p[group[len(of_segment["q"]) :]])
 
 
 def spans_values(table: Table) -> Flags:
