@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 from scipy.stats import norm
 
+from building import query
 from plain_pandas import Company, read_seed
 
 Series = tuple[str, str, str]
@@ -97,6 +98,26 @@ AMOUNTS = {
 }
 KEYS = ["metric", "model_id", "model_version", "segment_name", "segment_value"]
 SUMS = ["numerator", "denominator", "excluded_count", "unit_count", "weight_squares"]
+ROW = [
+    "metric",
+    "model_id",
+    "model_version",
+    "segment_name",
+    "segment_value",
+    "period",
+    "period_end_date",
+]
+TEXTS = ["status", "reason"]
+NUMBERS = [
+    "value",
+    "value_low",
+    "value_high",
+    "numerator",
+    "denominator",
+    "excluded_count",
+    "unit_count",
+    "covered_days",
+]
 
 
 def segment_facts(metric: str) -> tuple[str, ...]:
@@ -188,7 +209,8 @@ class Values:
         first = {"usage_events": c.events.occurred_at, "eligible_users": c.eligible.eligible_from}
         for model_id, row in self.registry.iterrows():
             made = c.predictions[c.predictions.model_id == model_id].predicted_at
-            begins = made.min().normalize()
+            # without a prediction nothing begins, and no label can be due
+            begins = made.min().normalize() if len(made) else pd.NaT
             for source, moments in last.items():
                 moments = moments[moments <= c.as_of]
                 if moments.empty:
@@ -202,7 +224,7 @@ class Values:
                 & (labels.outcome_name == row.label_outcome)
                 & (labels.occurred_at <= c.as_of)
             ].occurred_at
-            if self.last_day - wait < begins:
+            if made.empty or self.last_day - wait < begins:
                 through = self.last_day
             elif labels.empty:
                 through = begins - DAY
@@ -394,8 +416,9 @@ class Values:
         waits = [s for s in SOURCES[metric] if (model_id, s) in self.watermarks]
         known = [self.watermarks[model_id, source] for source in waits]
         begins = self.starts[model_id]
-        all_from = max([start for start, _ in known], default=begins)
-        some_from = min([start for start, _ in known], default=begins)
+        began = [start for start, _ in known if not pd.isna(start)]
+        all_from = max(began, default=begins)
+        some_from = min(began, default=begins)
         through = min([end for _, end in known], default=self.last_day)
         waits_for = min(zip((end for _, end in known), waits, strict=True), default=(None, ""))[1]
         model = self.registry.loc[model_id]
@@ -517,3 +540,24 @@ def hidden_cells(counts: Sequence[float], minimum: int) -> list[bool]:
             break
         hidden.add(i)
     return [i in hidden for i in range(len(counts))]
+
+
+def assert_values_are(workspace: Path, plain: pd.DataFrame) -> None:
+    """Holds every row of fct_metric_values against the same row computed elsewhere, both ways."""
+    built = query(workspace, "from fct_metric_values")
+    sides = [
+        side.astype({"period_end_date": "datetime64[us]", "period_start_date": "datetime64[us]"})
+        for side in (plain, built)
+    ]
+    both = sides[0].merge(
+        sides[1], on=ROW, how="outer", suffixes=("_plain", "_built"), indicator=True
+    )
+    assert set(both["_merge"]) == {"both"}, both[both["_merge"] != "both"].head(20).to_string()
+    assert (both.period_start_date_plain == both.period_start_date_built).all()
+    for column in TEXTS:
+        one, other = both[f"{column}_plain"].fillna(""), both[f"{column}_built"].fillna("")
+        assert (one == other).all(), both[one != other].head(20).to_string()
+    for column in NUMBERS:
+        one, other = (both[f"{column}_{side}"].astype(float) for side in ("plain", "built"))
+        is_close = np.isclose(one, other, rtol=1e-9, atol=1e-7, equal_nan=True)
+        assert is_close.all(), both[~is_close].head(20).to_string()
