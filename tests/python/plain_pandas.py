@@ -90,13 +90,16 @@ LABELS = ("predicted_label", "outcome_label")
 DATED = ("occurred_at", "observed_at", "responded_at", "first_exposed_at")
 NOTHING = ("nan", "none", "nat", "null", "nil", "na", "n/a", "#n/a", "<na>", "\\n")
 SUMS = ["numerator", "denominator", "excluded_count"]
+# segments that the list of eligible users has
+USER_SEGMENTS = ("team", "role")
 DATED_SEEDS = ("exchange_rates", "unit_values")
 NEVER = pd.Timestamp("2200-01-01")
 
 
 def read_raw(workspace: Path) -> dict[str, pd.DataFrame]:
-    """The delivered rows of every raw table under the names of the contract."""
-    return {table: read_table(workspace / "raw" / table) for table in TEXTS}
+    """The delivered rows of every raw table that has any, under the names of the contract."""
+    folders = {table: workspace / "raw" / table for table in TEXTS}
+    return {table: read_table(folder) for table, folder in folders.items() if any(folder.iterdir())}
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -563,15 +566,18 @@ class Company:
 
     def _user_days(self) -> pd.DataFrame:
         last_day = (self.as_of - pd.Timedelta(seconds=1)).normalize()
+        carried = [name for name in self.segments if name in USER_SEGMENTS]
+        people = self.eligible.reindex(columns=[*self.eligible.columns.union(carried)])
+        # of two stays on a day the later says who somebody is
         stays = [
-            (row.user_id, row.model_id, day)
-            for row in self.eligible.itertuples()
+            (row.user_id, row.model_id, day, *(getattr(row, name) for name in carried))
+            for row in people.sort_values("eligible_from").itertuples()
             for day in pd.date_range(row.eligible_from.normalize(), last_day)
             if pd.isna(row.eligible_to) or row.eligible_to > day
         ]
         keys = ["user_id", "model_id", "day"]
-        eligible = pd.DataFrame(stays, columns=keys).astype({"day": "datetime64[us]"})
-        eligible = eligible.drop_duplicates().assign(eligible=1)
+        eligible = pd.DataFrame(stays, columns=[*keys, *carried]).astype({"day": "datetime64[us]"})
+        eligible = eligible.drop_duplicates(keys, keep="last").assign(eligible=1)
         active = self.events[~self.events.is_passive.isin([True])]
         active = active.assign(day=active.occurred_at.dt.normalize())[keys].drop_duplicates()
         done = self.events[self.events.event_name == "task_completed"]
@@ -727,14 +733,18 @@ class Company:
                 ],
                 ignore_index=True,
             )
-            has_segments = name == "revenue_per_decision"
+            of_users = [segment for segment in self.segments if segment in USER_SEGMENTS]
+            segments = {
+                "revenue_per_decision": self.segments,
+                "revenue_per_active_user_day": of_users,
+            }
             parts.append(
                 spread(
                     both,
                     metric=name,
                     numerator=both.n,
                     denominator=both.m,
-                    segments=self.segments if has_segments else [],
+                    segments=segments.get(name, []),
                 )
             )
         table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)

@@ -14,7 +14,7 @@ import yaml
 from scipy.stats import norm
 
 from building import query
-from plain_pandas import Company, read_seed
+from plain_pandas import USER_SEGMENTS, Company, read_seed
 
 Series = tuple[str, str, str]
 DAY = pd.Timedelta(days=1)
@@ -94,6 +94,7 @@ AMOUNTS = {
     "net_value_per_decision": ("value",),
     "credited_revenue": ("revenue",),
     "revenue_per_decision": ("revenue",),
+    "revenue_per_active_user_day": ("revenue",),
     "pipeline_value": ("opportunity",),
 }
 KEYS = ["metric", "model_id", "model_version", "segment_name", "segment_value"]
@@ -128,6 +129,10 @@ def segment_facts(metric: str) -> tuple[str, ...]:
         return ("outcomes",)
     if metric == "revenue_per_decision":
         return ("outcomes", "decisions")
+    if metric == "revenue_per_active_user_day":
+        return ("outcomes", "usage")
+    if metric in ("adoption_rate", "task_completion_rate"):
+        return ("usage",)
     if metric in (*UNVERSIONED, *CROSS_FACT, "deployment_success_rate"):
         return ()
     return ("decisions",)
@@ -137,7 +142,7 @@ class Values:
     """The metric values of a company."""
 
     def __init__(self, company: Company, *, project: Path, seeds: Path, minimum_cell: int) -> None:
-        self._cells: dict[tuple[str, bool, bool], list[Series]] = {}
+        self._cells: dict[tuple[str, bool, tuple[str, ...]], list[Series]] = {}
         self._hidden: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
         self._customers: dict[tuple[str, str, Series], list[tuple[int, int]]] = {}
         self.company = company
@@ -286,12 +291,17 @@ class Values:
 
     def cells(self, model_id: str, metric: str) -> list[Series]:
         """Version, segment and value of every series of a metric."""
-        key = model_id, metric not in UNVERSIONED, bool(segment_facts(metric))
+        facts = segment_facts(metric)
+        carried = USER_SEGMENTS if "usage" in facts else self.company.segments
+        segments = [name for name in self.company.segments if facts and name in carried]
+        key = model_id, metric not in UNVERSIONED, tuple(segments)
         if key not in self._cells:
             self._cells[key] = list(self._cells_of(*key))
         return self._cells[key]
 
-    def _cells_of(self, model_id: str, has_versions: bool, has_segments: bool) -> Iterator[Series]:
+    def _cells_of(
+        self, model_id: str, has_versions: bool, segments: Sequence[str]
+    ) -> Iterator[Series]:
         yield "all", "all", "all"
         rows = [frame[frame.model_id == model_id] for frame in self.facts.values()]
         rows = [frame[frame.day <= self.last_day] for frame in rows]
@@ -301,13 +311,12 @@ class Values:
                 if "model_version" in frame:
                     versions |= set(frame.model_version.fillna("(none)"))
             yield from ((version, "all", "all") for version in sorted(versions))
-        if has_segments:
-            for segment in self.company.segments:
-                values = set()
-                for frame in rows:
-                    if segment in frame:
-                        values |= set(frame[segment].fillna("(unknown)"))
-                yield from (("all", segment, value) for value in sorted(values))
+        for segment in segments:
+            values = set()
+            for frame in rows:
+                if segment in frame:
+                    values |= set(frame[segment].fillna("(unknown)"))
+            yield from (("all", segment, value) for value in sorted(values))
 
     def hidden(self, model_id: str, metric: str, segment: str) -> dict[str, pd.DataFrame]:
         """By period: period ends by values of a segment, true where nothing may be shown."""

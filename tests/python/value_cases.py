@@ -15,11 +15,22 @@ Row = Mapping[str, object]
 
 AS_OF = "2026-06-15 00:00:00"
 MINIMUM_CELL = 5
+COLUMNS: Mapping[str, str] = {
+    "prediction_logs": "prediction_id model_id model_version predicted_at entity_id score channel "
+    "role",
+    "business_outcomes": "outcome_id outcome_name prediction_id entity_id outcome_label "
+    "outcome_value occurred_at observed_at",
+    "usage_events": "event_id event_name occurred_at user_id model_id",
+    "eligible_users": "user_id model_id eligible_from eligible_to role",
+    "feedback": "response_id survey_type asked_at score scale_min scale_max model_id",
+    "model_releases": "release_id model_id model_version event_type event_at",
+    "serving_costs": "cost_id model_id period_start period_end cost_type amount currency",
+}
 SETTINGS = f"""as_of: {AS_OF}
 minimum_cell: {MINIMUM_CELL}
-segments: [channel]
+segments: [channel, role]
 protected_attributes: []
-inputs: [prediction_logs, business_outcomes, feedback, model_releases, serving_costs]
+inputs: [{", ".join(COLUMNS)}]
 """
 # by model: what its label is called, and what else its row of the registry says
 MODELS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -42,14 +53,6 @@ DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2026-05-01", "2026-06-14")]
 CHECKS = ("2026-05-08", "2026-05-15", "2026-05-22", "2026-05-29", "2026-06-05")
 CUSTOMERS = range(30)
 OWNED = {"valid_from": "2025-01-01", "owner": "Ann", "rationale": "why"}
-COLUMNS: Mapping[str, str] = {
-    "prediction_logs": "prediction_id model_id model_version predicted_at entity_id score channel",
-    "business_outcomes": "outcome_id outcome_name prediction_id entity_id outcome_label "
-    "outcome_value occurred_at observed_at",
-    "feedback": "response_id survey_type asked_at score scale_min scale_max model_id",
-    "model_releases": "release_id model_id model_version event_type event_at",
-    "serving_costs": "cost_id model_id period_start period_end cost_type amount currency",
-}
 
 
 def make(project: Project) -> Path:
@@ -65,6 +68,8 @@ def make(project: Project) -> Path:
     rows = {
         "prediction_logs": predictions(),
         "business_outcomes": outcomes(),
+        "usage_events": usage(),
+        "eligible_users": users(),
         "feedback": answers(),
         "model_releases": releases(),
         "serving_costs": costs(),
@@ -140,6 +145,7 @@ def predictions() -> Iterator[Row]:
                     "entity_id": f"e{customer}",
                     "score": "0.9",
                     # one a day is of no channel, and from June one of another
+                    "role": "chief" if n % 4 == 3 else "rep",
                     "channel": {0: "", 1: "shop" if day >= "2026-06-01" else "web"}.get(n, "web"),
                 }
 
@@ -155,16 +161,45 @@ def outcomes() -> Iterator[Row]:
             named = f"churning-{DAYS[n // 10]}-{n % 10}"
             row = outcome(f"c{n}-{week}", "churned", day=day, prediction_id=named)
             yield {**row, "entity_id": f"e{n}", "outcome_label": label}
-    for day, after in zip(DAYS[:-8], DAYS[1:], strict=False):
+    # of those that are pending none has come
+    for place, day in enumerate(DAYS[:-7]):
         for n in range(5):
             named = f"half-{day}-{n}"
-            yield outcome(f"s{day}-{n}", "sold", day=after, prediction_id=named)
+            yield outcome(f"s{day}-{n}", "sold", day=DAYS[place + 1], prediction_id=named)
 
 
 def outcome(outcome_id: str, name: str, *, day: str, **others: str) -> Row:
     moment = f"{day} 12:00:00"
     said = {"occurred_at": moment, "observed_at": moment, "outcome_label": "yes"}
     return {"outcome_id": outcome_id, "outcome_name": name, **said, **others}
+
+
+def users() -> Iterator[Row]:
+    """Eight reps, of whom one becomes the third chief in June, and a guest of three days."""
+    for n in range(10):
+        role = "rep" if n < 8 else "chief"
+        until = "2026-06-01 00:00:00" if n == 0 else ""
+        yield user(n, role, start="2026-05-01", eligible_to=until)
+    yield user(0, "chief", start="2026-06-01")
+    yield user(10, "guest", start="2026-05-20", eligible_to="2026-05-23 00:00:00")
+
+
+def user(n: int, role: str, *, start: str, **others: str) -> Row:
+    named = {"user_id": f"u{n}", "model_id": "billed", "role": role}
+    return {**named, "eligible_from": f"{start} 00:00:00", **others}
+
+
+def usage() -> Iterator[Row]:
+    """Everybody on the list works every other day, and somebody who is not on it."""
+    for place, day in enumerate(DAYS):
+        for n in (*range(place % 2, 11, 2), 12):
+            yield {
+                "event_id": f"{day}-{n}",
+                "event_name": "task_completed" if n % 3 else "viewed",
+                "occurred_at": f"{day} 11:00:00",
+                "user_id": f"u{n}",
+                "model_id": "billed",
+            }
 
 
 def answers() -> Iterator[Row]:
