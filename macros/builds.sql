@@ -101,7 +101,7 @@
             {% do parts.append(name ~ brick.expression ~ date_column(fact) ~ segments_of(fact) ~ brick.lift ~ fact.config.meta ~ fact.model ~ is_versioned(fact)) %}
         {% endfor %}
         {% for metric in metrics() %}
-            {% do parts.append(metric.name ~ metric.card.tier) %}
+            {% do parts.append(metric.name ~ metric.card.tier ~ metric.card.get('is_proportion')) %}
         {% endfor %}
         {% do parts.append(metric_bricks() | string) %}
     {% endif %}

@@ -250,11 +250,16 @@
 {# The brick that counts the rows of a fact, for the rule of privacy. No metric may use it. #}
 {% macro rows_brick(fact) %}{{ return(fact.name ~ '_rows') }}{% endmacro %}
 
-{# What is summed over one fact: its measures by name, and its rows. #}
+{# What is summed over one fact: its rows, and its measures by name. Squares are asked of weights alone: that of an amount may be
+   too large or too small for a number. #}
 {% macro summed_measures(fact) %}
-    {% set summed = [{'name': rows_brick(fact), 'expression': fact.config.meta.get('rows_held', '1')}] %}
+    {% set weights = [] %}
+    {% for metric in metrics() if metric.card.get('is_proportion') %}
+        {% do weights.append(metric.denominator) %}
+    {% endfor %}
+    {% set summed = [{'name': rows_brick(fact), 'expression': fact.config.meta.get('rows_held', '1'), 'is_weight': false}] %}
     {% for measure in fact.measures | sort(attribute='name') %}
-        {% do summed.append({'name': measure.name, 'expression': measure.expr or measure.name}) %}
+        {% do summed.append({'name': measure.name, 'expression': measure.expr or measure.name, 'is_weight': measure.name in weights}) %}
     {% endfor %}
     {{ return(summed) }}
 {% endmacro %}
@@ -263,6 +268,7 @@
 {% macro brick_ctes(fact) %}
     {%- set segments = segments_of(fact) -%}
     {%- set measures = summed_measures(fact) -%}
+    {%- set weights = measures | selectattr('is_weight') | map(attribute='name') | list -%}
     {%- set double = type_double() -%}
     {#- a fact of sums says how many rows each of its own holds -#}
     {%- set rows_held = fact.config.meta.get('rows_held') -%}
@@ -277,7 +283,9 @@
         {%- endfor %}
         {%- for measure in measures %}
         cast(sum({{ measure.expression }}) as {{ double }}) as {{ measure.name }},
+        {%- if measure.is_weight %}
         cast(sum(({{ measure.expression }}) * ({{ measure.expression }}){{ ' / ' ~ rows_held if rows_held else '' }}) as {{ double }}) as {{ measure.name }}_squares,
+        {%- endif %}
         sum(case when ({{ measure.expression }}) <> 0 then {{ rows_held or 1 }} else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref(fact.refs[0].name) }}
@@ -306,7 +314,9 @@
         {{ segment_value('segments', 'cells', segments) }} as segment_value,
         {%- for measure in measures %}
         sum(cells.{{ measure.name }}) as {{ measure.name }},
+        {%- if measure.is_weight %}
         sum(cells.{{ measure.name }}_squares) as {{ measure.name }}_squares,
+        {%- endif %}
         sum(cells.{{ measure.name }}_units) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ fact.name }}_cells as cells
@@ -333,7 +343,7 @@
         totals.segment_name,
         totals.segment_value,
         case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }} {% endfor %}end as amount,
-        case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }}_squares {% endfor %}end as square_sum,
+        cast({{ 'case names.brick' if weights }} {% for name in weights %}when '{{ name }}' then totals.{{ name }}_squares {% endfor %}{{ 'else 0 end' if weights else '0' }} as {{ double }}) as square_sum,
         cast(case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }}_units {% endfor %}end as bigint) as unit_count
     from {{ fact.name }}_totals as totals
     cross join {{ fact.name }}_names as names

@@ -115,7 +115,7 @@ periods as (
     {{ return(rows) }}
 {% endmacro %}
 
-{# A bound of Wilson's 95 % interval of a share of `units`: `-` the lower, `+` the upper. #}
+{# A bound of Wilson's 95 % interval of a share of `units`, never 0 of them: `-` the lower, `+` the upper. #}
 {% macro wilson_bound(share, units, sign) -%}
     {%- set z = '1.959963984540054' -%}
     ({{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})

@@ -146,8 +146,10 @@ valued as (
             else numerator
         end as value,
         -- Kish's number of units: what as many equal weights would tell
-        case when weight_squares > 0 and is_additive then denominator * denominator / weight_squares else cast(unit_count as {{ type_double() }}) end
-            as effective_units
+        case
+            when weight_squares > 0 and is_additive then denominator * denominator / weight_squares
+            else cast(nullif(unit_count, 0) as {{ type_double() }})
+        end as effective_units
     from reasoned
 
 ),

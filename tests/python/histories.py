@@ -12,7 +12,8 @@ import duckdb
 import pandas as pd
 
 import plain_pandas
-from building import Project, experiment
+from building import ROOT, Project, assert_waist_is, experiment
+from plain_values import Values, assert_values_are
 from throughline import seeds
 
 Row = Mapping[str, object]
@@ -95,7 +96,11 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "loaded_at",
     ],
 }
-SETTINGS = f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: []\n"
+MINIMUM_CELL = 2
+SETTINGS = (
+    f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: []\n"
+    f"minimum_cell: {MINIMUM_CELL}\n"
+)
 
 
 def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, list[str]]:
@@ -242,11 +247,13 @@ def differences(one: Path, other: Path, *, schema: str = "main") -> list[str]:
     return found
 
 
-def plain_metrics(folder: Path, *, seeds: Path, as_of: str) -> pd.DataFrame:
-    """The sums of every metric from the raw files alone, in pandas."""
+def assert_equals_pandas(folder: Path, *, seeds: Path, as_of: str) -> None:
+    """The sums and the values of every metric from the raw files alone, in pandas."""
     raw = {table: plain_pandas.read_table(folder / "raw" / table) for table in COLUMNS}
     company = plain_pandas.Company(raw=raw, seeds=seeds, as_of=as_of, segments=["channel"])
-    return company.metrics()
+    assert_waist_is(folder, company.metrics())
+    values = Values(company, project=ROOT, seeds=seeds, minimum_cell=MINIMUM_CELL)
+    assert_values_are(folder, values.table())
 
 
 def copied(folder: Path) -> Path:

@@ -90,13 +90,16 @@ LABELS = ("predicted_label", "outcome_label")
 DATED = ("occurred_at", "observed_at", "responded_at", "first_exposed_at")
 NOTHING = ("nan", "none", "nat", "null", "nil", "na", "n/a", "#n/a", "<na>", "\\n")
 SUMS = ["numerator", "denominator", "excluded_count"]
+# segments that the list of eligible users has
+USER_SEGMENTS = ("team", "role")
 DATED_SEEDS = ("exchange_rates", "unit_values")
 NEVER = pd.Timestamp("2200-01-01")
 
 
 def read_raw(workspace: Path) -> dict[str, pd.DataFrame]:
-    """The delivered rows of every raw table under the names of the contract."""
-    return {table: read_table(workspace / "raw" / table) for table in TEXTS}
+    """The delivered rows of every raw table that has any, under the names of the contract."""
+    folders = {table: workspace / "raw" / table for table in TEXTS}
+    return {table: read_table(folder) for table, folder in folders.items() if any(folder.iterdir())}
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -203,8 +206,11 @@ def number_of(cells: pd.Series, *, is_whole: bool) -> tuple[pd.Series, pd.Series
 
 
 def moment_of(cells: pd.Series, *, is_end: bool) -> tuple[pd.Series, pd.Series]:
-    """Moments in UTC, and where none can be read; an end that never comes is missing."""
-    given = cells if cells.dtype.kind == "M" else filled(cells)
+    """Moments in UTC, and where none can be read: digits alone are none.
+
+    An end that never comes is missing.
+    """
+    given = cells if cells.dtype.kind == "M" else filled(cells).replace(r"^\d+$", "?", regex=True)
     moments = pd.to_datetime(given, format="ISO8601", errors="coerce", utc=True)
     moments = moments.dt.tz_localize(None).astype("datetime64[us]")
     never = is_end & (moments >= NEVER)
@@ -371,14 +377,16 @@ class Company:
             start, end = cost.period_start.floor("s"), cost.period_end.floor("s")
             total = end - start
             for day in pd.date_range(start.normalize(), end):
-                share = min(end, day + pd.Timedelta(days=1)) - max(start, day)
-                if share <= pd.Timedelta(0):
+                lasts = min(end, day + pd.Timedelta(days=1)) - max(start, day)
+                if lasts <= pd.Timedelta(0) < total:
                     continue
+                # what lasts no second lies on one day
+                share = lasts / total if total else 1.0
                 versions = pd.Series({cost.model_version: 1})
                 if pd.isna(cost.model_version):
                     is_day = (cost.model_id, day) in made.index
                     versions = made[cost.model_id, day] if is_day else pd.Series({"(none)": 1})
-                part = cost.amount * share / total
+                part = cost.amount * share
                 found += [
                     (
                         cost.model_id,
@@ -449,18 +457,22 @@ class Company:
         linked["positive_label"] = linked.prediction_id.map(rows.positive_label)
         linked["amount_outcome"] = linked.prediction_id.map(rows.amount_outcome)
         linked["is_number"] = linked.prediction_id.map(rows.task) == "regression"
+        linked["is_class"] = linked.prediction_id.map(rows.task) == "multiclass"
         labels = linked[linked.outcome_name == linked.label_outcome]
         # a final label that lacks what the task is judged by is no label
         says_nothing = np.where(
             labels.is_number,
             labels.outcome_value.isna(),
-            labels.positive_label.notna() & labels.outcome_label.isna(),
+            (labels.positive_label.notna() | labels.is_class) & labels.outcome_label.isna(),
         )
         labels = labels[(labels.status != "final") | ~says_nothing]
         final = labels[labels.status == "final"]
         positive = final[
             ~final.is_number
-            & (final.positive_label.isna() | (final.outcome_label == final.positive_label))
+            & (
+                (final.positive_label.isna() & ~final.is_class)
+                | (final.outcome_label == final.positive_label)
+            )
         ]
         latest = final[final.is_number].sort_values(["occurred_at", "outcome_id"])
         actual = latest.drop_duplicates("prediction_id", keep="last")
@@ -478,9 +490,12 @@ class Company:
         )
         threshold = rows.decision_threshold.fillna(rows.decision_threshold_registered)
         says_yes = (rows.score >= threshold).astype(object)
-        by_class = rows.predicted_label.notna() & (rows.task != "ranking")
+        by_class = rows.predicted_label.notna() & rows.positive_label.notna()
+        by_class &= rows.task != "ranking"
         says_yes[by_class] = rows.predicted_label[by_class] == rows.positive_label[by_class]
         says_yes[~by_class & (rows.score.isna() | threshold.isna())] = None
+        # one class of many, or a number, is no yes or no
+        says_yes[rows.positive_label.isna() & rows.task.isin(["multiclass", "regression"])] = None
         is_yes = rows.index.isin(positive.prediction_id)
         matured = (state == "matured") & says_yes.notna()
         yes = says_yes.fillna(False).astype(bool)
@@ -495,9 +510,18 @@ class Company:
             & (linked.status == "final")
         ]
         amount = credited.groupby("prediction_id").amount.sum().reindex(rows.index)
+        is_right = pd.Series(cell).isin(["tp", "tn"]).astype(object).where(cell.notna(), None)
+        said = final[final.is_class].sort_values(["occurred_at", "outcome_id"])
+        said = said.drop_duplicates("prediction_id", keep="last").set_index("prediction_id")
+        classes = said.outcome_label.reindex(rows.index)
+        of_many = (rows.task == "multiclass") & (state == "matured")
+        is_right[rows.task == "multiclass"] = None
+        of_many &= rows.predicted_label.notna() & classes.notna()
+        is_right[of_many] = (rows.predicted_label == classes)[of_many]
         rows = rows.assign(
             state=state,
             cell=cell,
+            is_right=is_right,
             says_yes=yes,
             is_yes=is_yes & (state == "matured"),
             amount=amount,
@@ -542,15 +566,18 @@ class Company:
 
     def _user_days(self) -> pd.DataFrame:
         last_day = (self.as_of - pd.Timedelta(seconds=1)).normalize()
+        carried = [name for name in self.segments if name in USER_SEGMENTS]
+        people = self.eligible.reindex(columns=[*self.eligible.columns.union(carried)])
+        # of two stays on a day the later says who somebody is
         stays = [
-            (row.user_id, row.model_id, day)
-            for row in self.eligible.itertuples()
+            (row.user_id, row.model_id, day, *(getattr(row, name) for name in carried))
+            for row in people.sort_values("eligible_from").itertuples()
             for day in pd.date_range(row.eligible_from.normalize(), last_day)
             if pd.isna(row.eligible_to) or row.eligible_to > day
         ]
         keys = ["user_id", "model_id", "day"]
-        eligible = pd.DataFrame(stays, columns=keys).astype({"day": "datetime64[us]"})
-        eligible = eligible.drop_duplicates().assign(eligible=1)
+        eligible = pd.DataFrame(stays, columns=[*keys, *carried]).astype({"day": "datetime64[us]"})
+        eligible = eligible.drop_duplicates(keys, keep="last").assign(eligible=1)
         active = self.events[~self.events.is_passive.isin([True])]
         active = active.assign(day=active.occurred_at.dt.normalize())[keys].drop_duplicates()
         done = self.events[self.events.event_name == "task_completed"]
@@ -580,8 +607,8 @@ class Company:
         d = self.decisions
         cell, state, one = d.cell, d.state, pd.Series(1.0, index=d.index)
         matured, left_out = state == "matured", state != "matured"
-        judged, shown = cell.notna(), d.action != "not_shown"
-        valued = judged & d.value.notna()
+        judged, shown = d.is_right.notna(), d.action != "not_shown"
+        valued = cell.notna() & d.value.notna()
         failed = d.error_type.notna() | (d.status_code >= 400)
         answered = ~(d.status_code >= 500)
         accepted = d.action == "accepted"
@@ -592,7 +619,7 @@ class Company:
         of_decisions = {
             "precision": (cell == "tp", cell.isin(["tp", "fp"]), left_out & d.says_yes),
             "recall": (cell == "tp", should, ~judged),
-            "accuracy": (cell.isin(["tp", "tn"]), judged, ~judged),
+            "accuracy": (d.is_right.isin([True]), judged, ~judged),
             "false_positive_rate": (cell == "fp", cell.isin(["fp", "tn"]), ~judged),
             "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), ~judged),
             "mean_absolute_error": (size, measured, unmeasured),
@@ -706,14 +733,18 @@ class Company:
                 ],
                 ignore_index=True,
             )
-            has_segments = name == "revenue_per_decision"
+            of_users = [segment for segment in self.segments if segment in USER_SEGMENTS]
+            segments = {
+                "revenue_per_decision": self.segments,
+                "revenue_per_active_user_day": of_users,
+            }
             parts.append(
                 spread(
                     both,
                     metric=name,
                     numerator=both.n,
                     denominator=both.m,
-                    segments=self.segments if has_segments else [],
+                    segments=segments.get(name, []),
                 )
             )
         table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)

@@ -13,7 +13,8 @@ import pandas as pd
 import yaml
 from scipy.stats import norm
 
-from plain_pandas import Company, read_seed
+from building import query
+from plain_pandas import USER_SEGMENTS, Company, read_seed
 
 Series = tuple[str, str, str]
 DAY = pd.Timedelta(days=1)
@@ -93,10 +94,31 @@ AMOUNTS = {
     "net_value_per_decision": ("value",),
     "credited_revenue": ("revenue",),
     "revenue_per_decision": ("revenue",),
+    "revenue_per_active_user_day": ("revenue",),
     "pipeline_value": ("opportunity",),
 }
 KEYS = ["metric", "model_id", "model_version", "segment_name", "segment_value"]
 SUMS = ["numerator", "denominator", "excluded_count", "unit_count", "weight_squares"]
+ROW = [
+    "metric",
+    "model_id",
+    "model_version",
+    "segment_name",
+    "segment_value",
+    "period",
+    "period_end_date",
+]
+TEXTS = ["status", "reason"]
+NUMBERS = [
+    "value",
+    "value_low",
+    "value_high",
+    "numerator",
+    "denominator",
+    "excluded_count",
+    "unit_count",
+    "covered_days",
+]
 
 
 def segment_facts(metric: str) -> tuple[str, ...]:
@@ -107,6 +129,10 @@ def segment_facts(metric: str) -> tuple[str, ...]:
         return ("outcomes",)
     if metric == "revenue_per_decision":
         return ("outcomes", "decisions")
+    if metric == "revenue_per_active_user_day":
+        return ("outcomes", "usage")
+    if metric in ("adoption_rate", "task_completion_rate"):
+        return ("usage",)
     if metric in (*UNVERSIONED, *CROSS_FACT, "deployment_success_rate"):
         return ()
     return ("decisions",)
@@ -116,7 +142,7 @@ class Values:
     """The metric values of a company."""
 
     def __init__(self, company: Company, *, project: Path, seeds: Path, minimum_cell: int) -> None:
-        self._cells: dict[tuple[str, bool, bool], list[Series]] = {}
+        self._cells: dict[tuple[str, bool, tuple[str, ...]], list[Series]] = {}
         self._hidden: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
         self._customers: dict[tuple[str, str, Series], list[tuple[int, int]]] = {}
         self.company = company
@@ -188,7 +214,8 @@ class Values:
         first = {"usage_events": c.events.occurred_at, "eligible_users": c.eligible.eligible_from}
         for model_id, row in self.registry.iterrows():
             made = c.predictions[c.predictions.model_id == model_id].predicted_at
-            begins = made.min().normalize()
+            # without a prediction nothing begins, and no label can be due
+            begins = made.min().normalize() if len(made) else pd.NaT
             for source, moments in last.items():
                 moments = moments[moments <= c.as_of]
                 if moments.empty:
@@ -202,7 +229,7 @@ class Values:
                 & (labels.outcome_name == row.label_outcome)
                 & (labels.occurred_at <= c.as_of)
             ].occurred_at
-            if self.last_day - wait < begins:
+            if made.empty or self.last_day - wait < begins:
                 through = self.last_day
             elif labels.empty:
                 through = begins - DAY
@@ -264,12 +291,17 @@ class Values:
 
     def cells(self, model_id: str, metric: str) -> list[Series]:
         """Version, segment and value of every series of a metric."""
-        key = model_id, metric not in UNVERSIONED, bool(segment_facts(metric))
+        facts = segment_facts(metric)
+        carried = USER_SEGMENTS if "usage" in facts else self.company.segments
+        segments = [name for name in self.company.segments if facts and name in carried]
+        key = model_id, metric not in UNVERSIONED, tuple(segments)
         if key not in self._cells:
             self._cells[key] = list(self._cells_of(*key))
         return self._cells[key]
 
-    def _cells_of(self, model_id: str, has_versions: bool, has_segments: bool) -> Iterator[Series]:
+    def _cells_of(
+        self, model_id: str, has_versions: bool, segments: Sequence[str]
+    ) -> Iterator[Series]:
         yield "all", "all", "all"
         rows = [frame[frame.model_id == model_id] for frame in self.facts.values()]
         rows = [frame[frame.day <= self.last_day] for frame in rows]
@@ -279,13 +311,12 @@ class Values:
                 if "model_version" in frame:
                     versions |= set(frame.model_version.fillna("(none)"))
             yield from ((version, "all", "all") for version in sorted(versions))
-        if has_segments:
-            for segment in self.company.segments:
-                values = set()
-                for frame in rows:
-                    if segment in frame:
-                        values |= set(frame[segment].fillna("(unknown)"))
-                yield from (("all", segment, value) for value in sorted(values))
+        for segment in segments:
+            values = set()
+            for frame in rows:
+                if segment in frame:
+                    values |= set(frame[segment].fillna("(unknown)"))
+            yield from (("all", segment, value) for value in sorted(values))
 
     def hidden(self, model_id: str, metric: str, segment: str) -> dict[str, pd.DataFrame]:
         """By period: period ends by values of a segment, true where nothing may be shown."""
@@ -394,8 +425,9 @@ class Values:
         waits = [s for s in SOURCES[metric] if (model_id, s) in self.watermarks]
         known = [self.watermarks[model_id, source] for source in waits]
         begins = self.starts[model_id]
-        all_from = max([start for start, _ in known], default=begins)
-        some_from = min([start for start, _ in known], default=begins)
+        began = [start for start, _ in known if not pd.isna(start)]
+        all_from = max(began, default=begins)
+        some_from = min(began, default=begins)
         through = min([end for _, end in known], default=self.last_day)
         waits_for = min(zip((end for _, end in known), waits, strict=True), default=(None, ""))[1]
         model = self.registry.loc[model_id]
@@ -517,3 +549,24 @@ def hidden_cells(counts: Sequence[float], minimum: int) -> list[bool]:
             break
         hidden.add(i)
     return [i in hidden for i in range(len(counts))]
+
+
+def assert_values_are(workspace: Path, plain: pd.DataFrame) -> None:
+    """Holds every row of fct_metric_values against the same row computed elsewhere, both ways."""
+    built = query(workspace, "from fct_metric_values")
+    sides = [
+        side.astype({"period_end_date": "datetime64[us]", "period_start_date": "datetime64[us]"})
+        for side in (plain, built)
+    ]
+    both = sides[0].merge(
+        sides[1], on=ROW, how="outer", suffixes=("_plain", "_built"), indicator=True
+    )
+    assert set(both["_merge"]) == {"both"}, both[both["_merge"] != "both"].head(20).to_string()
+    assert (both.period_start_date_plain == both.period_start_date_built).all()
+    for column in TEXTS:
+        one, other = both[f"{column}_plain"].fillna(""), both[f"{column}_built"].fillna("")
+        assert (one == other).all(), both[one != other].head(20).to_string()
+    for column in NUMBERS:
+        one, other = (both[f"{column}_{side}"].astype(float) for side in ("plain", "built"))
+        is_close = np.isclose(one, other, rtol=1e-9, atol=1e-7, equal_nan=True)
+        assert is_close.all(), both[~is_close].head(20).to_string()

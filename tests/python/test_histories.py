@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import histories
-from building import assert_waist_is
 from histories import Builder
 
 # dbt runs in this process, and tracing it would take longer than it
@@ -310,7 +309,7 @@ class Deliveries(RuleBasedStateMachine):
         assert histories.differences(self.folder, fresh) == []
         if self.variant != "another metric":
             seeds = builder().root / self.variant / "seeds"
-            assert_waist_is(fresh, histories.plain_metrics(fresh, seeds=seeds, as_of=as_of))
+            histories.assert_equals_pandas(fresh, seeds=seeds, as_of=as_of)
 
 
 NUMBERS = itertools.count()

@@ -15,6 +15,7 @@ import yaml
 
 import plain_pandas
 from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
+from plain_values import Values, assert_values_are
 from throughline import seeds, workspace
 
 OPEN_BANDIT = ROOT / "examples/open_bandit"
@@ -180,6 +181,7 @@ if CENSUS.is_dir():
 class Built:
     project: Project
     folder: Path
+    plain: plain_pandas.Company
     expected: pd.DataFrame
 
 
@@ -197,7 +199,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         as_of=settings["as_of"],
         segments=settings["segments"],
     )
-    return Built(project, folder, plain.metrics())
+    return Built(project, folder, plain, plain.metrics())
 
 
 def test_no_real_row_is_refused(built: Built) -> None:
@@ -208,6 +210,14 @@ def test_real_metrics_equal_pandas(built: Built) -> None:
     """Every day, version and segment value of every metric that has any."""
     assert len(set(built.expected.metric)) >= 15
     assert_waist_is(built.folder, built.expected)
+
+
+def test_real_values_equal_pandas(built: Built) -> None:
+    """Every value, interval, status and reason, by day, week, 28 days and month."""
+    seeds = built.folder / "seeds"
+    plain = Values(built.plain, project=ROOT, seeds=seeds, minimum_cell=20).table()
+    assert_values_are(built.folder, plain)
+    assert (plain.status == "ready").sum() > 100
 
 
 def test_real_metrics_equal_metricflow(built: Built) -> None:

@@ -12,53 +12,14 @@ import pandas as pd
 import pytest
 from scipy.linalg import null_space
 
+import awkward
 import plain_pandas
-from building import query
-from plain_values import Values, hidden_cells
+import value_cases
+from building import NO_UNIT_TESTS, WITHOUT_TESTS, Project, query
+from plain_values import Values, assert_values_are, hidden_cells
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = [
-    "metric",
-    "model_id",
-    "model_version",
-    "segment_name",
-    "segment_value",
-    "period",
-    "period_end_date",
-]
-TEXTS = ["status", "reason"]
-NUMBERS = [
-    "value",
-    "value_low",
-    "value_high",
-    "numerator",
-    "denominator",
-    "excluded_count",
-    "unit_count",
-    "covered_days",
-]
 SEGMENTS = ["channel", "device", "region"]
-
-
-def assert_values_are(workspace: Path, plain: pd.DataFrame) -> None:
-    """Holds every row of fct_metric_values against the same row computed elsewhere, both ways."""
-    built = query(workspace, "from fct_metric_values")
-    sides = [
-        side.astype({"period_end_date": "datetime64[us]", "period_start_date": "datetime64[us]"})
-        for side in (plain, built)
-    ]
-    both = sides[0].merge(
-        sides[1], on=KEYS, how="outer", suffixes=("_plain", "_built"), indicator=True
-    )
-    assert set(both["_merge"]) == {"both"}, both[both["_merge"] != "both"].head(20).to_string()
-    assert (both.period_start_date_plain == both.period_start_date_built).all()
-    for column in TEXTS:
-        one, other = both[f"{column}_plain"].fillna(""), both[f"{column}_built"].fillna("")
-        assert (one == other).all(), both[one != other].head(20).to_string()
-    for column in NUMBERS:
-        one, other = (both[f"{column}_{side}"].astype(float) for side in ("plain", "built"))
-        is_close = np.isclose(one, other, rtol=1e-9, atol=1e-7, equal_nan=True)
-        assert is_close.all(), both[~is_close].head(20).to_string()
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +42,217 @@ def test_every_value_equals_plain_pandas(demo: Path, plain: pd.DataFrame) -> Non
     assert (plain.status == "ready").sum() > 50_000
     told = {"private", "partial_window", "labels_not_matured", "no_data", "too_few_units"}
     assert told | {"serving_costs_not_delivered"} <= set(plain.reason.dropna())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.without_comments(tmp_path_factory.mktemp("values") / "project")
+
+
+def test_every_value_of_awkward_rows_equals_plain_pandas(project: Project) -> None:
+    """Odd texts and numbers, samples, several currencies, a model without rows, small cells."""
+    folder = project.root / "awkward"
+    awkward.make(folder)
+    run = project.build(folder, *WITHOUT_TESTS)
+    assert run.status == 0, run.output
+    raw = plain_pandas.read_raw(folder)
+    logs = raw["prediction_logs"].rename(columns={"Decided_At": "predicted_at"})
+    company = plain_pandas.Company(
+        raw={**raw, "prediction_logs": logs},
+        seeds=folder / "seeds",
+        as_of="2025-01-20",
+        segments=SEGMENTS,
+    )
+    plain = Values(company, project=ROOT, seeds=folder / "seeds", minimum_cell=2).table()
+    assert_values_are(folder, plain)
+    assert (plain.status == "ready").sum() > 3_000
+    assert "idle" not in set(plain.model_id)
+    # every table fell silent at one time or another
+    tables = ("prediction_logs", "usage_events", "business_outcomes", "eligible_users", "labels")
+    assert {f"{table}_not_delivered" for table in tables} <= set(plain.reason.dropna())
+
+
+@pytest.fixture(scope="module")
+def cases(project: Project) -> Path:
+    folder = value_cases.make(project)
+    run = project.build(folder, *NO_UNIT_TESTS)
+    assert run.status == 0, run.output
+    return folder
+
+
+def test_every_value_of_the_cases_equals_plain_pandas(cases: Path) -> None:
+    company = plain_pandas.Company(
+        raw=plain_pandas.read_raw(cases),
+        seeds=cases / "seeds",
+        as_of=value_cases.AS_OF,
+        segments=["channel", "role"],
+    )
+    values = Values(
+        company, project=ROOT, seeds=cases / "seeds", minimum_cell=value_cases.MINIMUM_CELL
+    )
+    plain = values.table()
+    assert_values_are(cases, plain)
+    by_role = plain[plain.segment_name == "role"].groupby("metric").reason.agg(set)
+    for metric in ("adoption_rate", "revenue_per_active_user_day", "precision"):
+        assert {"private", None} <= by_role[metric], metric
+
+
+def told(
+    cases: Path, metric: str, model_id: str, period: str, end: str
+) -> tuple[float, float, str | None]:
+    """Value, numerator and reason of a total."""
+    row = query(
+        cases,
+        f"""
+        select value, numerator, reason from fct_metric_values
+        where metric = '{metric}' and model_id = '{model_id}' and period = '{period}'
+            and period_end_date = date '{end}'
+            and model_version = 'all' and segment_name = 'all'
+        """,
+    )
+    ((value, numerator, reason),) = row.itertuples(index=False)
+    return float(value), float(numerator), None if pd.isna(reason) else str(reason)
+
+
+def only(cases: Path, sql: str) -> object:
+    """The one cell of a query, None where it is NULL."""
+    ((cell,),) = query(cases, sql).itertuples(index=False)
+    return None if pd.isna(cell) else cell
+
+
+def test_costs_that_were_not_delivered_are_not_zero(cases: Path) -> None:
+    """Nor does a licence paid for the year hide that other costs are missing."""
+    metric = "cost_per_prediction"
+    assert told(cases, metric, "billed", "month", "2026-05-31") == (1, 310, None)
+    value, _, reason = told(cases, metric, "billed", "28d", "2026-06-14")
+    assert np.isnan(value)
+    assert reason == "serving_costs_not_delivered"
+    ledger = query(
+        cases,
+        "select total_cost_amount, cost_reason, net_value_amount from mart_value_ledger "
+        "where model_id = 'billed' order by month_start_date",
+    )
+    assert ledger.total_cost_amount.fillna(-1).tolist() == [310, -1]
+    assert ledger.cost_reason.fillna("").tolist() == ["", "serving_costs_not_delivered"]
+    assert pd.isna(ledger.net_value_amount[1])
+    # the scorecard reads the last window that is known, and names its end
+    card = query(
+        cases,
+        f"""
+        select value, strftime(window_end_date, '%m-%d') as ended from mart_scorecard
+        where metric = '{metric}' and model_id = 'billed'
+        """,
+    )
+    assert card.to_dict("records") == [{"value": 1.0, "ended": "05-31"}]
+
+
+def test_a_licence_paid_for_a_year_is_a_cost_by_day_and_of_no_day_to_come(cases: Path) -> None:
+    metric = "cost_per_prediction"
+    value, cost, reason = told(cases, metric, "licensed", "7d", "2026-06-14")
+    assert [value, cost] == pytest.approx([1, 70])
+    assert reason is None
+    june = only(
+        cases,
+        "select total_cost_amount from mart_value_ledger where model_id = 'licensed' "
+        "and month_start_date = date '2026-06-01'",
+    )
+    assert june == pytest.approx(140)
+    for table, day in (
+        ("fct_metric_values", "period_end_date"),
+        ("mart_metric_timeline", "metric_date"),
+        ("mart_metric_months", "month_start_date"),
+        ("mart_value_ledger", "month_start_date"),
+    ):
+        assert only(cases, f"select max({day}) from {table}") <= pd.Timestamp("2026-06-14"), table
+
+
+def test_each_customer_churns_once(cases: Path) -> None:
+    """Thirty are asked four times, half leave at the fourth; who has left counts no more."""
+    for period, end in (("month", "2026-05-31"), ("28d", "2026-05-29"), ("day", "2026-05-29")):
+        assert told(cases, "churn_rate", "churning", period, end) == (0.5, 15, None)
+        assert told(cases, "retained_customers", "churning", period, end) == (15, 15, None)
+    assert told(cases, "churn_rate", "churning", "day", "2026-05-22") == (0, 0, None)
+    assert told(cases, "churn_rate", "churning", "7d", "2026-06-05") == (0, 0, None)
+    assert told(cases, "retained_customers", "churning", "7d", "2026-06-05") == (15, 15, None)
+
+
+def test_revenue_of_all_models_counts_each_outcome_once(cases: Path) -> None:
+    for model_id in ("billed", "licensed"):
+        assert told(cases, "credited_revenue", model_id, "28d", "2026-06-14") == (3000, 3000, None)
+    revenue = "select last_value from mart_metric_catalog where metric = 'credited_revenue'"
+    assert only(cases, revenue) == 3000
+
+
+def test_labels_that_never_came_tell_nothing(cases: Path) -> None:
+    rows = query(
+        cases,
+        """
+        select distinct value, reason, status from fct_metric_values
+        where model_id = 'unlabelled' and metric in ('precision', 'conversion_rate')
+            and segment_name = 'all' and period_end_date >= '2026-05-01'
+        """,
+    )
+    assert set(rows.reason) == {"labels_not_delivered"}
+    assert set(rows.status) == {"not_ready"}
+    assert rows.value.isna().all()
+
+
+def test_a_sum_over_days_before_the_data_has_no_value(cases: Path) -> None:
+    value, _, reason = told(cases, "net_value", "billed", "28d", "2026-05-27")
+    assert np.isnan(value)
+    assert reason == "partial_window"
+    assert told(cases, "net_value", "billed", "28d", "2026-05-28") == (-280, -280, None)
+    # what there is of a share is a share
+    precision = told(cases, "precision", "billed", "28d", "2026-05-27")
+    assert precision == (0, 0, None)
+    before = query(
+        cases,
+        "select previous_value from mart_scorecard "
+        "where metric = 'net_value' and model_id = 'billed'",
+    )
+    assert before.previous_value.isna().tolist() == [True]
+
+
+def test_the_timeline_has_the_days_of_every_fact(cases: Path) -> None:
+    deployed = query(
+        cases,
+        """
+        select value, unit_count from mart_metric_timeline
+        where metric = 'deployment_success_rate' and metric_date = date '2025-12-01'
+        """,
+    )
+    assert deployed.to_dict("records") == [{"value": 1.0, "unit_count": 30}]
+
+
+def test_a_cost_in_another_currency_is_converted_by_day(cases: Path) -> None:
+    costs = "select sum({}) from fct_costs where model_id = 'converted'"
+    assert only(cases, costs.format("cost_amount")) == pytest.approx(450)
+    assert only(cases, costs.format("invoiced_amount")) == pytest.approx(300)
+    _, cost, reason = told(cases, "cost_per_prediction", "converted", "month", "2026-05-31")
+    # the bill ends a day before the month
+    assert cost == pytest.approx(450)
+    assert reason == "serving_costs_not_delivered"
+
+
+def test_pending_decisions_are_worth_the_mean_of_all_that_were_due(cases: Path) -> None:
+    june = query(
+        cases,
+        "select pending_count, estimated_value_amount as worth from mart_value_ledger "
+        "where model_id = 'half' and month_start_date = date '2026-06-01'",
+    )
+    assert june.to_dict("records") == [{"pending_count": 70, "worth": 350}]
+
+
+def test_answers_are_read_on_the_scale_they_were_asked_on(cases: Path) -> None:
+    """NPS on 1 to 5 is refused; a 5 without a scale is neither top nor bottom."""
+    refused = query(cases, "select reason from stg_rejected_rows where table_name = 'feedback'")
+    assert set(refused.reason) == {"nps is asked on a scale other than 0 to 10"}
+    assert len(refused) == 30
+    read = query(cases, "select distinct metric from fct_metric_values")
+    assert {"csat", "response_rate"} <= set(read.metric)
+    assert not {"promoter_share", "detractor_share"} & set(read.metric)
+    value, satisfied, reason = told(cases, "csat", "deployed", "28d", "2026-06-14")
+    assert (value, satisfied, reason) == (1, 10, None)
 
 
 def test_marts_agree_about_the_same_month(demo: Path) -> None:
