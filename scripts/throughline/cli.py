@@ -22,6 +22,7 @@ from throughline import (
     input_checks,
     inputs,
     places,
+    scorecard,
     seeds,
     warehouse,
     workspace,
@@ -266,9 +267,7 @@ def build_(
             if faults:
                 show(faults)
                 sys.exit(1)
-    build.show_scorecard(
-        current, console=console, elsewhere=warehouse.read, is_built=not dbt_arguments
-    )
+    scorecard.show(current, console=console, is_built=not dbt_arguments)
 
 
 @cli.command(name="lift")
@@ -372,3 +371,26 @@ def exec_(command: tuple[str, ...]) -> None:
         fix = "Run make setup, or name another."
         raise workspace.refuse("no such program", where=command[0], fix=fix) from None
     sys.exit(finished.returncode)
+
+
+@cli.command(name="scorecard")
+@click.option("--model", "model_id", metavar="ID", help="Of one model alone.")
+@click.option("--all", "is_all", is_flag=True, help="Print every metric and next step.")
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as one object.")
+def scorecard_(model_id: str | None, is_all: bool, as_json: bool) -> None:
+    """Print what the last build says of each model: money, metrics, experiments, next steps.
+
+    It reads the marts and builds nothing. Of each model it shows at most eight metrics: those that
+    are a headline or have a target, what needs a hand first.
+
+    \b
+    Examples: throughline scorecard --model lead_scoring --all
+              throughline scorecard --json
+    """
+    found = scorecard.of_last_build(chosen())
+    if model_id is not None:
+        found = found.of(model_id)
+    if as_json:
+        click.echo(found.as_json())
+    else:
+        scorecard.print_card(found, console=console, is_all=is_all)

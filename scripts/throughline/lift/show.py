@@ -13,10 +13,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from throughline.build import figure
 from throughline.lift.decide import is_deciding
 from throughline.lift.plan import Experiment
 from throughline.lift.run import Inputs, Results
+from throughline.scorecard import figure
 from throughline.warehouse import Columns
 
 ROLES = ("primary", "guardrail", "secondary")
