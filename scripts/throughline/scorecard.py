@@ -40,7 +40,7 @@ RELATIONS = {
 
 SHOWN = 8
 """Metrics of a model, and next steps, that are shown without --all."""
-WIDE = 100
+WIDE = 110
 """Columns from which on more is said of each metric and experiment."""
 STATUSES = {
     "breached": "bold red",
@@ -426,9 +426,9 @@ def short(value: float | None, *, unit: str | None, sign: str = "") -> str:
         if 0 < size < 0.00995:
             return f"{value:{sign}.2%}"
         return f"{value:{sign}.0%}" if size == 1 else f"{value:{sign}.1%}"
-    for least, divisor, mark in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+    for least, divisor, mark in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (9_999.5, 1e3, "k")):
         if size >= least:
-            places = 0 if size / divisor >= 100 else 1 if mark == "k" else 2
+            places = 0 if size / divisor >= 99.95 else 1 if mark == "k" else 2
             return f"{value / divisor:{sign}.{places}f}{mark}"
     if size >= 1000:
         return f"{value:{sign},.0f}"
@@ -451,7 +451,8 @@ def change(row: Row) -> str:
         points = 100 * row["change"]
         said = f"{points:+.2f}pp" if 0 < abs(points) < 0.1 else f"{points:+.1f}pp"
     elif row["unit"] in ("currency", "count") and row["previous_value"]:
-        said = f"{row['change'] / abs(row['previous_value']):+.0%}"
+        share = row["change"] / abs(row["previous_value"])
+        said = f"{share:+.1%}" if abs(share) < 0.0995 else f"{share:+.0%}"
     else:
         said = short(row["change"], unit=row["unit"], sign="+")
     return said + MARKS[row["is_beyond_noise"]]
@@ -484,7 +485,9 @@ class Page:
     def prose(self, text: str, *, indent: int = 0) -> Iterator[Text]:
         """A sentence, broken between words; its later lines are indented."""
         width = min(self.width, 120)
-        for line in textwrap.wrap(text, width, subsequent_indent=" " * indent):
+        for line in textwrap.wrap(
+            text, width, subsequent_indent=" " * indent, break_on_hyphens=False
+        ):
             yield Text(line)
 
     def rule(self, title: str) -> Text:
@@ -572,7 +575,7 @@ def _metric_cells(row: Row, page: Page) -> list[str]:
 
 
 def short_count(count: int) -> str:
-    return f"{count:,}" if count < 100_000 else short(count, unit=None)
+    return f"{count:,}" if count < 10_000 else short(count, unit=None)
 
 
 def _window(end: date) -> str:
