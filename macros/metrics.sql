@@ -251,7 +251,7 @@
 
 {# What is summed over one fact: its measures by name, and its rows. #}
 {% macro summed_measures(fact) %}
-    {% set summed = [{'name': rows_brick(fact), 'expression': '1'}] %}
+    {% set summed = [{'name': rows_brick(fact), 'expression': fact.config.meta.get('rows_held', '1')}] %}
     {% for measure in fact.measures | sort(attribute='name') %}
         {% do summed.append({'name': measure.name, 'expression': measure.expr or measure.name}) %}
     {% endfor %}
@@ -263,6 +263,8 @@
     {%- set segments = segments_of(fact) -%}
     {%- set measures = summed_measures(fact) -%}
     {%- set double = type_double() -%}
+    {#- a fact of sums says how many rows each of its own holds -#}
+    {%- set rows_held = fact.config.meta.get('rows_held') -%}
 {{ fact.name }}_cells as (
 
     select
@@ -274,8 +276,8 @@
         {%- endfor %}
         {%- for measure in measures %}
         cast(sum({{ measure.expression }}) as {{ double }}) as {{ measure.name }},
-        cast(sum(({{ measure.expression }}) * ({{ measure.expression }})) as {{ double }}) as {{ measure.name }}_squares,
-        sum(case when ({{ measure.expression }}) <> 0 then 1 else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
+        cast(sum(({{ measure.expression }}) * ({{ measure.expression }}){{ ' / ' ~ rows_held if rows_held else '' }}) as {{ double }}) as {{ measure.name }}_squares,
+        sum(case when ({{ measure.expression }}) <> 0 then {{ rows_held or 1 }} else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref(fact.refs[0].name) }}
     {%- if not is_rebuilt(fact) %}

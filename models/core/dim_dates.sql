@@ -32,6 +32,24 @@ costs as (
 
 ),
 
+feedback as (
+
+    select asked_at from {{ ref('stg_feedback') }}
+
+),
+
+releases as (
+
+    select event_at from {{ ref('stg_model_releases') }}
+
+),
+
+arrivals as (
+
+    select loaded_at from {{ ref('stg_arrivals') }}
+
+),
+
 moments as (
 
     select {{ as_of() }} as earliest_at, {{ as_of() }} as latest_at
@@ -45,6 +63,12 @@ moments as (
     select min(eligible_from) as earliest_at, cast(null as timestamp) as latest_at from eligibility
     union all
     select min(period_start) as earliest_at, max(period_end) as latest_at from costs
+    union all
+    select min(asked_at) as earliest_at, max(asked_at) as latest_at from feedback
+    union all
+    select min(event_at) as earliest_at, max(event_at) as latest_at from releases
+    union all
+    select min(loaded_at) as earliest_at, cast(null as timestamp) as latest_at from arrivals
 
 ),
 

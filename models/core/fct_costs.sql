@@ -1,4 +1,4 @@
--- One row per model, version, day and type of cost.
+-- One row per model, version, day, type of cost and currency of the invoice.
 with costs as (
 
     select * from {{ ref('stg_serving_costs') }}
@@ -32,13 +32,9 @@ decisions as (
 periods as (
 
     select
-        costs.*,
-        {{ in_reporting_currency('costs.amount', 'costs.currency', 'rates.rate') }} as period_amount,
-        {{ dbt.datediff('costs.period_start', 'costs.period_end', 'second') }} as period_seconds
+        *,
+        {{ dbt.datediff('period_start', 'period_end', 'second') }} as period_seconds
     from costs
-    left join rates
-        on costs.currency = rates.currency
-        and {{ valid_at('rates', 'costs.period_start') }}
 
 ),
 
@@ -63,11 +59,12 @@ cost_days as (
         model_id,
         model_version,
         cost_type,
+        currency,
         cost_date,
         -- a period of less than a second lies on one day
         case
-            when period_seconds = 0 then period_amount
-            else period_amount * {{ safe_ratio(dbt.datediff('overlap_start', 'overlap_end', 'second'), 'period_seconds') }}
+            when period_seconds = 0 then amount
+            else amount * {{ safe_ratio(dbt.datediff('overlap_start', 'overlap_end', 'second'), 'period_seconds') }}
         end as day_amount
     from period_days
 
@@ -102,8 +99,9 @@ shared_costs as (
         cost_days.model_id,
         coalesce(version_days.model_version, '(none)') as model_version,
         cost_days.cost_type,
+        cost_days.currency,
         cost_days.cost_date,
-        cost_days.day_amount * coalesce({{ safe_ratio('version_days.decision_count', 'model_days.decision_count') }}, 1) as cost_amount
+        cost_days.day_amount * coalesce({{ safe_ratio('version_days.decision_count', 'model_days.decision_count') }}, 1) as invoiced_amount
     from cost_days
     left join model_days
         on cost_days.model_id = model_days.model_id
@@ -121,8 +119,9 @@ own_costs as (
         model_id,
         model_version,
         cost_type,
+        currency,
         cost_date,
-        day_amount as cost_amount
+        day_amount as invoiced_amount
     from cost_days
     where model_version is not null
 
@@ -142,11 +141,30 @@ daily_costs as (
         model_id,
         model_version,
         cost_type,
-        sum(cost_amount) as cost_amount,
+        currency,
+        sum(invoiced_amount) as invoiced_amount,
         cost_date
     from all_costs
-    group by model_id, model_version, cost_type, cost_date
+    group by model_id, model_version, cost_type, currency, cost_date
+
+),
+
+-- each day at its own rate
+converted_costs as (
+
+    select
+        daily_costs.model_id,
+        daily_costs.model_version,
+        daily_costs.cost_type,
+        daily_costs.currency,
+        daily_costs.invoiced_amount,
+        {{ in_reporting_currency('daily_costs.invoiced_amount', 'daily_costs.currency', 'rates.rate') }} as cost_amount,
+        daily_costs.cost_date
+    from daily_costs
+    left join rates
+        on daily_costs.currency = rates.currency
+        and {{ valid_at('rates', 'daily_costs.cost_date') }}
 
 )
 
-select * from daily_costs
+select * from converted_costs

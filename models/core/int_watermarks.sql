@@ -152,6 +152,7 @@ judged_cost_types as (
 
     select
         *,
+        cast({{ dbt.dateadd('day', -1, 'cast(last_at as date)') }} as date) as known_through,
         cost_type in ('{{ setting("one_off_costs") | join("', '") }}') as is_one_off,
         -- a type that fell silent for long has ended, rather than being late
         {{ dbt.datediff('last_at', as_of(), 'day') }} > greatest(62, 3 * usual_days) as has_ended
@@ -165,9 +166,10 @@ costed as (
         model_id,
         'serving_costs' as source_name,
         cast(min(first_at) as date) as known_from,
+        -- of the open types the one that ends first; of ended ones, the last
         coalesce(
-            cast({{ dbt.dateadd('day', -1, 'cast(min(case when not is_one_off and not has_ended then last_at end) as date)') }} as date),
-            cast({{ dbt.dateadd('day', -1, 'cast(max(case when not is_one_off then last_at end) as date)') }} as date),
+            min(case when not is_one_off and not has_ended then known_through end),
+            max(case when not is_one_off then known_through end),
             {{ last_day }}
         ) as known_through
     from judged_cost_types

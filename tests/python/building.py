@@ -306,8 +306,10 @@ def assert_waist_is(workspace: Path, plain: pd.DataFrame) -> None:
     A cell whose sums are all zero is as good as none.
     """
     built = query(workspace, f"select {', '.join(CELL + SUMS)} from fct_metrics")
-    built = built[(built[SUMS].fillna(0) != 0).any(axis=1)]
-    sides = [side.astype({"metric_date": "datetime64[us]"}) for side in (plain, built)]
+    sides = [
+        side[(side[SUMS].fillna(0) != 0).any(axis=1)].astype({"metric_date": "datetime64[us]"})
+        for side in (plain, built)
+    ]
     both = sides[0].merge(
         sides[1], on=CELL, how="outer", suffixes=("_plain", "_built"), indicator=True
     )

@@ -89,6 +89,8 @@ LABELS = ("predicted_label", "outcome_label")
 # A date without a time of day stands for any moment of its day; the last of them is kept as `_by`.
 DATED = ("occurred_at", "observed_at", "responded_at", "first_exposed_at")
 NOTHING = ("nan", "none", "nat", "null", "nil", "na", "n/a", "#n/a", "<na>", "\\n")
+SUMS = ["numerator", "denominator", "excluded_count"]
+DATED_SEEDS = ("exchange_rates", "unit_values")
 NEVER = pd.Timestamp("2200-01-01")
 
 
@@ -220,7 +222,7 @@ def read_seed(folder: Path, name: str) -> pd.DataFrame:
     rows = pd.read_csv(
         folder / f"{name}.csv",
         dtype={"positive_label": str},
-        parse_dates=[c for c in ("valid_from", "valid_to") if name != "model_registry"],
+        parse_dates=["valid_from", "valid_to"] if name in DATED_SEEDS else [],
     )
     if "positive_label" in rows:
         rows["positive_label"] = text_of(rows.positive_label, name="outcome_label")
@@ -341,6 +343,8 @@ class Company:
         kept = rows[["response_id", "asked_at"]].notna().all(axis=1) & self._known(rows)
         kept &= rows.survey_type.isin(SURVEYS) & ~(rows.responded_by < rows.asked_at)
         kept &= ~((rows.score < rows.scale_min) | (rows.score > rows.scale_max))
+        off_scale = (rows.scale_min.fillna(0) != 0) | (rows.scale_max.fillna(10) != 10)
+        kept &= ~((rows.survey_type == "nps") & (off_scale | (rows.score < 0) | (rows.score > 10)))
         return self._take(rows, key=["response_id"], kept=kept)
 
     def _releases(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -355,9 +359,10 @@ class Company:
         required = ["cost_id", "period_start", "period_end", "amount", "currency"]
         kept = rows[required].notna().all(axis=1) & self._known(rows)
         kept &= rows.cost_type.isin(COST_TYPES) & (rows.period_end > rows.period_start)
-        rate = rate_of(rows, self.rates, day="period_start", into=self.currency)
-        rows = rows.assign(usd=rows.amount * rate)
-        rows = self._take(rows, key=["cost_id"], kept=kept & rate.notna())
+        kept &= rate_of(rows, self.rates, day="period_start", into=self.currency).notna()
+        rows = self._take(rows, key=["cost_id"], kept=kept)
+        # what the watermarks read
+        self.invoices = rows
         day_of = self.predictions.predicted_at.dt.normalize()
         made = self.predictions.groupby(["model_id", day_of]).model_version.value_counts()
         found = []
@@ -373,12 +378,15 @@ class Company:
                 if pd.isna(cost.model_version):
                     is_day = (cost.model_id, day) in made.index
                     versions = made[cost.model_id, day] if is_day else pd.Series({"(none)": 1})
+                part = cost.amount * share / total
                 found += [
-                    (cost.model_id, version, day, cost.usd * share / total * n / versions.sum())
+                    (cost.model_id, version, day, cost.cost_type, cost.currency, part * n / versions.sum())
                     for version, n in versions.items()
                 ]
-        spread_costs = pd.DataFrame(found, columns=["model_id", "model_version", "day", "usd"])
-        return spread_costs.astype({"day": "datetime64[us]", "usd": float})
+        columns = ["model_id", "model_version", "day", "cost_type", "currency", "amount"]
+        spread_costs = pd.DataFrame(found, columns=columns).astype({"day": "datetime64[us]"})
+        rate = rate_of(spread_costs, self.rates, day="day", into=self.currency)
+        return spread_costs.assign(usd=spread_costs.amount.astype(float) * rate)
 
     def _assignments(self, rows: pd.DataFrame) -> pd.DataFrame:
         key = ["experiment_id", "unit_id", "variant"]
@@ -605,6 +613,7 @@ class Company:
                 numerator=n * weight,
                 denominator=None if m is None else m * weight,
                 excluded=x * weight,
+                units=valued if name == "net_value" else None,
             )
             for name, (n, m, x) in of_decisions.items()
         ]
@@ -701,7 +710,7 @@ class Company:
                 )
             )
         table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-        sums = table[["numerator", "denominator", "excluded_count"]].fillna(0)
+        sums = table[[*SUMS, "unit_count"]].fillna(0)
         return table[(sums != 0).any(axis=1)]
 
     def _viewed(self) -> pd.Series:
@@ -717,6 +726,7 @@ def sums_by_day(
     numerator: pd.Series,
     denominator: pd.Series | None = None,
     excluded: pd.Series | None = None,
+    units: pd.Series | None = None,
     segments: Sequence[str],
 ) -> pd.DataFrame:
     """One metric by day, model, version: in total and by each segment the rows carry."""
@@ -725,11 +735,15 @@ def sums_by_day(
         denominator=np.nan if denominator is None else denominator.astype(float),
         excluded_count=0.0 if excluded is None else excluded.astype(float),
     )
+    base = frame.numerator if denominator is None else frame.denominator
+    counted = base if units is None else units.astype(float)
+    frame["unit_count"] = (counted.fillna(0) != 0).astype(int)
+    frame["weight_squares"] = frame.denominator.fillna(0) ** 2
     parts = []
     for segment in ["all", *(s for s in segments if s in rows)]:
         value = "all" if segment == "all" else frame[segment].fillna("(unknown)")
         named = frame.assign(metric=metric, segment_name=segment, segment_value=value)
         keys = ["metric", "day", "model_id", "model_version", "segment_name", "segment_value"]
-        sums = named.groupby(keys)[["numerator", "denominator", "excluded_count"]]
+        sums = named.groupby(keys)[[*SUMS, "unit_count", "weight_squares"]]
         parts.append(sums.sum(min_count=1).reset_index())
     return pd.concat(parts, ignore_index=True).rename(columns={"day": "metric_date"})

@@ -1,13 +1,7 @@
--- Rows are models and types of cost whose days do not sum to what was invoiced, to the cent.
+-- Rows are models, types of cost and currencies whose days do not sum to what was invoiced, to the cent.
 with costs as (
 
     select * from {{ ref('stg_serving_costs') }}
-
-),
-
-rates as (
-
-    select * from {{ ref('exchange_rates') }}
 
 ),
 
@@ -20,14 +14,12 @@ daily_costs as (
 invoiced as (
 
     select
-        costs.model_id,
-        costs.cost_type,
-        sum({{ in_reporting_currency('costs.amount', 'costs.currency', 'rates.rate') }}) as amount
+        model_id,
+        cost_type,
+        currency,
+        sum(amount) as amount
     from costs
-    left join rates
-        on costs.currency = rates.currency
-        and {{ valid_at('rates', 'costs.period_start') }}
-    group by costs.model_id, costs.cost_type
+    group by model_id, cost_type, currency
 
 ),
 
@@ -36,19 +28,22 @@ allocated as (
     select
         model_id,
         cost_type,
-        sum(cost_amount) as amount
+        currency,
+        sum(invoiced_amount) as amount
     from daily_costs
-    group by model_id, cost_type
+    group by model_id, cost_type, currency
 
 )
 
 select
     invoiced.model_id,
     invoiced.cost_type,
+    invoiced.currency,
     invoiced.amount,
     allocated.amount as allocated_amount
 from invoiced
 left join allocated
     on invoiced.model_id = allocated.model_id
     and invoiced.cost_type = allocated.cost_type
+    and invoiced.currency = allocated.currency
 where abs(invoiced.amount - coalesce(allocated.amount, 0)) >= 0.005

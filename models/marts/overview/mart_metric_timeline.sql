@@ -1,5 +1,4 @@
 -- One row per metric, model, segment, segment value and complete day, over all versions of the model.
-{%- set series = 'metric_values.metric, metric_values.model_id, metric_values.segment_name, metric_values.segment_value' %}
 with metric_values as (
 
     select * from {{ ref('fct_metric_values') }}
@@ -38,21 +37,24 @@ annotated as (
 days as (
 
     select
-        {{ series }},
-        metric_values.period_end_date as metric_date,
+        metric,
+        model_id,
+        segment_name,
+        segment_value,
+        period_end_date as metric_date,
         {%- for period in ['day', '7d', '28d'] %}
         {%- set suffix = '' if period == 'day' else '_' ~ period %}
-        max(case when metric_values.period = '{{ period }}' then metric_values.value end) as value{{ suffix }},
-        max(case when metric_values.period = '{{ period }}' then metric_values.unit_count end) as unit_count{{ suffix }},
-        max(case when metric_values.period = '{{ period }}' then metric_values.reason end) as reason{{ suffix }},
+        max(case when period = '{{ period }}' then value end) as value{{ suffix }},
+        max(case when period = '{{ period }}' then unit_count end) as unit_count{{ suffix }},
+        max(case when period = '{{ period }}' then reason end) as reason{{ suffix }},
         {%- endfor %}
-        max(case when metric_values.period = '28d' then metric_values.value_low end) as value_28d_low,
-        max(case when metric_values.period = '28d' then metric_values.value_high end) as value_28d_high,
-        max(case when metric_values.period = 'day' then metric_values.numerator end) as numerator,
-        max(case when metric_values.period = 'day' then metric_values.denominator end) as denominator,
-        max(case when metric_values.period = 'day' then metric_values.excluded_count end) as excluded_count
+        max(case when period = '28d' then value_low end) as value_28d_low,
+        max(case when period = '28d' then value_high end) as value_28d_high,
+        max(case when period = 'day' then numerator end) as numerator,
+        max(case when period = 'day' then denominator end) as denominator,
+        max(case when period = 'day' then excluded_count end) as excluded_count
     from metric_values
-    group by {{ series }}, metric_values.period_end_date
+    group by metric, model_id, segment_name, segment_value, period_end_date
 
 ),
 

@@ -1,0 +1,474 @@
+"""Readable values once more, in pandas alone: what may be read of a metric, and why not.
+
+It starts from `plain_pandas.Company`, which reads the raw files, and from the cards and seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from plain_pandas import Company, read_seed
+from scipy.stats import norm
+
+DAY = pd.Timedelta(days=1)
+# days that a feed may lag, by the contract
+LATE_AFTER = {
+    "prediction_logs": 7,
+    "usage_events": 7,
+    "business_outcomes": 7,
+    "eligible_users": 70,
+    "labels": 7,
+}
+ONE_OFF_COSTS = ("training",)
+OF_LABELS = ("prediction_logs", "labels")
+OF_USE = ("prediction_logs", "usage_events")
+OF_COSTS = ("serving_costs", "prediction_logs")
+SOURCES: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(
+        "precision recall accuracy false_positive_rate f1_score mean_absolute_error "
+        "prediction_bias wape label_coverage conversion_rate".split(),
+        OF_LABELS,
+    ),
+    **dict.fromkeys(
+        ("net_value", "net_value_per_decision"), (*OF_LABELS, "business_outcomes")
+    ),
+    "close_rate": (*OF_LABELS, "usage_events"),
+    **dict.fromkeys("acceptance_rate view_rate override_rate ignore_rate".split(), OF_USE),
+    **dict.fromkeys("deal_score error_rate availability".split(), ("prediction_logs",)),
+    "adoption_rate": ("usage_events", "eligible_users"),
+    "task_completion_rate": ("usage_events",),
+    **dict.fromkeys(
+        "credited_revenue pipeline_value churn_rate retained_customers".split(),
+        ("business_outcomes",),
+    ),
+    "revenue_per_active_user_day": ("business_outcomes", "usage_events"),
+    "revenue_per_decision": ("business_outcomes", "prediction_logs"),
+    "cost_to_serve": ("serving_costs", "usage_events"),
+    "cost_per_prediction": OF_COSTS,
+    "cost_per_accepted_prediction": (*OF_COSTS, "usage_events"),
+    **dict.fromkeys(
+        "csat relevance response_rate promoter_share detractor_share rejected_row_share "
+        "deployment_success_rate".split(),
+        (),
+    ),
+}
+CROSS_FACT = (
+    "revenue_per_active_user_day",
+    "revenue_per_decision",
+    "cost_to_serve",
+    "cost_per_prediction",
+    "cost_per_accepted_prediction",
+)
+UNVERSIONED = (
+    "adoption_rate",
+    "task_completion_rate",
+    "revenue_per_active_user_day",
+    "cost_to_serve",
+    "rejected_row_share",
+)
+# the facts whose rows make a segment private, and the amount that is counted besides
+OF_DECISIONS = (*OF_LABELS, *OF_USE, *OF_COSTS)
+KEYS = ["metric", "model_id", "model_version", "segment_name", "segment_value"]
+SUMS = ["numerator", "denominator", "excluded_count", "unit_count", "weight_squares"]
+
+
+def segment_facts(metric: str) -> tuple[str, ...]:
+    """The facts of a metric that has segments; none where it has none."""
+    if metric in ("csat", "relevance", "response_rate", "promoter_share", "detractor_share"):
+        return ("feedback",)
+    if metric in ("credited_revenue", "pipeline_value", "churn_rate", "retained_customers"):
+        return ("outcomes",)
+    if metric == "revenue_per_decision":
+        return ("outcomes", "decisions")
+    if metric in (*UNVERSIONED, *CROSS_FACT, "deployment_success_rate"):
+        return ()
+    return ("decisions",)
+
+
+class Values:
+    """The metric values of a company."""
+
+    def __init__(
+        self, company: Company, *, project: Path, seeds: Path, minimum_cell: int
+    ) -> None:
+        self.company = company
+        self.minimum_cell = minimum_cell
+        text = (project / "models" / "metrics" / "_metrics.yml").read_text()
+        self.cards = {
+            metric["name"]: metric["config"]["meta"] for metric in yaml.safe_load(text)["metrics"]
+        }
+        self.exceptions = read_seed(seeds, "model_metrics").set_index(["model_id", "metric"])
+        self.registry = company.registry.set_index("model_id")
+        self.last_day = company.as_of.normalize() - DAY
+        self.facts = self._facts()
+        self.daily = self._daily()
+        self.starts = self._starts()
+        self.watermarks = self._watermarks()
+
+    def _facts(self) -> dict[str, pd.DataFrame]:
+        """Rows of the facts: model, version, day and segments."""
+        c = self.company
+        decisions = c.decisions.assign(day=c.decisions.predicted_at.dt.normalize())
+        credited = c.links[c.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
+        carried = c.predictions[["prediction_id", "model_version", *c.segments]]
+        outcomes = c.outcomes[["outcome_id", "outcome_name", "occurred_at", "status", "amount"]]
+        outcomes = outcomes.merge(credited, on="outcome_id").merge(
+            carried, on="prediction_id", how="left"
+        )
+        outcomes = outcomes.assign(day=outcomes.occurred_at.dt.normalize())
+        asked = c.asked_about[["prediction_id", "model_version", *c.segments]]
+        feedback = c.feedback.merge(asked, on="prediction_id", how="left")
+        feedback = feedback.assign(day=feedback.asked_at.dt.normalize())
+        arrived = pd.concat(c.arrivals, ignore_index=True)
+        return {
+            "decisions": decisions,
+            "outcomes": outcomes,
+            "feedback": feedback,
+            "usage": c.user_days,
+            "costs": c.costs,
+            "releases": c.releases.assign(day=c.releases.event_at.dt.normalize()),
+            "arrivals": arrived,
+        }
+
+    def _daily(self) -> pd.DataFrame:
+        """Sums by day: totals and segments over all versions, and each version in total."""
+        table = self.company.metrics()
+        table = table[table.model_id.isin(self.registry.index)]
+        table = table[table.metric_date <= self.last_day].fillna({"denominator": 0.0})
+        versions = table[(table.segment_name == "all") & (table.model_version != "all")]
+        both = pd.concat([table.assign(model_version="all"), versions])
+        return both.groupby([*KEYS, "metric_date"])[SUMS].sum().reset_index()
+
+    def _starts(self) -> dict[str, pd.Timestamp]:
+        """The first day of anything about a model."""
+        days = pd.concat([rows[["model_id", "day"]] for rows in self.facts.values()])
+        days = days[days.day <= self.last_day]
+        return dict(days.groupby("model_id").day.min())
+
+    def _watermarks(self) -> dict[tuple[str, str], tuple[pd.Timestamp, pd.Timestamp]]:
+        """By model and source, the first and the last day known."""
+        c = self.company
+        found = {}
+        last = {
+            "prediction_logs": c.predictions.predicted_at,
+            "usage_events": c.events.occurred_at,
+            "business_outcomes": c.outcomes.occurred_at,
+            "eligible_users": c.eligible[["loaded_at", "eligible_from"]]
+            .max(axis=1)
+            .where(c.eligible.eligible_from <= c.as_of),
+        }
+        first = {"usage_events": c.events.occurred_at, "eligible_users": c.eligible.eligible_from}
+        for model_id, row in self.registry.iterrows():
+            made = c.predictions[c.predictions.model_id == model_id].predicted_at
+            begins = made.min().normalize()
+            for source, moments in last.items():
+                moments = moments[moments <= c.as_of]
+                if moments.empty:
+                    continue
+                start = first[source].min().normalize() if source in first else begins
+                found[model_id, source] = (start, self._through(moments.max(), source))
+            wait = pd.Timedelta(days=int(row.horizon_days + row.label_delay_days))
+            labels = self.facts["outcomes"]
+            labels = labels[
+                (labels.model_id == model_id)
+                & (labels.outcome_name == row.label_outcome)
+                & (labels.occurred_at <= c.as_of)
+            ].occurred_at
+            if self.last_day - wait < begins:
+                through = self.last_day
+            elif labels.empty:
+                through = begins - DAY
+            elif c.as_of - labels.max() <= LATE_AFTER["labels"] * DAY:
+                through = self.last_day
+            else:
+                through = labels.max().normalize() - DAY - wait
+            found[model_id, "labels"] = (begins, through)
+            costs = c.invoices[c.invoices.model_id == model_id]
+            if len(costs):
+                found[model_id, "serving_costs"] = (
+                    costs.period_start.min().normalize(),
+                    self._costs_through(costs),
+                )
+        return found
+
+    def _through(self, last: pd.Timestamp, source: str) -> pd.Timestamp:
+        is_late = self.company.as_of - last > LATE_AFTER[source] * DAY
+        return last.normalize() - DAY if is_late else self.last_day
+
+    def _costs_through(self, costs: pd.DataFrame) -> pd.Timestamp:
+        running = costs[~costs.cost_type.isin(ONE_OFF_COSTS)]
+        if running.empty:
+            return self.last_day
+        ends, is_open = {}, {}
+        for cost_type, rows in running.groupby("cost_type"):
+            usual = (rows.period_end.dt.normalize() - rows.period_start.dt.normalize()).dt.days
+            end = rows.period_end.max()
+            ends[cost_type] = end.normalize() - DAY
+            silent = (self.company.as_of.normalize() - end.normalize()).days
+            is_open[cost_type] = silent <= max(62, 3 * usual.mean())
+        still = [ends[name] for name in ends if is_open[name]]
+        return min(min(still) if still else max(ends.values()), self.last_day)
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """Model and metric, where one is read for the other."""
+        total = self.daily[(self.daily.segment_name == "all") & (self.daily.model_version == "all")]
+        for (model_id, metric), rows in total.groupby(["model_id", "metric"]):
+            model, card = self.registry.loc[model_id], self.cards[metric]
+            is_read = model.task in card["tasks"]
+            if metric == "label_coverage":
+                is_read &= not model.negative_on_absence
+            if metric in ("net_value", "net_value_per_decision"):
+                is_read &= model_id in set(self.company.unit_values.model_id)
+            if metric in ("credited_revenue", "revenue_per_decision", "revenue_per_active_user_day"):
+                is_read &= not pd.isna(model.amount_outcome)
+            if metric in ("close_rate", "deal_score", "pipeline_value"):
+                is_read &= model.label_is == "gain"
+            if metric in CROSS_FACT:
+                is_read &= (rows.numerator != 0).any()
+            if (model_id, metric) in self.exceptions.index:
+                is_read &= self.exceptions.role[model_id, metric] != "not_read"
+            if is_read:
+                yield str(model_id), str(metric)
+
+    def cells(self, model_id: str, metric: str) -> Iterator[tuple[str, str, str]]:
+        """Version, segment and value of every series of a metric."""
+        yield "all", "all", "all"
+        rows = [frame[frame.model_id == model_id] for frame in self.facts.values()]
+        rows = [frame[frame.day <= self.last_day] for frame in rows]
+        if metric not in UNVERSIONED:
+            versions = set()
+            for frame in rows:
+                if "model_version" in frame:
+                    versions |= set(frame.model_version.fillna("(none)"))
+            yield from ((version, "all", "all") for version in sorted(versions))
+        if segment_facts(metric):
+            for segment in self.company.segments:
+                values = set()
+                for frame in rows:
+                    if segment in frame:
+                        values |= set(frame[segment].fillna("(unknown)"))
+                yield from (("all", segment, value) for value in sorted(values))
+
+    def hidden(self, model_id: str, metric: str, segment: str) -> dict[str, pd.DataFrame]:
+        """By period: period ends × values of a segment, true where nothing may be shown."""
+        found: dict[str, pd.DataFrame] = {}
+        for rows in self._counted(model_id, metric):
+            table = pd.crosstab(rows.day, rows[segment].fillna("(unknown)"))
+            values = [value for _, name, value in self.cells(model_id, metric) if name == segment]
+            table = self._dense(table, model_id).reindex(columns=values, fill_value=0)
+            for period, counts in periods_of(table, self.last_day).items():
+                hides = pd.DataFrame(
+                    [hidden_cells(row, self.minimum_cell) for row in counts.to_numpy()],
+                    index=counts.index,
+                    columns=counts.columns,
+                )
+                found[period] = found[period] | hides if period in found else hides
+        return found
+
+    def _counted(self, model_id: str, metric: str) -> Iterator[pd.DataFrame]:
+        for fact in segment_facts(metric):
+            rows = self.facts[fact]
+            yield rows[rows.model_id == model_id]
+        if metric in ("net_value", "net_value_per_decision"):
+            rows = self.facts["decisions"]
+            yield rows[(rows.model_id == model_id) & (rows.value.fillna(0) != 0)]
+        name = {
+            "credited_revenue": "revenue",
+            "revenue_per_decision": "revenue",
+            "pipeline_value": "opportunity",
+        }.get(metric)
+        if name:
+            rows = self.facts["outcomes"]
+            is_amount = (rows.outcome_name == name) & (rows.status == "final")
+            yield rows[is_amount & (rows.model_id == model_id) & (rows.amount.fillna(0) != 0)]
+
+    def _dense(self, table: pd.DataFrame, model_id: str) -> pd.DataFrame:
+        days = pd.date_range(self.starts[model_id], self.last_day)
+        return table.reindex(days, fill_value=0)
+
+    def table(self) -> pd.DataFrame:
+        """Every row of fct_metric_values."""
+        parts = [
+            self._of_metric(model_id, metric)
+            for model_id, metric in self.reads()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def _of_metric(self, model_id: str, metric: str) -> pd.DataFrame:
+        rows = self.daily[(self.daily.model_id == model_id) & (self.daily.metric == metric)]
+        names = ["model_version", "segment_name", "segment_value"]
+        cells = pd.MultiIndex.from_tuples(list(self.cells(model_id, metric)), names=names)
+        found = []
+        sums: dict[str, dict[str, pd.DataFrame]] = {}
+        for name in SUMS:
+            table = rows.pivot_table(index="metric_date", columns=names, values=name, aggfunc="sum")
+            table = self._dense(table, model_id).reindex(columns=cells).fillna(0.0)
+            sums[name] = periods_of(table, self.last_day)
+        if "shape" in self.cards[metric]:
+            self._count_customers(model_id, metric, sums)
+        for period in ("day", "7d", "28d", "month"):
+            wide = {name: by_period[period] for name, by_period in sums.items()}
+            if period in ("day", "7d"):
+                wide = {name: t.loc[:, [("all", "all", "all")]] for name, t in wide.items()}
+            long = pd.DataFrame(
+                {
+                    name: t.rename_axis(index="period_end_date").stack(
+                        names, future_stack=True
+                    )
+                    for name, t in wide.items()
+                }
+            ).reset_index()
+            found.append(long.assign(period=period))
+        table = pd.concat(found, ignore_index=True)
+        table = table.assign(metric=metric, model_id=model_id)
+        return self._judge(table, model_id, metric)
+
+    def _count_customers(
+        self, model_id: str, metric: str, sums: dict[str, dict[str, pd.DataFrame]]
+    ) -> None:
+        """Replaces sums of checks by customers: not gone before the period, gone at its end."""
+        checks = self.company.credited("churned")
+        checks = checks[checks.model_id == model_id]
+        who = self.company.outcomes.set_index("outcome_id")
+        customer = who.entity_id.fillna(who.user_id)
+        checks = checks.assign(
+            customer=checks.outcome_id.map(customer).fillna(checks.prediction_id),
+            gone=checks.outcome_label == "true",
+        ).sort_values(["occurred_at", "outcome_id"])
+        checks["was_gone"] = checks.groupby("customer").gone.shift(fill_value=False)
+        is_ratio = metric == "churn_rate"
+        for period, table in sums["numerator"].items():
+            for version, segment, value in table.columns:
+                rows = checks
+                if version != "all":
+                    rows = rows[rows.model_version == version]
+                if segment != "all":
+                    rows = rows[rows[segment].fillna("(unknown)") == value]
+                for end in table.index:
+                    start = start_of(period, end)
+                    seen = rows[(rows.day >= start) & (rows.day <= end)]
+                    first = seen.drop_duplicates("customer")
+                    last = seen.drop_duplicates("customer", keep="last").set_index("customer")
+                    counted = first[~first.was_gone].customer
+                    gone = int(last.gone.reindex(counted).sum())
+                    cell = (end, (version, segment, value))
+                    table.loc[cell] = gone if is_ratio else len(counted) - gone
+                    sums["denominator"][period].loc[cell] = len(counted)
+                    sums["unit_count"][period].loc[cell] = len(counted)
+                    sums["weight_squares"][period].loc[cell] = len(counted)
+
+    def _judge(self, table: pd.DataFrame, model_id: str, metric: str) -> pd.DataFrame:
+        is_ratio = metric not in (
+            "credited_revenue",
+            "net_value",
+            "pipeline_value",
+            "retained_customers",
+        )
+        known = [self.watermarks[model_id, s] for s in SOURCES[metric] if (model_id, s) in self.watermarks]
+        begins = self.starts[model_id]
+        all_from = max([start for start, _ in known], default=begins)
+        some_from = min([start for start, _ in known], default=begins)
+        through = min([end for _, end in known], default=self.last_day)
+        waits_for = min(
+            ((self.watermarks[model_id, s][1], s) for s in SOURCES[metric] if (model_id, s) in self.watermarks),
+            default=(None, ""),
+        )[1]
+        model = self.registry.loc[model_id]
+        matured = self.last_day
+        if "labels" in SOURCES[metric]:
+            matured -= pd.Timedelta(days=int(model.horizon_days + model.label_delay_days))
+        length = table.period.map({"day": 0, "7d": 6, "28d": 27, "month": 0})
+        start = table.period_end_date - pd.to_timedelta(length, unit="D")
+        first = table.period_end_date - pd.to_timedelta(table.period_end_date.dt.day - 1, unit="D")
+        start = start.where(table.period != "month", first)
+        in_total = table.segment_name == "all"
+        private = pd.Series(False, index=table.index)
+        for segment in table.segment_name[~in_total].unique():
+            for period, hides in self.hidden(model_id, metric, segment).items():
+                rows = table[(table.segment_name == segment) & (table.period == period)]
+                at = zip(rows.period_end_date, rows.segment_value, strict=True)
+                private[rows.index] = hides.stack().reindex(list(at)).to_numpy()
+        is_partial = start < all_from
+        if is_ratio:
+            is_apart = metric in CROSS_FACT and all_from > some_from
+            is_partial &= ~in_total | is_apart
+        reason = np.select(
+            [
+                private,
+                is_partial,
+                table.period_end_date > through,
+                table.period_end_date > matured,
+                (table.unit_count == 0) & (table.excluded_count == 0),
+                table.unit_count == 0,
+                table.unit_count < self.minimum_cell,
+            ],
+            [
+                "private",
+                "partial_window",
+                f"{waits_for}_not_delivered",
+                "labels_not_matured",
+                "no_data",
+                "nothing_to_judge",
+                "too_few_units",
+            ],
+            "",
+        )
+        ready = reason == ""
+        value = table.numerator / table.denominator if is_ratio else table.numerator
+        value = value.where(ready)
+        n = table.denominator**2 / table.weight_squares
+        z = norm.ppf(0.975)
+        half = z * np.sqrt((value * (1 - value)).clip(lower=0) / n + z**2 / (4 * n**2))
+        is_share = self.cards[metric].get("is_proportion", False)
+        low = (value + z**2 / (2 * n) - half) / (1 + z**2 / n)
+        high = (value + z**2 / (2 * n) + half) / (1 + z**2 / n)
+        shown = in_total | ~np.isin(reason, ["private", "partial_window"])
+        covered = (table.period_end_date - start.where(start > all_from, all_from)).dt.days + 1
+        return table.assign(
+            period_start_date=start,
+            value=value,
+            value_low=low if is_share else np.nan,
+            value_high=high if is_share else np.nan,
+            numerator=table.numerator.where(shown),
+            denominator=table.denominator.where(shown) if is_ratio else np.nan,
+            excluded_count=table.excluded_count.where(shown),
+            unit_count=table.unit_count.where(shown),
+            covered_days=covered.clip(lower=0),
+            status=np.where(ready, "ready", "not_ready"),
+            reason=np.where(ready, None, reason),
+        )
+
+
+def start_of(period: str, end: pd.Timestamp) -> pd.Timestamp:
+    """The first day of a period."""
+    if period == "month":
+        return end.replace(day=1)
+    return end - (int(period.removesuffix("d") if period != "day" else 1) - 1) * DAY
+
+
+def periods_of(table: pd.DataFrame, last_day: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """Sums over days, weeks, 28 days and complete months of a table of days."""
+    months = table.groupby(table.index + pd.offsets.MonthEnd(0)).sum()
+    return {
+        "day": table,
+        "7d": table.rolling(7, min_periods=1).sum(),
+        "28d": table.rolling(28, min_periods=1).sum(),
+        "month": months[months.index <= last_day],
+    }
+
+
+def hidden_cells(counts: Sequence[float], minimum: int) -> list[bool]:
+    """Which cells of one total are hidden: small, empty beside small, and cover for them."""
+    if not any(0 < count < minimum for count in counts):
+        return [False] * len(counts)
+    hidden = {i for i, count in enumerate(counts) if count < minimum}
+    for i in sorted(range(len(counts)), key=lambda i: (counts[i], i)):
+        full = [counts[j] for j in hidden if counts[j] > 0]
+        if len(full) >= 2 and sum(full) >= minimum:
+            break
+        hidden.add(i)
+    return [i in hidden for i in range(len(counts))]
