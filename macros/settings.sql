@@ -91,3 +91,8 @@
 
 {# What one run finds once, by name: dbt hands every node the same `graph`. #}
 {% macro remembered() %}{{ return(graph.setdefault('run ' ~ invocation_id, {})) }}{% endmacro %}
+
+{# A row of a governed table with valid_from (inclusive) and valid_to (exclusive, open where NULL) holds at `moment`. #}
+{% macro valid_at(relation, moment) -%}
+    {{ moment }} >= {{ relation }}.valid_from and ({{ relation }}.valid_to is null or {{ moment }} < {{ relation }}.valid_to)
+{%- endmacro %}

@@ -23,9 +23,9 @@
 {# Whether a text matches a regular expression. #}
 {% macro matches(text, pattern) %}{{ return(adapter.dispatch('matches')(text, pattern)) }}{% endmacro %}
 
-{# A number as people and programs write it, in lower case without blanks around it. #}
+{# A number as people and programs write it, in lower case, perhaps with blanks around it. #}
 {% macro number_pattern() -%}
-    ^[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]{1,4})?|inf|infinity|nan)$
+    ^[ \t\r\n]*[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]{1,4})?|inf|infinity|nan)[ \t\r\n]*$
 {%- endmacro %}
 
 {# ISO 8601: a day that exists, perhaps with a time, perhaps with a zone. #}

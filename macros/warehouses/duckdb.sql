@@ -7,18 +7,34 @@
         case when {{ text }} >= '!' and {{ text }} not like '% ' then {{ text }} else nullif(trim({{ text }}), '') end
     {%- elif delivered_type in {'double': ['DOUBLE'], 'timestamp': ['TIMESTAMP'], 'boolean': ['BOOLEAN'], 'integer': ['BIGINT']}[type] -%}
         {{ expression }}
+    {%- elif type == 'double' -%}
+        {{ duckdb__number(expression, delivered_type) }}
     {%- elif type == 'integer' and not delivered_type.endswith('INT') and delivered_type != 'INTEGER' -%}
+        {%- set number = duckdb__number(expression, delivered_type) -%}
         {#- a plain cast would round 1.7 to 2 -#}
-        case when try_cast({{ expression }} as double) = floor(try_cast({{ expression }} as double))
-            then try_cast(try_cast({{ expression }} as double) as bigint) end
+        case when {{ number }} = floor({{ number }}) then try_cast({{ number }} as bigint) end
+    {%- elif type == 'boolean' and delivered_type in ['VARCHAR', ''] -%}
+        try_cast(trim(cast({{ expression }} as varchar)) as boolean)
     {%- elif type == 'timestamp' and not delivered_type.startswith('TIMESTAMP') and delivered_type != 'DATE' -%}
         {#- a cast from text to timestamp ignores the zone, so it goes through timestamptz; a named zone would be kept for the
             texts that follow, so it is not read -#}
-        {%- set text = expression if delivered_type == 'VARCHAR' else 'cast(' ~ expression ~ ' as varchar)' %}
-        case when not regexp_matches({{ text }}, '[A-Za-z]{2}') or regexp_matches({{ text }}, '(UTC|GMT)$')
-            then cast(try_cast({{ expression }} as timestamptz) as timestamp) end
+        {%- set text = 'trim(' ~ (expression if delivered_type == 'VARCHAR' else 'cast(' ~ expression ~ ' as varchar)') ~ ')' %}
+        case when not regexp_matches({{ text }}, '[A-Za-z]{2}|^[\t\r\n]') or regexp_matches({{ text }}, '(UTC|GMT)$')
+            then cast(try_cast({{ text }} as timestamptz) as timestamp) end
     {%- else -%}
         try_cast({{ expression }} as {{ contract_type(type) }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# The number that a text writes, else NULL: a cast alone would take 1_000 for one. Of a mapped value DuckDB knows the type. #}
+{% macro duckdb__number(expression, delivered_type) -%}
+    {%- set is_number = "regexp_matches(cast(" ~ expression ~ " as varchar), '" ~ number_pattern() ~ "', 'i')" -%}
+    {%- if delivered_type == 'VARCHAR' -%}
+        case when {{ is_number }} then try_cast({{ expression }} as double) end
+    {%- elif delivered_type == '' -%}
+        case when typeof({{ expression }}) <> 'VARCHAR' or {{ is_number }} then try_cast({{ expression }} as double) end
+    {%- else -%}
+        try_cast({{ expression }} as double)
     {%- endif -%}
 {%- endmacro %}
 

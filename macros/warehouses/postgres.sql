@@ -26,25 +26,26 @@
         cast({{ expression }} as timestamp)
     {%- elif type == 'timestamp' -%}
         {#- a finer part than microseconds is cut off, as elsewhere, not rounded -#}
+        {%- set text = 'trim(' ~ text ~ ')' %}
         case when {{ text }} ~ '{{ moment_pattern() }}'
             then cast(regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1') as timestamptz) at time zone 'UTC' end
     {%- elif type == 'boolean' -%}
         case
-            when lower({{ text }}) in ('true', 't', 'yes', 'y', '1') then true
-            when lower({{ text }}) in ('false', 'f', 'no', 'n', '0') then false
+            when lower(trim({{ text }})) in ('true', 't', 'yes', 'y', '1') then true
+            when lower(trim({{ text }})) in ('false', 'f', 'no', 'n', '0') then false
         end
     {%- endif -%}
 {%- endmacro %}
 
 {# The number that a text writes, else NULL; what no double can hold is infinite or zero. #}
 {% macro postgres__number(text) -%}
-    {%- set trimmed = 'lower(trim(' ~ text ~ '))' -%}
+    {%- set lowered = 'lower(' ~ text ~ ')' -%}
     case
-        when {{ trimmed }} !~ '{{ number_pattern() }}' then null
-        when {{ trimmed }} ~ '[a-df-z]' then cast({{ trimmed }} as double precision)
-        when abs(cast({{ trimmed }} as numeric)) > 1.7976931348623158e308 then cast('infinity' as double precision)
-        when abs(cast({{ trimmed }} as numeric)) < 2.5e-324 then 0
-        else cast({{ trimmed }} as double precision)
+        when {{ lowered }} !~ '{{ number_pattern() }}' then null
+        when {{ lowered }} ~ '[a-df-z]' then cast({{ lowered }} as double precision)
+        when abs(cast({{ lowered }} as numeric)) > 1.7976931348623158e308 then cast('infinity' as double precision)
+        when abs(cast({{ lowered }} as numeric)) < 2.5e-324 then 0
+        else cast({{ lowered }} as double precision)
     end
 {%- endmacro %}
 

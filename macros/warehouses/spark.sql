@@ -22,17 +22,17 @@
     {%- elif type == 'timestamp' and delivered_type in ['DATE', 'TIMESTAMP_NTZ'] -%}
         cast({{ expression }} as timestamp)
     {%- elif type == 'timestamp' -%}
-        case when {{ text }} rlike '{{ moment_pattern() }}' then try_cast({{ text }} as timestamp) end
+        case when trim({{ text }}) rlike '{{ moment_pattern() }}' then try_cast({{ text }} as timestamp) end
     {%- elif type == 'boolean' -%}
         case
-            when lower({{ text }}) in ('true', 't', 'yes', 'y', '1') then true
-            when lower({{ text }}) in ('false', 'f', 'no', 'n', '0') then false
+            when lower(trim({{ text }})) in ('true', 't', 'yes', 'y', '1') then true
+            when lower(trim({{ text }})) in ('false', 'f', 'no', 'n', '0') then false
         end
     {%- endif -%}
 {%- endmacro %}
 
 {% macro spark__number(text) -%}
-    case when lower(trim({{ text }})) rlike '{{ number_pattern() }}' then try_cast(trim({{ text }}) as double) end
+    case when lower({{ text }}) rlike '{{ number_pattern() }}' then try_cast({{ text }} as double) end
 {%- endmacro %}
 
 {# By way of a text, since maps have no hash. #}

@@ -62,7 +62,7 @@ reached_outcomes as (
     select row_key as outcome_id, prediction_id, entity_id, user_id, event_at as occurred_at, {{ latest_of_day('event_at') }} as occurred_by
     from arrived_outcomes
     union
-    -- what was delivered ahead of its time labels from then on
+    -- an outcome that was dated ahead of as_of labels once as_of has passed it
     select outcome_id, prediction_id, entity_id, user_id, occurred_at, occurred_by
     from outcomes
     where occurred_at > {{ as_of_span()[0] }} and occurred_at <= {{ as_of_span()[1] }}
@@ -98,7 +98,7 @@ named_predictions as (
 
 ),
 
--- what an outcome labels or pays, whichever decision takes it now
+-- every decision that an outcome can label or credit, whichever of them takes it now
 reached_predictions as (
 
     select decisions.prediction_id, decisions.entity_id, decisions.user_id, decisions.predicted_at
@@ -166,7 +166,7 @@ relation_keys as (
 
 touched_keys as (
 
-    -- a copy of another year was never let in
+    -- a copy that is dated outside these years was rejected
     select *
     from relation_keys
     where

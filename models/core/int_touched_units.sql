@@ -66,7 +66,7 @@ touched_clusters as (
 
 ),
 
--- every row of a fact that can have changed, and of whom it is
+-- the rows of facts that can have changed: whose they are, and their days
 happenings as (
 
     select touched_key as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
@@ -95,7 +95,7 @@ happenings as (
         cast(ends_at as date) as last_date
     from arrived_eligible_users
     union all
-    -- whoever is eligible has a row on each day that a build of the past had not reached
+    -- an eligible user has a row of use on every day, so also on those between the two moments
     select
         cast(null as {{ dbt.type_string() }}) as prediction_id,
         cast(null as {{ dbt.type_string() }}) as entity_id,
@@ -147,7 +147,7 @@ units as (
 
     select unit_id, cast(event_at as date) as assigned_date from touched_assignments
     union
-    -- what a unit or cluster was assigned elsewhere decides how its other assignments count
+    -- the other assignments of a unit or cluster decide how this one counts
     select assignments.unit_id, assignments.assigned_date
     from assignments
     inner join touched_assignments
@@ -166,14 +166,14 @@ units as (
         on counted_days.unit_type = happenings_by_unit.unit_type
         and counted_days.unit_id = happenings_by_unit.unit_id
     where
-        -- whatever is known of a prediction counts, whenever it was
+        -- all that is known of a prediction counts, whatever its date
         counted_days.unit_type = 'prediction'
         or (
             happenings_by_unit.first_date <= counted_days.last_date
             and (happenings_by_unit.last_date is null or happenings_by_unit.last_date >= counted_days.first_date)
         )
     union
-    -- an earlier decision can be the one that says what segment a unit is of
+    -- the segment of a unit is that of an earlier decision, which may have arrived only now
     select assignments.unit_id, assignments.assigned_date
     from assignments
     inner join segmenting_rows
@@ -190,7 +190,7 @@ relation_units as (
         unit_id as touched_key,
         assigned_date as touched_date
     from units
-    -- a copy of another year was never let in
+    -- a copy that is dated outside these years was rejected
     where
         unit_id is not null
         and assigned_date >= cast('1900-01-01' as date)

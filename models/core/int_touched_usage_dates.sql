@@ -11,7 +11,7 @@ arrived_eligible_users as (
 
 ),
 
--- nobody uses a model after as_of, but an earlier build may have had a later one
+-- there is no use after as_of, but the earlier build may have had a later as_of
 moments as (
 
     select
@@ -45,7 +45,7 @@ builds as (
 
 ),
 
--- days that a build of the past had not reached, or rows without a time of arrival that move with as_of
+-- the days between the moments of the two builds, in which rows come into sight or out of it
 passed_dates as (
 
     select days.date_day

@@ -78,7 +78,7 @@ metric_days as (
         true as is_additive,
         {{ dbt.hash("metric || '|' || model_id || '|' || model_version || '|' || segment_name || '|' || segment_value") }} as series_id
     from totals
-    where numerator <> 0 or coalesce(denominator, 0) <> 0 or excluded_count <> 0 or unit_count <> 0
+    where numerator <> 0 or coalesce(denominator, 0) <> 0 or excluded_count <> 0 or kept_count <> 0 or unit_count <> 0
 
 )
 

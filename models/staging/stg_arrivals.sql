@@ -1,4 +1,4 @@
--- One row per row that the door looked at: kept in its latest copy, or rejected.
+-- One row per checked row of any raw table: the latest copy of a key that was kept, or a copy that was rejected.
 -- depends_on: {{ ref('model_registry') }}
 -- depends_on: {{ ref('chk_prediction_logs') }}
 -- depends_on: {{ ref('chk_usage_events') }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +23,16 @@ from throughline.inputs import (
     unread_files,
 )
 from throughline.seeds import SeedFile
-from throughline.sql import cast, file_of, given, one_row, reason
-from throughline.workspace import REQUIRED_INPUT, Finding, Severity, UserError, Workspace
+from throughline.sql import cast, file_of, given, literal, one_row, reason
+from throughline.workspace import (
+    REQUIRED_INPUT,
+    VARIABLES,
+    Finding,
+    Severity,
+    UserError,
+    Workspace,
+    as_json,
+)
 
 # A share of rows that a delivery may break and still be read: each is named, the share is not.
 TOLERATED_SHARE = 0.01
@@ -36,6 +45,7 @@ JUDGED_ROWS = 1_000_000
 # How far from the dates of other tables, and from as_of, a date is taken for a fault.
 FAR = timedelta(days=5 * 365)
 MONTH = timedelta(days=30)
+SETTINGS = VARIABLES[2]
 # In which the middle of a column of times must lie.
 SOUND_YEARS = (datetime(1980, 1, 1), datetime(2200, 1, 1))
 
@@ -181,13 +191,10 @@ def check_delivered(
 
     Of large tables the first rows are looked at, which cannot tell what keys meet.
     """
-    if not all(seen.delivered.files for seen in tables):
-        # A relation of the warehouse is not in the scratch.
-        return []
     is_large = max(seen.rows for seen in tables) > JUDGED_ROWS
-    rows = build.read_input_checks(
-        workspace, variables=variables, rows=SAMPLE_ROWS if is_large else None
-    )
+    limit = SAMPLE_ROWS if is_large else None
+    copied = with_relations(workspace, tables, variables=variables, rows=limit)
+    rows = build.read_input_checks(workspace, variables=copied, rows=limit)
     findings = []
     for seen in tables:
         own = [row for row in rows if row["table_name"] == seen.delivered.table.name]
@@ -195,6 +202,36 @@ def check_delivered(
             own = [row for row in own if row["check_name"] not in ("keys_met", "arms_met")]
         findings += _judged(own, where=seen.delivered.where)
     return findings
+
+
+def with_relations(
+    workspace: Workspace,
+    tables: Sequence[Seen],
+    *,
+    variables: Mapping[str, str],
+    rows: int | None,
+) -> Mapping[str, str]:
+    """Copies raw tables that are relations of the warehouse, or their first `rows`, to a scratch.
+
+    Returns the variables of the scratch by which dbt reads the copies.
+    """
+    relations = [seen.delivered for seen in tables if not seen.delivered.files]
+    if not relations:
+        return variables
+    limit = "" if rows is None else f" limit {rows}"
+    settings = json.loads(variables[SETTINGS])
+    with duckdb.connect(variables["THROUGHLINE_SCRATCH"]) as connection:
+        connection.execute("set TimeZone = 'UTC'; create schema delivered")
+        (scratch,) = one_row(connection, "select current_database()")
+        if workspace.warehouse.exists():
+            warehouse = literal(str(workspace.warehouse))
+            connection.execute(f"attach {warehouse} as warehouse (read_only); use warehouse")
+        for delivered in relations:
+            copy = f"delivered.{delivered.table.name}"
+            query = f"select * from {delivered.relation}{limit}"
+            connection.execute(f"create table {scratch}.{copy} as {query}")
+            settings["sources"][delivered.table.name] = copy
+    return {**variables, SETTINGS: as_json(settings)}
 
 
 def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:

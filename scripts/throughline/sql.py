@@ -9,6 +9,10 @@ from typing import Any
 
 import duckdb
 
+# A number, perhaps with blanks around it; the macro `number_pattern` has the same one.
+NUMBER = (
+    r"^[ \t\r\n]*[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]{1,4})?|inf|infinity|nan)[ \t\r\n]*$"
+)
 # What programs write where there is no value; the macro `words_for_nothing` has the same list.
 WORDS_FOR_NOTHING = ("nan", "none", "nat", "null", "nil", "na", "n/a", "#n/a", "<na>", "\\n")
 
@@ -41,15 +45,18 @@ def cast(expression: str, data_type: str) -> str:
         is_plain = f"{text} >= '!' and {text} not like '% '"
         return f"case when {is_plain} then {text} else nullif(trim({text}), '') end"
     if data_type == "timestamp":
-        text = f"cast({expression} as varchar)"
-        is_read = (
-            f"not regexp_matches({text}, '[A-Za-z]{{2}}') or regexp_matches({text}, '(UTC|GMT)$')"
-        )
-        return (
-            f"case when {is_read} then cast(try_cast({expression} as timestamptz) as timestamp) end"
-        )
+        text = f"trim(cast({expression} as varchar))"
+        unread = rf"regexp_matches({text}, '[A-Za-z]{{2}}|^[\t\r\n]')"
+        is_read = f"not {unread} or regexp_matches({text}, '(UTC|GMT)$')"
+        return f"case when {is_read} then cast(try_cast({text} as timestamptz) as timestamp) end"
+    if data_type == "double":
+        is_number = f"regexp_matches(cast({expression} as varchar), '{NUMBER}', 'i')"
+        is_typed = f"typeof({expression}) <> 'VARCHAR'"
+        return f"case when {is_typed} or {is_number} then try_cast({expression} as double) end"
+    if data_type == "boolean":
+        return f"try_cast(trim(cast({expression} as varchar)) as boolean)"
     if data_type == "integer":
-        number = f"try_cast({expression} as double)"
+        number = cast(expression, "double")
         return f"case when {number} = floor({number}) then try_cast({number} as bigint) end"
     return f"try_cast({expression} as {data_type})"
 

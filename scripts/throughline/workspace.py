@@ -231,6 +231,7 @@ THRESHOLDS: Mapping[str, tuple[str, ...]] = {
     "arms_met": ("warn", "stop", "least"),
     "classes": ("least",),
     "event_times": ("warn", "years"),
+    "days_alone": ("warn",),
 }
 
 
@@ -258,7 +259,6 @@ JUDGING = (
     "environment",
     "variants",
     "unread_files",
-    "days_alone",
 )
 """Every check that may warn or stop."""
 

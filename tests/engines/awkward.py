@@ -18,13 +18,13 @@ minimum_cell: 2
 
 SEEDS: Mapping[str, Sequence[str]] = {
     "model_registry": (
-        "model_id,model_name,product,task,team,charter,label_outcome,positive_label,amount_outcome,decision_threshold,"
+        "model_id,model_name,product,task,team,charter,label_outcome,positive_label,label_is,amount_outcome,decision_threshold,"
         "horizon_days,label_delay_days,negative_on_absence,reference_from,reference_to,owner,rationale",
-        "bin,It's \"binary\",CRM,binary,team,50 % more\\less,converted,true,revenue,0.5,14,2,true,2024-02-01,2024-02-29,ann,o'clock",
-        "multi,Mehrklassig – größer,CRM,multiclass,team,c,class,,,,7,0,false,,,ann,日本語 🙂",
-        "reg,Regression,Supply,regression,team,c,demand,,,,1,0,false,,,ann,w",
-        "rank,Ranking,Shop,ranking,team,c,clicked,,revenue,0,3,1,true,,,ann,w",
-        "idle,Never asked,Shop,binary,team,c,clicked,,,0.5,3,1,true,,,ann,w",
+        "bin,It's \"binary\",CRM,binary,team,50 % more\\less,converted,true,gain,revenue,0.5,14,2,true,2024-02-01,2024-02-29,ann,o'clock",
+        "multi,Mehrklassig – größer,CRM,multiclass,team,c,class,,,,,7,0,false,,,ann,日本語 🙂",
+        "reg,Regression,Supply,regression,team,c,demand,,neutral,,,1,0,false,,,ann,w",
+        "rank,Ranking,Shop,ranking,team,c,clicked,,gain,revenue,0,3,1,true,,,ann,w",
+        "idle,Never asked,Shop,binary,team,c,clicked,,harm,,0.5,3,1,true,,,ann,w",
     ),
     "unit_values": (
         "model_id,cell,fixed_amount,amount_coefficient,currency,valid_from,valid_to,owner,rationale",
@@ -43,6 +43,11 @@ SEEDS: Mapping[str, Sequence[str]] = {
     "metric_targets": (
         "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,valid_from,valid_to,owner,rationale",
         "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,2024-01-01,,ann,w",
+    ),
+    "model_metrics": (
+        "model_id,metric,role,direction,owner,rationale",
+        "bin,accuracy,not_read,,ann,o'clock",
+        "rank,conversion_rate,watched,none,ann,w",
     ),
     "kpi_links": (
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
@@ -188,6 +193,8 @@ CELLS: Mapping[str, Mapping[str, str]] = {
     "cell-8": {"user_id": "17.0", "region": "größe"},
     "cell-9": {"user_id": "17", "device": "it's; \\N"},
     "cell-10": {"latency_ms": "x" * 70 + "'\\n"},
+    "cell-11": {"latency_ms": "1_000", "status_code": "+-200", "score": " 0.5 "},
+    "cell-12": {"latency_ms": " 12 ", "rank_position": "\t2 ", "predicted_label": " 1.0 "},
     "NaN": {},
     "label-1": {"predicted_label": " True "},
     "label-2": {"predicted_label": "NO"},

@@ -140,7 +140,8 @@ INPUTS = (
     "as_of: 2025-04-01 00:00:00\n"
 )
 REGISTRY = (
-    "lead,Lead scoring,CRM,binary,growth,Rank leads,converted,true,revenue,0.5,14,2,true,,,ann,why",
+    "lead,Lead scoring,CRM,binary,growth,Rank leads,converted,true,gain,revenue,"
+    "0.5,14,2,true,,,ann,why",
 )
 SEED_ROWS: Mapping[str, Sequence[str]] = {
     "model_registry": REGISTRY,

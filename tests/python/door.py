@@ -18,7 +18,7 @@ import duckdb
 import pandas as pd
 import yaml
 
-from building import NO_UNIT_TESTS, ROOT, Project, experiment, seed_row
+from building import ROOT, WITHOUT_TESTS, Project, experiment, seed_row
 
 AS_OF = datetime(2026, 6, 1)
 NUMBERS = {
@@ -46,7 +46,6 @@ PROSE = columns_with("is_prose")
 """Columns of free text: what is written there is nobody's number."""
 BOUNDED = columns_with("at_least", "above")
 """Columns of numbers that are never negative."""
-TESTS = ("--exclude-resource-type", "test")
 
 
 def company(seed: int = 11) -> dict[str, pd.DataFrame]:
@@ -189,7 +188,7 @@ def company(seed: int = 11) -> dict[str, pd.DataFrame]:
             cluster_id="",
             covariate=f"{draw.uniform(0, 9):.2f}",
         )
-        asked = start + timedelta(days=number)
+        asked = start + timedelta(days=number, hours=9)
         add(
             "feedback",
             asked,
@@ -336,16 +335,14 @@ class Door:
 
     @classmethod
     def compile(cls, project: Project, folder: Path) -> Door:
-        """Builds the workspace once, then compiles what follows from its raw tables."""
+        """Builds the workspace once, and keeps the SQL that made it from its raw tables."""
         select = [
             "--select",
             "config",
             "+fct_input_checks",
             *(f"+{name.split('.')[1]}" for name in NUMBERS),
         ]
-        run = project.build(folder, *NO_UNIT_TESTS, *TESTS, *select)
-        assert run.status == 0, run.output
-        run = project.run(folder, ["dbt", "compile", "--full-refresh", *select])
+        run = project.dbt(folder, "build", *WITHOUT_TESTS, *select)
         assert run.status == 0, run.output
         manifest = json.loads((project.root / "target/manifest.json").read_text(encoding="utf-8"))
         nodes = {

@@ -103,9 +103,10 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
     registry, values, experiments = [], [], []
     for number in range(companies):
         registry += [
-            f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,revenue,0.5,"
+            f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,gain,revenue,0.5,"
             f"{horizon_days},1,true,,,ann,why",
-            f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,,,2,0,false,,,ann,why",
+            f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,neutral,,,"
+            "2,0,false,,,ann,why",
         ]
         values += [
             f"lead{number},tp,10,0.1,USD,2025-01-01,,ann,why",

@@ -380,7 +380,14 @@ class Company:
                     versions = made[cost.model_id, day] if is_day else pd.Series({"(none)": 1})
                 part = cost.amount * share / total
                 found += [
-                    (cost.model_id, version, day, cost.cost_type, cost.currency, part * n / versions.sum())
+                    (
+                        cost.model_id,
+                        version,
+                        day,
+                        cost.cost_type,
+                        cost.currency,
+                        part * n / versions.sum(),
+                    )
                     for version, n in versions.items()
                 ]
         columns = ["model_id", "model_version", "day", "cost_type", "currency", "amount"]

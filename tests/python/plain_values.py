@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from plain_pandas import Company, read_seed
 from scipy.stats import norm
 
+from plain_pandas import Company, read_seed
+
+Series = tuple[str, str, str]
 DAY = pd.Timedelta(days=1)
 # days that a feed may lag, by the contract
 LATE_AFTER = {
@@ -29,20 +31,28 @@ OF_USE = ("prediction_logs", "usage_events")
 OF_COSTS = ("serving_costs", "prediction_logs")
 SOURCES: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(
-        "precision recall accuracy false_positive_rate f1_score mean_absolute_error "
-        "prediction_bias wape label_coverage conversion_rate".split(),
+        [
+            "precision",
+            "recall",
+            "accuracy",
+            "false_positive_rate",
+            "f1_score",
+            "mean_absolute_error",
+            "prediction_bias",
+            "wape",
+            "label_coverage",
+            "conversion_rate",
+        ],
         OF_LABELS,
     ),
-    **dict.fromkeys(
-        ("net_value", "net_value_per_decision"), (*OF_LABELS, "business_outcomes")
-    ),
+    **dict.fromkeys(("net_value", "net_value_per_decision"), (*OF_LABELS, "business_outcomes")),
     "close_rate": (*OF_LABELS, "usage_events"),
-    **dict.fromkeys("acceptance_rate view_rate override_rate ignore_rate".split(), OF_USE),
-    **dict.fromkeys("deal_score error_rate availability".split(), ("prediction_logs",)),
+    **dict.fromkeys(["acceptance_rate", "view_rate", "override_rate", "ignore_rate"], OF_USE),
+    **dict.fromkeys(["deal_score", "error_rate", "availability"], ("prediction_logs",)),
     "adoption_rate": ("usage_events", "eligible_users"),
     "task_completion_rate": ("usage_events",),
     **dict.fromkeys(
-        "credited_revenue pipeline_value churn_rate retained_customers".split(),
+        ["credited_revenue", "pipeline_value", "churn_rate", "retained_customers"],
         ("business_outcomes",),
     ),
     "revenue_per_active_user_day": ("business_outcomes", "usage_events"),
@@ -51,8 +61,15 @@ SOURCES: Mapping[str, Sequence[str]] = {
     "cost_per_prediction": OF_COSTS,
     "cost_per_accepted_prediction": (*OF_COSTS, "usage_events"),
     **dict.fromkeys(
-        "csat relevance response_rate promoter_share detractor_share rejected_row_share "
-        "deployment_success_rate".split(),
+        [
+            "csat",
+            "relevance",
+            "response_rate",
+            "promoter_share",
+            "detractor_share",
+            "rejected_row_share",
+            "deployment_success_rate",
+        ],
         (),
     ),
 }
@@ -70,8 +87,14 @@ UNVERSIONED = (
     "cost_to_serve",
     "rejected_row_share",
 )
-# the facts whose rows make a segment private, and the amount that is counted besides
-OF_DECISIONS = (*OF_LABELS, *OF_USE, *OF_COSTS)
+# what is counted besides the rows of the fact: those that contribute to an amount
+AMOUNTS = {
+    "net_value": ("value",),
+    "net_value_per_decision": ("value",),
+    "credited_revenue": ("revenue",),
+    "revenue_per_decision": ("revenue",),
+    "pipeline_value": ("opportunity",),
+}
 KEYS = ["metric", "model_id", "model_version", "segment_name", "segment_value"]
 SUMS = ["numerator", "denominator", "excluded_count", "unit_count", "weight_squares"]
 
@@ -92,9 +115,10 @@ def segment_facts(metric: str) -> tuple[str, ...]:
 class Values:
     """The metric values of a company."""
 
-    def __init__(
-        self, company: Company, *, project: Path, seeds: Path, minimum_cell: int
-    ) -> None:
+    def __init__(self, company: Company, *, project: Path, seeds: Path, minimum_cell: int) -> None:
+        self._cells: dict[tuple[str, bool, bool], list[Series]] = {}
+        self._hidden: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
+        self._customers: dict[tuple[str, str, Series], list[tuple[int, int]]] = {}
         self.company = company
         self.minimum_cell = minimum_cell
         text = (project / "models" / "metrics" / "_metrics.yml").read_text()
@@ -223,7 +247,11 @@ class Values:
                 is_read &= not model.negative_on_absence
             if metric in ("net_value", "net_value_per_decision"):
                 is_read &= model_id in set(self.company.unit_values.model_id)
-            if metric in ("credited_revenue", "revenue_per_decision", "revenue_per_active_user_day"):
+            if metric in (
+                "credited_revenue",
+                "revenue_per_decision",
+                "revenue_per_active_user_day",
+            ):
                 is_read &= not pd.isna(model.amount_outcome)
             if metric in ("close_rate", "deal_score", "pipeline_value"):
                 is_read &= model.label_is == "gain"
@@ -234,18 +262,24 @@ class Values:
             if is_read:
                 yield str(model_id), str(metric)
 
-    def cells(self, model_id: str, metric: str) -> Iterator[tuple[str, str, str]]:
+    def cells(self, model_id: str, metric: str) -> list[Series]:
         """Version, segment and value of every series of a metric."""
+        key = model_id, metric not in UNVERSIONED, bool(segment_facts(metric))
+        if key not in self._cells:
+            self._cells[key] = list(self._cells_of(*key))
+        return self._cells[key]
+
+    def _cells_of(self, model_id: str, has_versions: bool, has_segments: bool) -> Iterator[Series]:
         yield "all", "all", "all"
         rows = [frame[frame.model_id == model_id] for frame in self.facts.values()]
         rows = [frame[frame.day <= self.last_day] for frame in rows]
-        if metric not in UNVERSIONED:
+        if has_versions:
             versions = set()
             for frame in rows:
                 if "model_version" in frame:
                     versions |= set(frame.model_version.fillna("(none)"))
             yield from ((version, "all", "all") for version in sorted(versions))
-        if segment_facts(metric):
+        if has_segments:
             for segment in self.company.segments:
                 values = set()
                 for frame in rows:
@@ -254,37 +288,42 @@ class Values:
                 yield from (("all", segment, value) for value in sorted(values))
 
     def hidden(self, model_id: str, metric: str, segment: str) -> dict[str, pd.DataFrame]:
-        """By period: period ends × values of a segment, true where nothing may be shown."""
+        """By period: period ends by values of a segment, true where nothing may be shown."""
         found: dict[str, pd.DataFrame] = {}
-        for rows in self._counted(model_id, metric):
-            table = pd.crosstab(rows.day, rows[segment].fillna("(unknown)"))
-            values = [value for _, name, value in self.cells(model_id, metric) if name == segment]
-            table = self._dense(table, model_id).reindex(columns=values, fill_value=0)
-            for period, counts in periods_of(table, self.last_day).items():
-                hides = pd.DataFrame(
-                    [hidden_cells(row, self.minimum_cell) for row in counts.to_numpy()],
-                    index=counts.index,
-                    columns=counts.columns,
-                )
+        values = [value for _, name, value in self.cells(model_id, metric) if name == segment]
+        for counted in (*segment_facts(metric), *AMOUNTS.get(metric, ())):
+            key = model_id, segment, counted
+            if key not in self._hidden:
+                self._hidden[key] = self._hidden_by(*key, values)
+            for period, hides in self._hidden[key].items():
                 found[period] = found[period] | hides if period in found else hides
         return found
 
-    def _counted(self, model_id: str, metric: str) -> Iterator[pd.DataFrame]:
-        for fact in segment_facts(metric):
-            rows = self.facts[fact]
-            yield rows[rows.model_id == model_id]
-        if metric in ("net_value", "net_value_per_decision"):
+    def _hidden_by(
+        self, model_id: str, segment: str, counted: str, values: Sequence[str]
+    ) -> dict[str, pd.DataFrame]:
+        rows = self._counted(counted)
+        rows = rows[rows.model_id == model_id]
+        table = pd.crosstab(rows.day, rows[segment].fillna("(unknown)"))
+        table = self._dense(table, model_id).reindex(columns=values, fill_value=0)
+        return {
+            period: pd.DataFrame(
+                [hidden_cells(row, self.minimum_cell) for row in counts.to_numpy()],
+                index=counts.index,
+                columns=counts.columns,
+            )
+            for period, counts in periods_of(table, self.last_day).items()
+        }
+
+    def _counted(self, name: str) -> pd.DataFrame:
+        if name == "value":
             rows = self.facts["decisions"]
-            yield rows[(rows.model_id == model_id) & (rows.value.fillna(0) != 0)]
-        name = {
-            "credited_revenue": "revenue",
-            "revenue_per_decision": "revenue",
-            "pipeline_value": "opportunity",
-        }.get(metric)
-        if name:
+            return rows[rows.value.fillna(0) != 0]
+        if name in ("revenue", "opportunity"):
             rows = self.facts["outcomes"]
             is_amount = (rows.outcome_name == name) & (rows.status == "final")
-            yield rows[is_amount & (rows.model_id == model_id) & (rows.amount.fillna(0) != 0)]
+            return rows[is_amount & (rows.amount.fillna(0) != 0)]
+        return self.facts[name]
 
     def _dense(self, table: pd.DataFrame, model_id: str) -> pd.DataFrame:
         days = pd.date_range(self.starts[model_id], self.last_day)
@@ -292,10 +331,7 @@ class Values:
 
     def table(self) -> pd.DataFrame:
         """Every row of fct_metric_values."""
-        parts = [
-            self._of_metric(model_id, metric)
-            for model_id, metric in self.reads()
-        ]
+        parts = [self._of_metric(model_id, metric) for model_id, metric in self.reads()]
         return pd.concat(parts, ignore_index=True)
 
     def _of_metric(self, model_id: str, metric: str) -> pd.DataFrame:
@@ -314,14 +350,12 @@ class Values:
             wide = {name: by_period[period] for name, by_period in sums.items()}
             if period in ("day", "7d"):
                 wide = {name: t.loc[:, [("all", "all", "all")]] for name, t in wide.items()}
-            long = pd.DataFrame(
-                {
-                    name: t.rename_axis(index="period_end_date").stack(
-                        names, future_stack=True
-                    )
-                    for name, t in wide.items()
-                }
-            ).reset_index()
+            columns = wide["numerator"].columns
+            ends = wide["numerator"].index
+            long = pd.DataFrame({name: t.to_numpy().ravel() for name, t in wide.items()})
+            long["period_end_date"] = np.repeat(ends, len(columns))
+            for place, name in enumerate(names):
+                long[name] = np.tile(columns.get_level_values(place), len(ends))
             found.append(long.assign(period=period))
         table = pd.concat(found, ignore_index=True)
         table = table.assign(metric=metric, model_id=model_id)
@@ -340,26 +374,15 @@ class Values:
             gone=checks.outcome_label == "true",
         ).sort_values(["occurred_at", "outcome_id"])
         checks["was_gone"] = checks.groupby("customer").gone.shift(fill_value=False)
-        is_ratio = metric == "churn_rate"
         for period, table in sums["numerator"].items():
-            for version, segment, value in table.columns:
-                rows = checks
-                if version != "all":
-                    rows = rows[rows.model_version == version]
-                if segment != "all":
-                    rows = rows[rows[segment].fillna("(unknown)") == value]
-                for end in table.index:
-                    start = start_of(period, end)
-                    seen = rows[(rows.day >= start) & (rows.day <= end)]
-                    first = seen.drop_duplicates("customer")
-                    last = seen.drop_duplicates("customer", keep="last").set_index("customer")
-                    counted = first[~first.was_gone].customer
-                    gone = int(last.gone.reindex(counted).sum())
-                    cell = (end, (version, segment, value))
-                    table.loc[cell] = gone if is_ratio else len(counted) - gone
-                    sums["denominator"][period].loc[cell] = len(counted)
-                    sums["unit_count"][period].loc[cell] = len(counted)
-                    sums["weight_squares"][period].loc[cell] = len(counted)
+            for series in table.columns:
+                key = model_id, period, series
+                if key not in self._customers:
+                    self._customers[key] = customers_of(checks, series, period, table.index)
+                gone, counted = np.array(self._customers[key], dtype=float).T
+                table[series] = gone if metric == "churn_rate" else counted - gone
+                for name in ("denominator", "unit_count", "weight_squares"):
+                    sums[name][period][series] = counted
 
     def _judge(self, table: pd.DataFrame, model_id: str, metric: str) -> pd.DataFrame:
         is_ratio = metric not in (
@@ -368,15 +391,13 @@ class Values:
             "pipeline_value",
             "retained_customers",
         )
-        known = [self.watermarks[model_id, s] for s in SOURCES[metric] if (model_id, s) in self.watermarks]
+        waits = [s for s in SOURCES[metric] if (model_id, s) in self.watermarks]
+        known = [self.watermarks[model_id, source] for source in waits]
         begins = self.starts[model_id]
         all_from = max([start for start, _ in known], default=begins)
         some_from = min([start for start, _ in known], default=begins)
         through = min([end for _, end in known], default=self.last_day)
-        waits_for = min(
-            ((self.watermarks[model_id, s][1], s) for s in SOURCES[metric] if (model_id, s) in self.watermarks),
-            default=(None, ""),
-        )[1]
+        waits_for = min(zip((end for _, end in known), waits, strict=True), default=(None, ""))[1]
         model = self.registry.loc[model_id]
         matured = self.last_day
         if "labels" in SOURCES[metric]:
@@ -439,7 +460,7 @@ class Values:
             unit_count=table.unit_count.where(shown),
             covered_days=covered.clip(lower=0),
             status=np.where(ready, "ready", "not_ready"),
-            reason=np.where(ready, None, reason),
+            reason=pd.Series(reason, index=table.index).where(~ready, None),
         )
 
 
@@ -448,6 +469,30 @@ def start_of(period: str, end: pd.Timestamp) -> pd.Timestamp:
     if period == "month":
         return end.replace(day=1)
     return end - (int(period.removesuffix("d") if period != "day" else 1) - 1) * DAY
+
+
+def customers_of(
+    checks: pd.DataFrame, series: Series, period: str, ends: pd.DatetimeIndex
+) -> list[tuple[int, int]]:
+    """Per period end: customers who were gone at their last check, of all who count."""
+    version, segment, value = series
+    if version != "all":
+        checks = checks[checks.model_version == version]
+    if segment != "all":
+        checks = checks[checks[segment].fillna("(unknown)") == value]
+    rows = list(zip(checks.day, checks.customer, checks.gone, checks.was_gone, strict=True))
+    found = []
+    for end in ends:
+        start = start_of(period, end)
+        had_gone: dict[str, bool] = {}
+        gone: dict[str, bool] = {}
+        for day, customer, is_gone, was_gone in rows:
+            if start <= day <= end:
+                had_gone.setdefault(customer, was_gone)
+                gone[customer] = is_gone
+        counted = [customer for customer, before in had_gone.items() if not before]
+        found.append((sum(gone[customer] for customer in counted), len(counted)))
+    return found
 
 
 def periods_of(table: pd.DataFrame, last_day: pd.Timestamp) -> dict[str, pd.DataFrame]:

@@ -27,8 +27,8 @@ CONTRACT: dict[str, dict[str, Any]] = {table["name"]: table for table in SOURCES
 AS_OF = "2025-07-01 00:00:00"
 SEED_ROWS = {
     "model_registry": [
-        "lead,Lead,CRM,binary,Team,Why,converted,true,revenue,0.5,14,2,true,,,ann,why",
-        "offer,Offer,Shop,ranking,Team,Why,taken,,,0,7,1,true,,,ann,why",
+        "lead,Lead,CRM,binary,Team,Why,converted,true,gain,revenue,0.5,14,2,true,,,ann,why",
+        "offer,Offer,Shop,ranking,Team,Why,taken,,,,0,7,1,true,,,ann,why",
     ],
     "exchange_rates": ["EUR,1.1,2025-01-01,2025-06-01,ann,why"],
 }
@@ -411,6 +411,10 @@ def ruled(table: str, column: Mapping[str, Any]) -> list[tuple[Row, Fate]]:
         cases["?"] = fate_of_bad(column, (unread, "?"))
         # of a long value the beginning is told, in one line
         cases[f"one\r\ntwo{60 * '.'}"] = fate_of_bad(column, (unread, f"one  two{52 * '.'}"))
+        good = GOOD[table].get(name) or {"boolean": "TRUE", "integer": "1"}.get(kind)
+        cases |= {f" {good} ": STAGED} if good else {}
+    if kind in ("double", "integer"):
+        cases["1_000"] = fate_of_bad(column, (f"is not {IN_WORDS[kind]}", "1_000"))
     if kind == "integer":
         cases["1.5"] = fate_of_bad(column, ("is not a whole number", "1.5"))
     if kind == "double":

@@ -142,7 +142,8 @@ def test_fresh_workspace_is_told_what_it_lacks(project: Path, throughline: Call)
 
 
 HEADER = (
-    "model_id,model_name,product,task,team,charter,label_outcome,positive_label,amount_outcome,"
+    "model_id,model_name,product,task,team,charter,label_outcome,positive_label,label_is,"
+    "amount_outcome,"
     "decision_threshold,horizon_days,label_delay_days,negative_on_absence,reference_from,"
     "reference_to,owner,rationale"
 )
@@ -973,9 +974,7 @@ def test_plain_dbt_names_files_and_refuses_table_formats(company: Company) -> No
     (company.folder / "raw/prediction_logs/more.json").touch()
     (company.folder / "raw/usage_events/_delta_log").mkdir()
     (company.folder / "raw/usage_events/_delta_log/0.json").touch()
-    ran = Project(company.project).run(
-        company.folder, ["dbt", "run-operation", "check_workspace", "--no-partial-parse"]
-    )
+    ran = Project(company.project).dbt(company.folder, "run-operation", "check_workspace")
     output = " ".join(ran.output.split())
     assert ran.status == 1
     assert (
@@ -1394,10 +1393,15 @@ def test_seeds_and_raw_files_may_be_read_only(company: Company) -> None:
 
 
 def test_rows_are_judged_by_the_rules_of_the_build(company: Company, throughline: Call) -> None:
+    """Of files, and of a relation of the warehouse."""
     header, row = RAW["usage_events"]
     accepted = row.replace("accepted", "Accepted")
     rows = [accepted.replace("u1", f"u{number}") for number in range(20)]
-    company.raw("usage_events", header, *rows)
+    delivered = company.raw("usage_events", header, *rows)
+    with duckdb.connect(str(company.folder / "warehouse.duckdb")) as connection:
+        connection.execute(f"create schema lake; create table lake.events as from '{delivered}'")
+    delivered.unlink()
+    company.settings(INPUTS + "sources: {usage_events: lake.events}\n")
     header, *rows = RAW["prediction_logs"]
     scored = rows[0].replace("p1", "p3").replace("0.9", "90")
     slow = rows[0].replace("p1", "p4") + ",-1"
@@ -1417,8 +1421,8 @@ def test_rows_are_judged_by_the_rules_of_the_build(company: Company, throughline
     assert ended.status == 1
     said = [line.split(". Correct")[0] for line in ended.lines]
     assert said == [
-        "error company/raw/usage_events: 20 of 20 rows are rejected: event_name is not one of "
-        "exposed, viewed, accepted, rejected, overridden, edited, dismissed, task_completed "
+        "error relation lake.events (usage_events): 20 of 20 rows are rejected: event_name is not "
+        "one of exposed, viewed, accepted, rejected, overridden, edited, dismissed, task_completed "
         "(20, e.g. 'u0')",
         "warning company/raw/prediction_logs: nulled cells of lead, latency_ms is below 0: "
         "1 of 3, e.g. -1.0",

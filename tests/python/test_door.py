@@ -119,6 +119,15 @@ def kind_of(column: Column) -> str:
     return "id" if column.name.endswith("_id") else "name"
 
 
+SOUND = {
+    ("effective_to", "the end of time"),
+    ("eligible_to", "the end of time"),
+    ("eligible_to", "three years late"),
+    ("planned_at", "a date without a time"),
+}
+"""What may well be meant: an end lies far ahead, and a plan names the day alone."""
+
+
 def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
     for name, table in read_contract(ROOT).items():
         for column in table.columns:
@@ -132,7 +141,8 @@ def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
             if column.required:
                 kinds["empty"] = constant("")
             for kind, change in kinds.items():
-                yield Corruption(name, column.name, kind, change)
+                if (column.name, kind) not in SOUND:
+                    yield Corruption(name, column.name, kind, change)
 
 
 FRAMES = door.company()
@@ -143,7 +153,7 @@ SAMPLE = set(random.Random(6).sample(range(len(CORPUS)), 150))
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[door.Door]:
-    project = Project.copy(tmp_path_factory.mktemp("door") / "project")
+    project = Project.without_comments(tmp_path_factory.mktemp("door") / "project")
     folder = project.root / "company"
     headers = {name: spec.header for name, spec in seeds.read_specs(ROOT).items()}
     create(folder, project=project.root, headers=headers)
@@ -521,7 +531,8 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     uses = "select * from fct_usage order by all"
     before = query(folder, uses)
     changed("usage_events", event_name=str.upper).to_csv(place, index=False)
-    run = project.build(folder, *NO_UNIT_TESTS)
+    uses_and_health = (*NO_UNIT_TESTS, "--select", "+fct_usage", "+mart_input_health")
+    run = project.build(folder, *uses_and_health)
     assert run.status == 1
     assert "is_sound_stg_usage_events" in run.output
     assert "input usage_events 300 delivered, 0 kept, 300 rejected (event_name is not one of" in (
@@ -536,7 +547,7 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     # what was mended goes on from where it stood
     deliver_rows = FRAMES["usage_events"]
     deliver_rows.to_csv(place, index=False)
-    assert project.build(folder, *NO_UNIT_TESTS).status == 0
+    assert project.build(folder, *uses_and_health).status == 0
     pd.testing.assert_frame_equal(query(folder, uses), before)
 
 

@@ -84,7 +84,7 @@ BREACHES = (
     ),
     Breach(
         "marts_read_no_staging",
-        "models/marts/mart_metric_timeline.sql",
+        "models/marts/overview/mart_metric_timeline.sql",
         "ref('dim_annotations')",
         "ref('stg_kpi_annotations')",
         "mart_metric_timeline: a mart reads stg_kpi_annotations of staging",
@@ -112,21 +112,21 @@ BREACHES = (
     ),
     Breach(
         "contract_changes_are_told",
-        "models/marts/mart_scorecard.yml",
+        "models/marts/overview/mart_scorecard.yml",
         "      - name: next_step\n",
         "      - name: what_next\n",
         "mart_scorecard: next_step changed, and no row of CHANGELOG's [Unreleased] names it",
     ),
     Breach(
         "contract_changes_are_told",
-        "models/marts/mart_scorecard.yml",
+        "models/marts/overview/mart_scorecard.yml",
         "",
         "",
         "mart_scorecard: what_next changed, and no row of CHANGELOG's [Unreleased] names it",
     ),
     Breach(
         "contract_changes_are_told",
-        "models/marts/mart_metric_timeline.yml",
+        "models/marts/overview/mart_metric_timeline.yml",
         "or where suppressed.\n        data_type: double",
         "or where suppressed.\n        data_type: bigint",
         "mart_metric_timeline: value changed, and no row of CHANGELOG's [Unreleased] names it",

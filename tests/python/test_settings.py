@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,9 +35,16 @@ class Odd:
 
 
 ODD = {
-    "cells of one": Odd({"minimum_cell": 1, "review_grace_days": 100_000}),
-    "no segments": Odd({"segments": []}),
-    "no protected attributes": Odd({"protected_attributes": []}),
+    "cells of one, in the middle of the rows, ids that came as doubles": Odd(
+        {"minimum_cell": 1, "review_grace_days": 100_000, "as_of": "2026-05-01 12:34:56"},
+        has_numbers_for_ids=True,
+    ),
+    "no segments, nobody is named": Odd(
+        {"segments": []},
+        lacking={
+            table: ["user_id"] for table in ("prediction_logs", "business_outcomes", "feedback")
+        },
+    ),
     "features that are segments too": Odd(
         {
             "segments": ["industry", "gender"],
@@ -45,16 +53,11 @@ ODD = {
             "categorical_features": ["industry", "channel"],
         }
     ),
-    "predictions alone": Odd({"inputs": ["prediction_logs"]}),
-    "predictions and outcomes": Odd({"inputs": ["prediction_logs", "business_outcomes"]}),
-    "in the middle of the rows": Odd({"as_of": "2026-05-01 12:34:56"}),
-    "nobody is named": Odd(
-        lacking={
-            table: ["user_id"] for table in ("prediction_logs", "business_outcomes", "feedback")
-        }
+    "predictions and outcomes, no protected attributes": Odd(
+        {"inputs": ["prediction_logs", "business_outcomes"], "protected_attributes": []}
     ),
-    "ids that came as doubles": Odd(has_numbers_for_ids=True),
 }
+"""Settings that have nothing to do with each other share a workspace; each has a build."""
 EVERY = Odd(
     {
         "inputs": ["prediction_logs"],
@@ -134,7 +137,7 @@ def assert_is_sound(folder: Path, plain: plain_pandas.Company) -> None:
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_workspace_builds(name: str, project: Project, raw: Path) -> None:
     odd = ODD[name]
-    folder = make(project.root / name.replace(" ", "_"), odd, raw=raw)
+    folder = make(project.root / re.sub("[ ,]+", "_", name), odd, raw=raw)
     chosen = Workspace(project=project.root, folder=folder, chosen_by="the test")
     assert [fault for fault in doctor.check(chosen).findings if fault.severity == "error"] == []
     run = project.build(folder, *NO_UNIT_TESTS)
@@ -154,7 +157,7 @@ def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path)
 
 def test_another_currency_builds_with_its_lift(tmp_path: Path, raw: Path) -> None:
     """As a user builds it: with doctor and lift."""
-    project = Project.copy(tmp_path / "project")
+    project = Project.without_comments(tmp_path / "project")
     odd = Odd({"reporting_currency": "EUR"})
     folder = make(project.root / "company", odd, raw=raw)
     shutil.copytree(ROOT / "seeds", folder / "seeds")

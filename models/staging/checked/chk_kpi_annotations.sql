@@ -1,2 +1,2 @@
--- One row per row of raw table kpi_annotations: its latest copy that keeps the contract, and each copy that breaks it.
+-- One row per row of raw table kpi_annotations: of each key the latest copy that keeps the contract, and each copy that breaks it.
 {{ checked_rows('kpi_annotations') }}

@@ -1,2 +1,2 @@
--- One row per row of raw table serving_costs: its latest copy that keeps the contract, and each copy that breaks it.
+-- One row per row of raw table serving_costs: of each key the latest copy that keeps the contract, and each copy that breaks it.
 {{ checked_rows('serving_costs') }}

@@ -1,0 +1,213 @@
+{# Different keys of the last 28 days of arrival that meet a decision, against those before. Logs may be sampled, so fewer are expected.
+   Keys that decisions have in another writing warn. None meeting stops where there are enough of them, or where one is there in
+   another writing. #}
+{% macro keys_met_check(table, key, condition, grouped_by, detail) -%}
+    {%- set warn, drop, least = threshold('keys_met', 'warn'), threshold('keys_met', 'drop'), threshold('keys_met', 'least') -%}
+    {%- set text = dbt.type_string() -%}
+    {%- set lives = "counted.grouped_by in (select label_outcome from " ~ ref('model_registry') ~ " where label_outcome is not null union select amount_outcome from " ~ ref('model_registry') ~ " where amount_outcome is not null)" if table == 'business_outcomes' else 'true' -%}
+    {%- set share = 'cast(counted.recent_met as ' ~ type_double() ~ ') / nullif(counted.recent_count, 0)' -%}
+    {%- set share_before = 'cast(counted.earlier_met as ' ~ type_double() ~ ') / nullif(counted.earlier_count, 0)' %}
+(
+with carried as (
+
+    select
+        {{ grouped_by }} as grouped_by,
+        {{ detail }} as detail,
+        {{ key }} as key_value,
+        max(loaded_at) as loaded_at
+    from {{ ref('chk_' ~ table) }}
+    where reject_reason is null and {{ condition }}
+    group by 1, 2, 3
+
+),
+
+span as (
+
+    select {{ dbt.dateadd('day', -28, 'max(loaded_at)') }} as recent_from from carried
+
+),
+
+decisions as (
+
+    select distinct {{ key }} as key_value from {{ ref('chk_prediction_logs') }} where reject_reason is null
+
+),
+
+logged as (
+
+    select
+        avg(coalesce(sampling_fraction, 1)) as sampled_share,
+        min({{ key }}) as example
+    from {{ ref('chk_prediction_logs') }}
+    where reject_reason is null
+
+),
+
+counted as (
+
+    select
+        carried.grouped_by,
+        carried.detail,
+        count(case when carried.loaded_at > span.recent_from then 1 end) as recent_count,
+        count(case when carried.loaded_at > span.recent_from then decisions.key_value end) as recent_met,
+        count(case when carried.loaded_at <= span.recent_from then 1 end) as earlier_count,
+        count(case when carried.loaded_at <= span.recent_from then decisions.key_value end) as earlier_met,
+        min(case when carried.loaded_at > span.recent_from and decisions.key_value is null then carried.key_value end) as unmet
+    from carried
+    cross join span
+    left join decisions on carried.key_value = decisions.key_value
+    group by carried.grouped_by, carried.detail
+
+),
+
+-- every unmet key without what programs add to it, and the first one otherwise
+writings as (
+
+    select
+        carried.grouped_by,
+        carried.detail,
+        carried.key_value as unmet,
+        {{ plain_id('carried.key_value') }} as writing
+    from carried
+    left join decisions on carried.key_value = decisions.key_value
+    where decisions.key_value is null and carried.key_value <> {{ plain_id('carried.key_value') }}
+    {%- for written in ['upper(unmet)', "unmet || '.0'", "replace(unmet || '|', '.0|', '')"] %}
+    union all
+    select
+        grouped_by,
+        detail,
+        unmet,
+        {{ written }}
+    from counted
+    {%- endfor %}
+
+),
+
+near as (
+
+    select
+        writings.grouped_by,
+        writings.detail,
+        min('''' || writings.unmet || ''' against ''' || decisions.key_value) as example
+    from writings
+    inner join decisions on writings.writing = decisions.key_value
+    group by writings.grouped_by, writings.detail
+
+)
+
+select
+    {{ check_row(table, 'keys_met', 'counted.recent_met', 'counted.recent_count',
+        share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share ~ ' < ' ~ share_before ~ ' - ' ~ drop ~ ' or near.example is not null',
+        'counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.example is not null)',
+        "coalesce(near.example, '''' || counted.unmet || ''' against ''' || coalesce(logged.example, '')) || ''' of prediction_logs'",
+        "case when near.example is not null then 'It is written in two ways: map " ~ key ~ " to one in vars.yml.' when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
+        model_id="counted.grouped_by" if table != 'business_outcomes' else "'(all)'", detail='counted.detail') }}
+from counted
+cross join logged
+left join near on counted.grouped_by = near.grouped_by and counted.detail = near.detail
+)
+{%- endmacro %}
+
+{# Units of each arm of an experiment that are met in any fact: an arm far below the other was linked by another key. #}
+{% macro arms_met_check() -%}
+    {%- set warn, stop, least = threshold('arms_met', 'warn'), threshold('arms_met', 'stop'), threshold('arms_met', 'least') -%}
+    {%- set sources = [] -%}
+    {%- for table in ['prediction_logs', 'usage_events', 'business_outcomes', 'feedback', 'eligible_users'] -%}
+        {%- for column in contract(table).columns if column.name in ['user_id', 'entity_id', 'prediction_id'] -%}
+            {%- do sources.append("select '" ~ column.name[:-3] ~ "' as unit_type, " ~ column.name ~ " as unit_id from " ~ ref('chk_' ~ table) ~ " where reject_reason is null and " ~ column.name ~ " in (select unit_id from units)") -%}
+        {%- endfor -%}
+    {%- endfor %}
+(
+with units as (
+
+    select
+        assignments.experiment_id,
+        assignments.variant,
+        experiments.unit_type,
+        assignments.unit_id
+    from {{ ref('chk_experiment_assignments') }} as assignments
+    inner join {{ ref('experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
+    where assignments.reject_reason is null
+
+),
+
+met as (
+
+    {{ sources | join('\n    union\n    ') }}
+
+),
+
+arms as (
+
+    select
+        units.experiment_id,
+        units.variant,
+        count(*) as unit_count,
+        count(met.unit_id) as met_count,
+        cast(count(met.unit_id) as {{ type_double() }}) / count(*) as met_share,
+        min(case when met.unit_id is null then units.unit_id end) as unmet
+    from units
+    left join met on units.unit_type = met.unit_type and units.unit_id = met.unit_id
+    group by units.experiment_id, units.variant
+
+),
+
+ranked as (
+
+    select
+        arms.*,
+        max(case when unit_count >= {{ least }} then met_share end) over (partition by experiment_id) as highest_share,
+        row_number() over (partition by experiment_id order by case when unit_count >= {{ least }} then 1 else 2 end, met_share, variant) as share_rank
+    from arms
+
+)
+
+select
+    {{ check_row('experiment_assignments', 'arms_met', 'met_count', 'unit_count',
+        'unit_count >= ' ~ least ~ ' and met_share <= ' ~ warn ~ ' * highest_share',
+        'met_share = 0 and unit_count >= ' ~ least ~ ' and (highest_share >= ' ~ stop ~ ' or highest_share = 0)',
+        "'''' || unmet || ''' of ''' || variant || ''''", "'Map unit_id in vars.yml to the ids that the facts carry.'",
+        detail="experiment_id || ' ' || variant") }}
+from ranked
+where share_rank = 1
+)
+{%- endmacro %}
+
+{# Ids of a raw table whose writing without capitals and `.0` is that of decisions or usage. #}
+{% macro writings_met_check(table) -%}
+    {%- set name = 'unit_id' if table == 'experiment_assignments' else 'user_id' -%}
+    {%- set known = [] -%}
+    {%- for other in ['prediction_logs', 'usage_events'] -%}
+        {%- for column in contract(other).columns if column.name == 'user_id' or (name == 'unit_id' and column.name in ['entity_id', 'prediction_id']) -%}
+            {%- do known.append("select '" ~ column.name[:-3] ~ "' as unit_type, " ~ column.name ~ " as id from " ~ ref('chk_' ~ other) ~ " where reject_reason is null and " ~ column.name ~ " in (select plain_id from odd)") -%}
+        {%- endfor -%}
+    {%- endfor %}
+(
+with odd as (
+
+    select distinct
+        {{ 'experiments.unit_type' if name == 'unit_id' else "'user'" }} as unit_type,
+        delivered.{{ name }} as id,
+        {{ plain_id('delivered.' ~ name) }} as plain_id
+    from {{ ref('chk_' ~ table) }} as delivered
+    {%- if name == 'unit_id' %}
+    inner join {{ ref('experiments') }} as experiments on delivered.experiment_id = experiments.experiment_id
+    {%- endif %}
+    where delivered.reject_reason is null and delivered.{{ name }} <> {{ plain_id('delivered.' ~ name) }}
+
+),
+
+known as (
+
+    {{ known | join('\n    union\n    ') }}
+
+)
+
+select
+    {{ check_row(table, 'id_writings', 'count(*)', 'count(*)', 'count(*) > 0', 'false',
+        "min('''' || odd.id || ''' and ''' || known.id || '''')", "'Map " ~ name ~ " to the writing of prediction_logs in vars.yml.'",
+        detail="'" ~ name ~ " against other tables'") }}
+from odd
+inner join known on odd.unit_type = known.unit_type and odd.plain_id = known.id
+)
+{%- endmacro %}
