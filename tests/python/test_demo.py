@@ -280,48 +280,6 @@ def same_values(
     return compared
 
 
-def test_the_scorecard_reads_the_last_28_days_that_can_be_read(
-    demo: Path, company: plain_pandas.Company
-) -> None:
-    card = query(demo, "select * from mart_scorecard").set_index(["model_id", "metric"])
-    plain = company.metrics()
-    plain = plain[plain.segment_name == "all"]
-    waits = (company.registry.horizon_days + company.registry.label_delay_days).set_axis(
-        company.registry.model_id
-    )
-    excluded = query(demo, "select metric from dim_metrics where excluded_brick is not null")
-    needs_labels = set(excluded.metric)
-    for (model_id, metric), line in card.iterrows():
-        delay = waits[model_id] if metric in needs_labels else 0
-        last = company.as_of - pd.Timedelta(days=1 + int(delay))
-        days = plain[(plain.metric == metric) & (plain.model_id == model_id)]
-        window = days[
-            (days.metric_date > last - pd.Timedelta(days=28)) & (days.metric_date <= last)
-        ]
-        if line.status == "not_ready":
-            assert pd.isna(line.value)
-            continue
-        value = window.numerator.sum()
-        if days.denominator.notna().any():
-            value /= window.denominator.sum()
-        assert line.value == pytest.approx(value, rel=1e-9), (model_id, metric)
-    assert (card.status != "not_ready").sum() > 15
-
-
-def test_small_segment_values_are_never_shown(demo: Path) -> None:
-    timeline = query(demo, "select * from mart_metric_timeline where segment_name <> 'all'")
-    for suffix in ("", "_7d", "_28d"):
-        shown = timeline[timeline[f"unit_count{suffix}"].fillna(0) > 0]
-        assert shown[f"unit_count{suffix}"].min() >= 20
-        assert timeline[timeline[f"unit_count{suffix}"].isna()][f"value{suffix}"].isna().all()
-        # a hidden value must not follow from the total: never exactly one is hidden
-        units = timeline[f"unit_count{suffix}"]
-        cell = [timeline[name] for name in ("metric", "model_id", "segment_name", "metric_date")]
-        hidden = units.isna().groupby(cell).sum()
-        others = (units.fillna(0) > 0).groupby(cell).sum()
-        assert not ((hidden == 1) & (others > 0)).any()
-
-
 def test_comments_of_users_stay_in_staging(demo: Path) -> None:
     """Free text may name people: no relation that is read outside staging holds it."""
     columns = query(
