@@ -41,7 +41,7 @@ RELATIONS = {
 SHOWN = 8
 """Metrics of a model, and next steps, that are shown without --all."""
 WIDE = 110
-"""Columns from which on more is said of each metric and experiment."""
+"""Columns from which on more is said of each metric."""
 STATUSES = {
     "breached": "bold red",
     "off_target": "yellow",
@@ -388,7 +388,8 @@ def _next_steps(metrics: Sequence[Row], tables: Tables) -> list[Row]:
         for place, (status, rows) in enumerate(by_status.items())
         for row in rows
         # a segment that is no worse than the total asks for nothing more
-        if row["segment_name"] == "all" or place < in_total[row["model_id"], row["metric"]]
+        if row["segment_name"] == "all"
+        or place < in_total.get((row["model_id"], row["metric"]), len(STATUSES))
     ]
     reviews = [
         {
@@ -406,15 +407,6 @@ def _next_steps(metrics: Sequence[Row], tables: Tables) -> list[Row]:
 
 
 # How it is said
-
-
-def figure(value: float | None, *, unit: str) -> str:
-    """A value as people read it: shares (0-1) in percent, amounts with two decimals if small."""
-    if value is None:
-        return ""
-    if unit == "share":
-        return f"{value:.1%}"
-    return f"{value:,.2f}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def short(value: float | None, *, unit: str | None, sign: str = "") -> str:
