@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-histories test-simulation test-oracles test-all lint example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-histories test-simulation test-oracles test-all lint compiled example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -53,6 +53,14 @@ test: lint  ## lint, type checks, dbt unit and data tests, pytest
 		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation and not thorough' \
 		--cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
+
+compiled: export DBT_TARGET_PATH := $(SCRATCH)/compiled/target
+compiled: export DBT_LOG_PATH := $(SCRATCH)/compiled/logs
+compiled: export THROUGHLINE_WORKSPACE := $(SCRATCH)/compiled/workspace
+compiled: setup  ## rewrite tests/compiled, the SQL of some models of the demo
+	@rm -rf $(SCRATCH)/compiled
+	@$(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE)
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(THROUGHLINE) exec -- python tests/python/compiled.py
 
 test-histories: HISTORIES ?= 10000
 test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing

@@ -5,13 +5,13 @@
     {% if not may_look() or flags.FULL_REFRESH %}
         {{ return(none) }}
     {% endif %}
-    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {% set node = graph.nodes['model.' ~ package_name() ~ '.int_build_ledger'] %}
     {{ return(adapter.get_relation(node.database, node.schema, node.alias)) }}
 {% endmacro %}
 
 {# One row per run that began and model it was about to alter, or table it made empty, since the last finished build. #}
 {% macro build_starts() %}
-    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {% set node = graph.nodes['model.' ~ package_name() ~ '.int_build_ledger'] %}
     {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='build_starts')) }}
 {% endmacro %}
 
@@ -112,7 +112,7 @@
 {% macro project_macros() %}
     {% if remembered().macros is not defined %}
         {% set texts = [] %}
-        {% for name in context if context[name].macro is defined and context[name].macro.original_file_path.startswith('macros/') and context[name].macro.package_name == project_name %}
+        {% for name in context if context[name].macro is defined and context[name].macro.original_file_path.startswith('macros/') and context[name].macro.package_name == package_name() %}
             {% do texts.append(context[name].macro.macro_sql) %}
         {% endfor %}
         {% do remembered().update({'macros': local_md5(texts | sort | join('|'))}) %}
@@ -141,7 +141,7 @@
 {# True if this build simply continues the last for a raw table: it reads the table, no build is unfinished, and as_of did not move
    back. Then what was checked still stands, and only new rows need be read. #}
 {% macro is_forward(table) %}
-    {% if build_ledger() is none or 'model.' ~ project_name ~ '.chk_' ~ table not in selected_resources %}
+    {% if build_ledger() is none or 'model.' ~ package_name() ~ '.chk_' ~ table not in selected_resources %}
         {{ return(false) }}
     {% endif %}
     {% set counts = rows_of("
@@ -154,7 +154,7 @@
 
 {# Whether this run builds every model of strategy `touched` and all they are made from, seeds too; only then may the ledger move on. #}
 {% macro is_whole_build() %}
-    {% set ledger = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {% set ledger = graph.nodes['model.' ~ package_name() ~ '.int_build_ledger'] %}
     {{ return(not without_rows() and ancestors(ledger) | select('in', graph.nodes) | reject('in', selected_resources) | list | length == 0) }}
 {% endmacro %}
 

@@ -33,10 +33,10 @@
 {% macro taken_names() %}
     {% set names = ['label_status', 'threshold_in_force', 'use_depth', 'is_positive', 'is_predicted_positive', 'is_actual_positive', 'is_correct', 'standing'] %}
     {% for model in ['fct_decisions', 'fct_outcomes', 'dim_models', 'fct_unit_totals'] %}
-        {% do names.extend(graph.nodes['model.' ~ project_name ~ '.' ~ model].columns.keys()) %}
+        {% do names.extend(graph.nodes['model.' ~ package_name() ~ '.' ~ model].columns.keys()) %}
     {% endfor %}
     {% for table in ['prediction_logs', 'business_outcomes'] %}
-        {% do names.extend(graph.sources['source.' ~ project_name ~ '.raw.' ~ table].columns.keys()) %}
+        {% do names.extend(graph.sources['source.' ~ package_name() ~ '.raw.' ~ table].columns.keys()) %}
     {% endfor %}
     {{ return(names | reject('in', default_settings().segments + default_settings().protected_attributes) | list) }}
 {% endmacro %}

@@ -3,7 +3,7 @@
 {# One row per raw table and delivery: a file, or the day on which rows arrived where the table is a relation. Written as a build
    begins, so that no model stands between one raw table and another. #}
 {% macro noted_deliveries() %}
-    {% set node = graph.nodes['model.' ~ project_name ~ '.int_build_ledger'] %}
+    {% set node = graph.nodes['model.' ~ package_name() ~ '.int_build_ledger'] %}
     {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='deliveries')) }}
 {% endmacro %}
 
@@ -11,7 +11,7 @@
 {% macro tables_read() %}
     {% set tables = [] %}
     {% if execute and flags.WHICH in ['run', 'build'] %}
-        {% for table in raw_tables() if 'model.' ~ project_name ~ '.chk_' ~ table in selected_resources %}
+        {% for table in raw_tables() if 'model.' ~ package_name() ~ '.chk_' ~ table in selected_resources %}
             {% do tables.append(table) %}
         {% endfor %}
     {% endif %}

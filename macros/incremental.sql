@@ -174,7 +174,7 @@ select
     {%- endfor %}
 where 1 = 0
     {%- else %}
-    {%- set node = graph.nodes['model.' ~ project_name ~ '.chk_' ~ table] -%}
+    {%- set node = graph.nodes['model.' ~ package_name() ~ '.chk_' ~ table] -%}
     {%- set standing = adapter.get_relation(node.database, node.schema, node.alias) if is_forward(table) and replaces_rows() else none %}
     {%- set named = rules.columns | map(attribute='name') | select('in', columns.keys() | list + rules.key + [rules.event_at, rules.ends_at]) | join(', ') %}
 with new_copies as {{ not_materialized() }} (

@@ -193,14 +193,15 @@
     {{ return(memory['rebuilt ' ~ kind]) }}
 {% endmacro %}
 
-{# Rows of literals as a query, all texts and booleans. #}
+{# Rows of literals as a query, a row per line; the first names the columns and gives their types. #}
 {% macro literal_rows(rows, columns) %}
     {%- for row in rows %}
-    select
-        {%- for name in columns %}
-        {{ literal(row[name]) }} as {{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    {{ 'union all' if not loop.last }}
+    {%- set is_first = loop.first %}
+    select {% for name in columns -%}
+        {%- set value = row[name] -%}
+        {{ literal(value) ~ ' as ' ~ name if is_first else text_literal(value | trim) if value is string else literal(value) }}
+        {{- ', ' if not loop.last }}
+    {%- endfor %}{{ ' union all' if not loop.last }}
     {%- endfor %}
 {% endmacro %}
 

@@ -18,6 +18,9 @@
     }) }}
 {% endmacro %}
 
+{# The name of this package, by which its relations are looked up: in a project that installs it, project_name is another. #}
+{% macro package_name() %}{{ return('throughline') }}{% endmacro %}
+
 {# The raw tables, as the contract lists them; dbt knows the contract once it has read the whole project. #}
 {% macro raw_tables() %}
     {% if not graph.get('sources') %}
@@ -25,7 +28,7 @@
     {% endif %}
     {% if remembered().raw_tables is not defined %}
         {% set tables = [] %}
-        {% for source in graph.sources.values() if source.source_name == 'raw' and source.package_name == project_name %}
+        {% for source in graph.sources.values() if source.source_name == 'raw' and source.package_name == package_name() %}
             {% do tables.append(source.name) %}
         {% endfor %}
         {% do remembered().update({'raw_tables': tables}) %}

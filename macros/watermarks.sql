@@ -5,7 +5,7 @@
     {% set names = [table] if table else ['prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users'] %}
     {% set days = {} %}
     {% for name in (names if execute else []) %}
-        {% set limit = graph.sources['source.' ~ model.package_name ~ '.raw.' ~ name].freshness.error_after %}
+        {% set limit = graph.sources['source.' ~ package_name() ~ '.raw.' ~ name].freshness.error_after %}
         {% do days.update({name: limit.count / {'day': 1, 'hour': 24, 'minute': 1440}[limit.period | string]}) %}
     {% endfor %}
     {% if table %}

@@ -1,6 +1,6 @@
 {# The contract of a raw table, read from models/staging/_sources.yml: key, event_at, checks and columns. #}
 {% macro contract(table) %}
-    {% set source_node = graph.sources['source.' ~ project_name ~ '.raw.' ~ table] %}
+    {% set source_node = graph.sources['source.' ~ package_name() ~ '.raw.' ~ table] %}
     {% set columns = [] %}
     {% for column in source_node.columns.values() %}
         {% do columns.append(dict(column.config.meta, name=column.name, type=column.data_type)) %}

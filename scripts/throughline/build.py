@@ -41,6 +41,8 @@ UNIT_TESTS = re.compile(r"unit_test|test_type:unit")
 """In an argument of dbt: it names unit tests."""
 GATE = re.compile("test (is_sound|meets_its_keys)_")
 """Tests that stop a build for what was delivered, whose lines say more than dbt does."""
+MEMORY_LIMIT = "4GB"
+"""Of DuckDB where nothing else is said, as in profiles.yml."""
 SCRATCH = {
     "throughline": {
         "outputs": {
@@ -282,12 +284,20 @@ def read_rules(workspace: Workspace, *, variables: Mapping[str, str]) -> dict[st
 
     `variables` are those of a scratch.
     """
-    arguments = ("--no-use-colors", "--quiet", "run-operation", "print_rules")
-    output = _captured(workspace, arguments, variables=variables)
+    return operation(workspace, "print_rules", {}, variables=variables)
+
+
+def operation(
+    workspace: Workspace, macro: str, arguments: Mapping[str, Any], *, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """The object that a macro prints as a line of JSON after a word; raises UserError."""
+    asked = ("run-operation", macro, "--args", json.dumps(arguments))
+    output = _captured(workspace, ("--no-use-colors", "--quiet", *asked), variables=variables)
     for line in output.splitlines():
-        if line.startswith("RULES "):
-            rules: dict[str, Any] = json.loads(line.removeprefix("RULES "))
-            return rules
+        said = re.fullmatch(r"[A-Z]+ (\{.*\})", line)
+        if said:
+            found: dict[str, Any] = json.loads(said[1])
+            return found
     message = telling(re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", output))
     raise UserError(Finding("error", message, "dbt", "Correct it: dbt cannot read the project."))
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from throughline import (
     doctor,
     input_checks,
     inputs,
+    metric_query,
     places,
+    publish,
     scorecard,
     seeds,
     warehouse,
@@ -204,19 +207,22 @@ def load_() -> None:
     "--as-of", metavar="MOMENT", help="Replay a moment of the past, in schemas of its own."
 )
 @click.option("--no-tests", is_flag=True, help="Build without data tests.")
+@click.option("--no-publish", is_flag=True, help="Leave the copy for readers as it is.")
 @click.option("--verbose", is_flag=True, help="Show dbt's own output.")
 @click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
 def build_(
     full_refresh: bool,
     as_of: str | None,
     no_tests: bool,
+    no_publish: bool,
     verbose: bool,
     dbt_arguments: tuple[str, ...],
 ) -> None:
-    """Check the workspace, build it with dbt, compute lift and print the scorecard.
+    """Check the workspace, build it with dbt, compute lift, publish and print the scorecard.
 
     Where experiments are declared: dbt build, throughline lift, and what is made from it. With
-    dbt's own --select, --exclude or --selector: that part alone, without lift.
+    dbt's own --select, --exclude or --selector: that part alone, without lift. A build that ends
+    well publishes, as throughline publish does; one with --as-of or arguments for dbt does not.
 
     Only what arrived, matured or changed since the last build is computed anew. With --as-of the
     marts are built as they would have stood at that moment, with the configuration of today, in
@@ -267,7 +273,39 @@ def build_(
             if faults:
                 show(faults)
                 sys.exit(1)
-    scorecard.show(current, console=console, is_built=not dbt_arguments)
+    file = None
+    if build.is_in_file(current) and not (no_publish or as_of):
+        if dbt_arguments:
+            click.echo("publish: left as it was, since dbt had arguments: throughline publish")
+        else:
+            file = publish_to_readers(current)
+    scorecard.show(current, console=console, is_built=not dbt_arguments, file=file)
+
+
+def publish_to_readers(current: Workspace) -> Path:
+    with console.status("publishing"):
+        made = publish.publish(current)
+    click.echo(f"publish: {made}")
+    return made.path
+
+
+@cli.command(name="publish")
+def publish_() -> None:
+    """Copy what readers read into published/throughline.duckdb of the workspace, in one step.
+
+    The tables of public models, with their comments. throughline build ends with it; after plain
+    dbt build it is for you to run. Who has the copy before this one open reads on in that.
+
+    On Postgres and Spark readers read the schema of the marts, and nothing is copied.
+
+    Example: throughline publish
+    """
+    current = chosen()
+    if not build.is_in_file(current):
+        schema = f"schema {current.schema}_marts of target {build.target(current)}"
+        click.echo(f"Nothing to publish: readers read {schema}.")
+        return
+    publish_to_readers(current)
 
 
 @cli.command(name="lift")
@@ -337,6 +375,27 @@ def lift_(
         return
     for line in lines:
         click.echo(line)
+
+
+@cli.command(name="sql")
+@click.argument("metric")
+@click.option("--model", "model_id", metavar="ID", help="Of one model; else of all together.")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last of the 28 days; else the last complete one.",
+)
+def sql_(metric: str, model_id: str | None, until: datetime | None) -> None:
+    """Print the plain query of one number: from the facts of METRIC to its value over 28 days.
+
+    It is for reading: the waist computes the same of every metric, day and segment at once.
+
+    Example: throughline sql conversion_rate --model lead_scoring
+    """
+    current = chosen()
+    last_date = until.date() if until else metric_query.last_complete_day(current)
+    asked = metric_query.queries(current, metrics=[metric], model_id=model_id, last_date=last_date)
+    click.echo(asked[metric])
 
 
 @cli.command(name="docs")

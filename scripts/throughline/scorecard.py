@@ -723,6 +723,8 @@ def show(
     values = [row["metric"] for row in card.metrics if row["value"] is not None] if card else []
     metric = values[0] if values else "conversion_rate"
     query = f"{_choice(workspace)}throughline exec -- mf query --metrics {metric}"
+    if file and file != workspace.warehouse:
+        rejected += f" in {_place(workspace, workspace.warehouse)}"
     for line in (
         "",
         f"Marts     {place}, schema {workspace.schema}_marts",
@@ -739,8 +741,12 @@ def print_card(card: Scorecard, *, console: Console, is_all: bool = False) -> No
         console.print(line, soft_wrap=True)
 
 
-def of_last_build(workspace: Workspace, *, file: Path | None = None) -> Scorecard:
-    """What stands in the marts; raises UserError where they are not built."""
+def of_last_build(workspace: Workspace) -> Scorecard:
+    """What stands in the published copy, if there is one, else in the warehouse.
+
+    Raises UserError where the marts are not built.
+    """
+    file = workspace.published if workspace.published.exists() else workspace.warehouse
     try:
         return compose(read(workspace, file=file))
     except LookupError as missing:

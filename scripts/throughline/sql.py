@@ -34,7 +34,11 @@ def literal(text: str) -> str:
 def relation(schema: str, name: str, *, quote: str = '"') -> str:
     """A relation as SQL; its schema is quoted where it would not be read as it is written."""
     is_plain = re.fullmatch("[a-z_][a-z0-9_]*", schema)
-    return f"{schema if is_plain else quote + schema.replace(quote, quote * 2) + quote}.{name}"
+    return f"{schema if is_plain else quoted(schema, quote=quote)}.{name}"
+
+
+def quoted(name: str, *, quote: str = '"') -> str:
+    return quote + name.replace(quote, quote * 2) + quote
 
 
 def cast(expression: str, data_type: str) -> str:

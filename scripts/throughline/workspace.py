@@ -504,6 +504,11 @@ class Workspace:
     def warehouse(self) -> Path:
         return self.folder / "warehouse.duckdb"
 
+    @property
+    def published(self) -> Path:
+        """The copy of the warehouse for readers."""
+        return self.folder / "published" / "throughline.duckdb"
+
     def replaying(self, moment: str) -> Workspace:
         """The same workspace at a moment of the past; raises UserError where it is none."""
         try:

@@ -30,6 +30,27 @@ DIALECT = re.compile(
     r"|\bstring_agg\b|\bgroup by all\b|\border by all\b|\bqualify\b|\bilike\b",
     re.IGNORECASE,
 )
+# what asks the warehouse while dbt compiles, and the macros that may: no model, and no other macro
+ASKING = re.compile(
+    r"\b(rows_of|load_relation|get_relation|get_columns_in_relation|statement)\(|"
+    r"\{%-? *macro +(\w+)"
+)
+ASKS = frozenset(
+    {
+        # for literals by which a scan skips what a build does not need
+        *("as_of_span", "new_rows", "is_touched", "is_touched_staged_row", "reach_begins"),
+        *("maturing_begins", "unit_days_begin"),
+        # for where the last build ended, from where this one goes on
+        *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
+        "note_replaced_deliveries",
+        # for what experiments declare, since all else would be totalled for nothing
+        *("declared_metrics", "declared_uptake", "has_trends", "has_covariates", "shifted_columns"),
+        # after the run
+        "say_input_health",
+        # by which they ask
+        *("rows_of", "default__collect_freshness"),
+    }
+)
 COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 
 Contracts = Mapping[str, Mapping[str, str]]
@@ -118,7 +139,33 @@ def marts_read_no_staging(house: House) -> Iterator[str]:
 
 
 def dialect_stays_with_the_warehouses(house: House) -> Iterator[str]:
-    """No dialect, no question to the warehouse and no `::` outside macros/warehouses."""
+    """No dialect and no `::` outside macros/warehouses, no question outside the macros named."""
+    for place, text in _sql_outside_warehouses(house):
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in DIALECT.findall(line):
+                yield f"{place}:{number}: {word} belongs into macros/warehouses"
+    yield from _questions(house)
+
+
+def _questions(house: House) -> Iterator[str]:
+    asked = set()
+    for place, text in _sql_outside_warehouses(house):
+        macro = None
+        for number, line in enumerate(text.splitlines(), 1):
+            for word, begun in ASKING.findall(line):
+                if begun:
+                    macro = begun
+                    continue
+                asked.add(macro)
+                if macro not in ASKS:
+                    by = macro or "a model"
+                    yield f"{place}:{number}: {by} asks the warehouse by {word}, not in ASKS"
+    for name in sorted(ASKS - asked):
+        yield f"ASKS names {name}, which does not ask the warehouse"
+
+
+def _sql_outside_warehouses(house: House) -> Iterator[tuple[str, str]]:
+    """Path and text of models and macros, comments blanked."""
     paths = [*(house.root / "models").rglob("*.sql"), *(house.root / "macros").rglob("*.sql")]
     for path in sorted(paths):
         place = path.relative_to(house.root)
@@ -126,9 +173,7 @@ def dialect_stays_with_the_warehouses(house: House) -> Iterator[str]:
             continue
         # a comment keeps its lines, so that the line number stays right
         text = COMMENT.sub(lambda found: "\n" * found.group().count("\n"), path.read_text())
-        for number, line in enumerate(text.splitlines(), 1):
-            for word in DIALECT.findall(line):
-                yield f"{place.as_posix()}:{number}: {word} belongs into macros/warehouses"
+        yield place.as_posix(), text
 
 
 def contract_changes_are_told(house: House) -> Iterator[str]:

@@ -111,6 +111,27 @@ BREACHES = (
         "macros/metrics.sql:1: target.type belongs into macros/warehouses",
     ),
     Breach(
+        "dialect_stays_with_the_warehouses",
+        "macros/power.sql",
+        "",
+        "{% macro counted(name) %}{# rows_of('') #}{{ rows_of('select 1')[0] }}{% endmacro %}\n",
+        "macros/power.sql:1: counted asks the warehouse by rows_of, not in ASKS",
+    ),
+    Breach(
+        "dialect_stays_with_the_warehouses",
+        "models/core/dim_dates.sql",
+        "select * from",
+        "{% set there = load_relation(ref('stg_feedback')) %}\nselect * from",
+        "models/core/dim_dates.sql:74: a model asks the warehouse by load_relation, not in ASKS",
+    ),
+    Breach(
+        "dialect_stays_with_the_warehouses",
+        "macros/builds.sql",
+        "rows_of(",
+        "rows_off(",
+        "ASKS names as_of_span, which does not ask the warehouse",
+    ),
+    Breach(
         "contract_changes_are_told",
         "models/marts/overview/mart_scorecard.yml",
         "      - name: next_step\n",
@@ -127,8 +148,8 @@ BREACHES = (
     Breach(
         "contract_changes_are_told",
         "models/marts/overview/mart_metric_timeline.yml",
-        "or where suppressed.\n        data_type: double",
-        "or where suppressed.\n        data_type: bigint",
+        "Value of the day; NULL where not ready.\n        data_type: double",
+        "Value of the day; NULL where not ready.\n        data_type: bigint",
         "mart_metric_timeline: value changed, and no row of CHANGELOG's [Unreleased] names it",
     ),
 )

@@ -519,12 +519,16 @@ def test_it_is_that_of_the_schemas_built(workspace: Workspace) -> None:
     assert "Scorecard" not in shown(workspace)
 
 
-def test_another_file_may_be_read_instead(workspace: Workspace) -> None:
-    copy = workspace.folder / "published" / "copy.duckdb"
-    copy.parent.mkdir()
-    write(copy, tables())
-    assert "Marts     ws/published/copy.duckdb, schema" in shown(workspace, file=copy)
-    assert scorecard.of_last_build(workspace, file=copy).metrics[0]["metric"] == "precision"
+def test_the_published_copy_is_read_where_there_is_one(workspace: Workspace) -> None:
+    write(workspace.warehouse, tables(mart_scorecard=[metric(metric="built")]))
+    assert scorecard.of_last_build(workspace).metrics[0]["metric"] == "built"
+    workspace.published.parent.mkdir()
+    write(workspace.published, tables())
+    assert scorecard.of_last_build(workspace).metrics[0]["metric"] == "precision"
+    text = shown(workspace, file=workspace.published)
+    assert "Marts     ws/published/throughline.duckdb, schema main_marts\n" in text
+    assert "Rejected  main_staging.stg_rejected_rows in ws/warehouse.duckdb\n" in text
+    assert "mf query --metrics precision" in text
 
 
 def test_without_marts_there_is_where_to_look_alone(workspace: Workspace) -> None:

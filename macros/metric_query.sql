@@ -1,0 +1,53 @@
+{# Prints, by run-operation, one line of JSON: the plain query of each metric asked for, all of them where none is named, and the
+   names of all metrics. #}
+{% macro print_metric_queries(names, model_id, first_date, last_date) %}
+    {% set queries = {} %}
+    {% for metric in metrics() if (metric.name in names or not names) and is_brick_formula(metric) %}
+        {% do queries.update({metric.name: metric_query(metric, model_id, first_date, last_date)}) %}
+    {% endfor %}
+    {{ print('QUERIES ' ~ tojson({'queries': queries, 'metrics': metrics() | map(attribute='name') | list})) }}
+{% endmacro %}
+
+{# The query of one number of a metric, from its facts to its value: what a reviewer reads in place of the waist. #}
+{% macro metric_query(metric, model_id, first_date, last_date) %}
+    {%- set inputs = {'numerator': metric.numerator} -%}
+    {%- if metric.denominator -%}
+        {%- do inputs.update({'denominator': metric.denominator}) -%}
+    {%- endif -%}
+    {%- set ctes = {'sums': inputs} -%}
+    {%- if is_cross_fact(metric) -%}
+        {%- set ctes = {'numerators': {'numerator': metric.numerator}, 'denominators': {'denominator': metric.denominator}} -%}
+    {%- endif %}
+-- {{ metric.label }} of {{ model_id or 'all models' }}, {{ first_date }} to {{ last_date }}
+with {% for cte, bricks_of_it in ctes.items() %}
+{{- cte }} as (
+
+    {{ brick_sums(bricks_of_it, model_id, first_date, last_date) }}
+
+){{ ',\n\n' if not loop.last }}
+{%- endfor %}
+
+select
+    {%- for name in inputs %}
+    {{ name }},
+    {%- endfor %}
+    {{ 'numerator / nullif(denominator, 0)' if metric.denominator else 'numerator' }} as value
+from {{ ctes | join(' cross join ') }}
+{%- endmacro %}
+
+{# The sums of bricks of one fact over days, as a query: the name of a column -> its brick. #}
+{% macro brick_sums(columns, model_id, first_date, last_date) -%}
+    {%- set all_bricks = bricks() -%}
+    {%- set fact = all_bricks[columns.values() | first].semantic_model -%}
+    select
+        {%- for column, name in columns.items() %}
+        -- {{ name }}: {{ all_bricks[name].description | trim | replace('\n', ' ') }}
+        coalesce(cast(sum({{ all_bricks[name].expression | trim }}) as {{ type_double() }}), 0) as {{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref(fact.refs[0].name).include(database=false) }}
+    where
+        {{ date_column(fact) }} between date '{{ first_date }}' and date '{{ last_date }}'
+        {%- if model_id %}
+        and model_id = {{ text_literal(model_id) }}
+        {%- endif %}
+{%- endmacro %}

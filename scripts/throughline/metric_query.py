@@ -1,0 +1,56 @@
+"""The plain query of one number of a metric, from its facts to its value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
+
+from throughline import build, doctor, seeds
+from throughline.workspace import Workspace, did_you_mean, refuse
+
+WINDOW_DAYS = 28
+
+
+def last_complete_day(workspace: Workspace) -> date:
+    """The day before the one of `as_of` (UTC)."""
+    moment = workspace.settings.get("as_of")
+    now = datetime.fromisoformat(moment) if moment else datetime.now(timezone.utc)
+    return now.date() - timedelta(days=1)
+
+
+def queries(
+    workspace: Workspace, *, metrics: Sequence[str], model_id: str | None, last_date: date
+) -> dict[str, str]:
+    """The query of each metric over the 28 days that end with a day, in the words of the target.
+
+    Args:
+        metrics: by name; all of them if empty.
+        model_id: a governed model; all models together if None.
+        last_date: the last of the days (UTC).
+
+    Raises UserError where a name is unknown, or dbt cannot read the project.
+    """
+    if model_id is not None:
+        files, _ = doctor.check_seeds(workspace)
+        models = sorted(seeds.values_of(files["model_registry"], "model_id"))
+        if model_id not in models:
+            what, fix = f"no governed model '{model_id}'", did_you_mean(model_id, models)
+            raise refuse(what, where=f"{workspace.seeds}/model_registry.csv", fix=fix)
+    first_date = last_date - timedelta(days=WINDOW_DAYS - 1)
+    asked = {
+        "names": list(metrics),
+        "model_id": model_id,
+        "first_date": first_date.isoformat(),
+        "last_date": last_date.isoformat(),
+    }
+    said = build.operation(
+        workspace, "print_metric_queries", asked, variables=build.environment(workspace)
+    )
+    for name in metrics:
+        if name not in said["metrics"]:
+            fix = did_you_mean(name, sorted(said["metrics"]))
+            raise refuse(f"no metric '{name}'", where="models/metrics/_metrics.yml", fix=fix)
+        if name not in said["queries"]:
+            what = f"{name} is not one brick, or one divided by another: it has no plain query"
+            raise refuse(what, where="models/metrics/_metrics.yml", fix="throughline doctor")
+    return {name: query.strip() for name, query in said["queries"].items()}

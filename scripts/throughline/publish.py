@@ -1,0 +1,219 @@
+"""The published copy: the tables for readers in a file of their own, swapped in as a whole.
+
+DuckDB lets one process write a file, and none read it meanwhile. So readers get another file than
+the one that builds write. Who holds the old copy open goes on reading it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from throughline import __version__, build, places, sql
+from throughline.workspace import UserError, Workspace, refuse, writing
+
+STORAGE = "v1.0.0"
+"""The version of DuckDB from which on clients can open the file."""
+PACKAGE = "throughline"
+"""The dbt package whose models are published."""
+ABOUT = "publication"
+"""The table that says what the file holds; in schema main, where a client looks first."""
+FIX = "Make the folder writable and run throughline publish; the copy before this one still stands."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """A table or view of the warehouse that is published."""
+
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A copy that was swapped in: its size in bytes, and the seconds that it took to make."""
+
+    path: Path
+    relations: int
+    size: int
+    seconds: float
+
+    def __str__(self) -> str:
+        size = f"{self.size / 1e6:,.1f} MB"
+        return f"{self.relations} tables, {size}, {self.seconds:.1f} s"
+
+
+def publish(workspace: Workspace) -> Publication:
+    """Copies the public relations of the last finished build and swaps the copy in.
+
+    Raises UserError where there is none, where a build has begun since, or where the warehouse or
+    the folder cannot be opened; the copy before this one then still stands.
+    """
+    started = time.monotonic()
+    relations = public(workspace)
+    with writing(workspace.published.parent, fix=FIX), _alone(workspace) as fresh:
+        try:
+            with duckdb.connect() as connection:
+                _attach(connection, workspace, fresh)
+                _check_finished(connection, workspace)
+                for relation in relations:
+                    _copy(connection, relation)
+                _describe(connection, workspace)
+                connection.execute("checkpoint copy")
+        except duckdb.Error as error:
+            raise _fault(workspace, error) from None
+        size = fresh.stat().st_size
+        swap_in(fresh, workspace.published)
+    seconds = time.monotonic() - started
+    return Publication(
+        path=workspace.published, relations=len(relations), size=size, seconds=seconds
+    )
+
+
+def public(workspace: Workspace) -> list[Relation]:
+    """The relations for readers: our models that dbt wrote down as `access: public`.
+
+    Raises UserError where it wrote down nothing.
+    """
+    folder = build.variable(workspace, "DBT_TARGET_PATH") or "target"
+    path = f"{folder}/manifest.json"
+    try:
+        nodes = json.loads((workspace.project / path).read_text(encoding="utf-8"))["nodes"]
+    except (FileNotFoundError, ValueError):
+        what = "dbt has not written down which models are public"
+        raise refuse(what, where=path, fix="Let it: throughline build") from None
+    found = [
+        Relation(schema=f"{workspace.schema}_{node['config']['schema']}", name=node["alias"])
+        for node in nodes.values()
+        if (node["resource_type"], node["package_name"]) == ("model", PACKAGE)
+        and node["access"] == "public"
+    ]
+    return sorted(found, key=lambda relation: (relation.schema, relation.name))
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[Path]:
+    """A path beside the published file for a new one, for one process at a time.
+
+    What a killed process left there is removed first.
+    """
+    folder = workspace.published.parent
+    folder.mkdir(exist_ok=True)
+    fresh = folder / f".{workspace.published.name}.new"
+    # it ends with the process, however that ends
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        where = os.path.relpath(folder, workspace.project)
+        raise refuse("another command publishes", where=where, fix="Wait until it ends.") from None
+    try:
+        _remove(fresh)
+        yield fresh
+    finally:
+        _remove(fresh)
+        os.close(lock)
+
+
+def swap_in(fresh: Path, target: Path) -> None:
+    """Puts a new file in the place of the old one; who has that open reads on in it."""
+    # what a client wrote into the old file and DuckDB would replay into the new one
+    _wal(target).unlink(missing_ok=True)
+    fresh.replace(target)
+
+
+def _remove(path: Path) -> None:
+    for left in (path, _wal(path)):
+        left.unlink(missing_ok=True)
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, workspace: Workspace, fresh: Path) -> None:
+    """The warehouse, for reading alone, so that others may read it meanwhile, and the new file."""
+    memory = build.variable(workspace, "THROUGHLINE_MEMORY_LIMIT") or build.MEMORY_LIMIT
+    connection.execute(f"set memory_limit = {sql.literal(memory)}")
+    connection.execute("set preserve_insertion_order = false")
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(f"attach {sql.literal(str(workspace.warehouse))} as built (read_only)")
+    options = f"storage_version {sql.literal(STORAGE)}"
+    connection.execute(f"attach {sql.literal(str(fresh))} as copy ({options})")
+
+
+def _check_finished(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
+    """Stops where tables of several builds may stand side by side."""
+    starts = sql.relation(f"{workspace.schema}_metrics", "build_starts")
+    (begun,) = sql.one_row(connection, f"select count(*) from built.{starts}")
+    if begun:
+        what = "a build was begun and not finished, or only a part was built"
+        raise refuse(what, where=workspace.relative, fix="Build the whole: throughline build")
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
+    """A table with the rows and the comments of a relation of the warehouse."""
+    place = sql.relation(relation.schema, relation.name)
+    connection.execute(f"create schema if not exists copy.{sql.quoted(relation.schema)}")
+    connection.execute(f"create table copy.{place} as from built.{place}")
+    of_it = "database_name = 'built' and schema_name = $1 and {}_name = $2 and comment is not null"
+    key = [relation.schema, relation.name]
+    comments = connection.execute(
+        f"select comment from duckdb_tables() where {of_it.format('table')} "
+        f"union all select comment from duckdb_views() where {of_it.format('view')}",
+        key,
+    ).fetchall()
+    for (text,) in comments:
+        connection.execute(f"comment on table copy.{place} is {sql.literal(text)}")
+    columns = connection.execute(
+        f"select column_name, comment from duckdb_columns() where {of_it.format('table')}", key
+    ).fetchall()
+    for name, text in columns:
+        column = f"copy.{place}.{sql.quoted(name)}"
+        connection.execute(f"comment on column {column} is {sql.literal(text)}")
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
+    """The table that says which moment the copy speaks of."""
+    ledger = sql.relation(f"{workspace.schema}_metrics", "int_build_ledger")
+    connection.execute(f"""
+        create table copy.main.{ABOUT} as
+        select
+            cast(entry_value as timestamp) as as_of,
+            date_trunc('second', cast(current_timestamp as timestamp)) as published_at,
+            {sql.literal(__version__)} as throughline_version
+        from built.{ledger}
+        where entry_kind = 'as_of'
+    """)
+    about = f"copy.main.{ABOUT}"
+    connection.execute(f"comment on table {about} is 'One row: what this file is a copy of.'")
+    for column, text in (
+        ("as_of", "The moment that the tables speak of (UTC)."),
+        ("published_at", "When this file was made (UTC)."),
+        ("throughline_version", "The version of Throughline that made it."),
+    ):
+        connection.execute(f"comment on column {about}.{column} is {sql.literal(text)}")
+
+
+def _fault(workspace: Workspace, error: duckdb.Error) -> UserError:
+    """What keeps the copy from being made."""
+    where = f"{workspace.relative}/{workspace.warehouse.name}"
+    if not workspace.warehouse.exists():
+        return refuse("nothing is built yet", where=where, fix="throughline build")
+    if build.DISK_IS_FULL in str(error):
+        fix = "Make room and run throughline publish."
+        return refuse("the disk is full", where=workspace.relative, fix=fix)
+    if "lock on file" in str(error) and (locked := places.lock_fault(workspace)):
+        fix = "Close it and run throughline publish."
+        return UserError(replace(locked, fix=fix))
+    fix = "Build the whole: throughline build"
+    return refuse(f"cannot be published: {sql.reason(error)}", where=where, fix=fix)

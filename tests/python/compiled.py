@@ -1,0 +1,52 @@
+"""The SQL that models of the demo compile to, as tests/compiled keeps it for review."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+# what the compiler of metrics makes, and the door of a raw table with few columns
+MODELS = ("fct_bricks", "fct_metrics", "chk_feedback")
+# as if nothing were built yet: else the same commit compiles to other SQL by what stands there
+COMMAND = ("compile", "--full-refresh", "--select", *MODELS)
+KEPT = Path(__file__).resolve().parents[1] / "compiled"
+ENDING = ".sql.txt"
+
+
+def read(target: Path, *, workspace: str) -> dict[str, str]:
+    """Compiled SQL by model, from a target folder of dbt; `workspace` is the folder dbt knew."""
+    return {
+        name: plain(path.read_text(encoding="utf-8"), workspace=workspace)
+        for name in MODELS
+        for path in (target / "compiled").rglob(f"{name}.sql")
+    }
+
+
+def plain(text: str, *, workspace: str) -> str:
+    """The same SQL without blanks that Jinja leaves, in a workspace of the usual name."""
+    lines = [line.rstrip() for line in text.replace(f"'{workspace}/", "'workspace/").splitlines()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def kept() -> dict[str, str]:
+    """Not as .sql: dbt would take such files below tests/ for tests."""
+    found = KEPT.glob(f"*{ENDING}")
+    return {path.name.removesuffix(ENDING): path.read_text(encoding="utf-8") for path in found}
+
+
+def write(found: Mapping[str, str]) -> None:
+    KEPT.mkdir(exist_ok=True)
+    for path in KEPT.iterdir():
+        path.unlink()
+    for name, text in found.items():
+        (KEPT / f"{name}{ENDING}").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    # make compiled, by throughline exec, which names the workspace and the target folder
+    subprocess.run(["dbt", "--quiet", *COMMAND], check=True, stdout=subprocess.DEVNULL)
+    chosen = os.environ["THROUGHLINE_WORKSPACE"]
+    write(read(Path(os.environ["DBT_TARGET_PATH"]), workspace=chosen))
