@@ -439,8 +439,8 @@ def exec_(command: tuple[str, ...]) -> None:
 def scorecard_(model_id: str | None, is_all: bool, as_json: bool) -> None:
     """Print what the last build says of each model: money, metrics, experiments, next steps.
 
-    It reads the marts and builds nothing. Of each model it shows at most eight metrics: those that
-    are a headline or have a target, what needs a hand first.
+    It reads the published marts, else those of the warehouse, and builds nothing. Of each model
+    it shows at most eight metrics: headlines and those with a target, what needs a hand first.
 
     \b
     Examples: throughline scorecard --model lead_scoring --all
