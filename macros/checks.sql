@@ -239,6 +239,7 @@
             'unit_types': unit_types(metric) | join(', '),
             'direction': metric.card.get('direction'),
             'is_ratio': metric.denominator is not none,
+            'known_after': known_after(metric),
         }) %}
     {% endfor %}
     {{ return(rows) }}

@@ -22,11 +22,11 @@
    reported late, else event. #}
 {% macro known_after(metric) %}
     {% set all_bricks = bricks() %}
-    {% set found = ['label'] if metric.excluded else [] %}
+    {% set waits = ['label'] if metric.excluded else [] %}
     {% for name in bricks_of(metric) %}
-        {% do found.append(brick_known_after(all_bricks[name])) %}
+        {% do waits.append(brick_known_after(all_bricks[name])) %}
     {% endfor %}
-    {{ return('label' if 'label' in found else 'outcome' if 'outcome' in found else 'event') }}
+    {{ return('label' if 'label' in waits else 'outcome' if 'outcome' in waits else 'event') }}
 {% endmacro %}
 
 {# When a brick is known of its row: with the event, once it is settled (settled_at), with reported outcomes or with the label. Its
@@ -44,13 +44,13 @@
 {# The bricks that unit totals hold: those of a metric that an experiment reads, by name. #}
 {% macro unit_bricks() %}
     {% set all_bricks = bricks() %}
-    {% set found = {} %}
+    {% set read_bricks = {} %}
     {% for metric in lifted_metrics() %}
         {% for name in bricks_of(metric) %}
-            {% do found.update({name: all_bricks[name]}) %}
+            {% do read_bricks.update({name: all_bricks[name]}) %}
         {% endfor %}
     {% endfor %}
-    {{ return(found) }}
+    {{ return(read_bricks) }}
 {% endmacro %}
 
 {# Semantic models whose rows carry a unit and sum a brick of unit totals, each with those bricks. #}
@@ -173,11 +173,11 @@
 {# The governed metrics that experiments read; where none is declared or none can be asked, those of tier core. #}
 {% macro lifted_metrics() %}
     {% set named = declared_metrics() %}
-    {% set found = [] %}
+    {% set lifted = [] %}
     {% for metric in metrics() if unit_types(metric) and (metric.name in named if named else metric.card.tier == 'core') %}
-        {% do found.append(metric) %}
+        {% do lifted.append(metric) %}
     {% endfor %}
-    {{ return(found) }}
+    {{ return(lifted) }}
 {% endmacro %}
 
 {# Names of the metrics in the seeds of experiments, as they stand in the warehouse. #}
@@ -200,7 +200,7 @@
 
 {# How far a unit of an experiment has come: -2 it met several variants, -1 it was exposed outside the days, neither of which counts;
    0 exposed, 1 its window is over, 2 and all outcomes of it reported, 3 and all labels of it matured. #}
-{% macro unit_standing(totals) -%}
+{% macro unit_maturity(totals) -%}
     case
             when {{ totals }}.is_multi_exposed then -2
             when {{ totals }}.is_late then -1
@@ -211,18 +211,18 @@
         end
 {%- endmacro %}
 
-{# The standing from which on a metric of a unit is known. #}
-{% macro standing_for(metric) %}
+{# The maturity from which on a metric of a unit is known. #}
+{% macro maturity_for(metric) %}
     {{ return({'event': 1, 'outcome': 2, 'label': 3}[known_after(metric)]) }}
 {% endmacro %}
 
 {# Bricks of a metric that a unit without a row has not; such a unit does not count. #}
 {% macro dropped_bricks(metric) %}
-    {% set found = [] %}
+    {% set dropped = [] %}
     {% for name in bricks_of(metric) if bricks()[name].lift.missing == 'drop' %}
-        {% do found.append(name) %}
+        {% do dropped.append(name) %}
     {% endfor %}
-    {{ return(found) }}
+    {{ return(dropped) }}
 {% endmacro %}
 
 {# CTEs that end in `unit_segments`: the segments of the latest of `decisions` about a unit at or before its exposure, and the user
@@ -292,4 +292,14 @@ unit_segments as (
     select * from latest_decisions where decision_rank = 1
 
 )
+{%- endmacro %}
+
+{# The mean of one side of an estimate, control or treatment. Where there is no estimate, that of a small arm is not shown. #}
+{% macro shown_mean(estimates, side) -%}
+    case
+            when {{ estimates }}.status in ('not_ready', 'refused')
+                and coalesce({{ estimates }}.cluster_count_{{ side }}, {{ estimates }}.unit_count_{{ side }}) < {{ setting('minimum_cell') }}
+                then null
+            else {{ estimates }}.mean_{{ side }}
+        end
 {%- endmacro %}

@@ -3,7 +3,8 @@
 {% macro print_metric_queries(names, model_id, first_date, last_date) %}
     {% set queries = {} %}
     {% for metric in metrics() if (metric.name in names or not names) and is_brick_formula(metric) %}
-        {% do queries.update({metric.name: metric_query(metric, model_id, first_date, last_date)}) %}
+        {% set query = customers_query if metric.card.get('shape') else metric_query %}
+        {% do queries.update({metric.name: query(metric, model_id, first_date, last_date)}) %}
     {% endfor %}
     {{ print('QUERIES ' ~ tojson({'queries': queries, 'metrics': metrics() | map(attribute='name') | list})) }}
 {% endmacro %}
@@ -50,4 +51,44 @@ from {{ ctes | join(' cross join ') }}
         {%- if model_id %}
         and model_id = {{ text_literal(model_id) }}
         {%- endif %}
+{%- endmacro %}
+
+{# The query of one number that counts customers: each once, at their last check of the days, unless they had left before. #}
+{% macro customers_query(metric, model_id, first_date, last_date) %}
+    {%- set outcomes = ref('fct_outcomes').include(database=false) %}
+-- {{ metric.label }} of {{ model_id or 'all models' }}, {{ first_date }} to {{ last_date }}
+with checks as (
+
+    select
+        model_id || ' ' || coalesce(entity_id, user_id, credited_prediction_id) as customer_id,
+        coalesce(outcome_label = 'true', false) as has_left,
+        outcome_date,
+        row_number() over (
+            partition by model_id, coalesce(entity_id, user_id, credited_prediction_id), outcome_date >= date '{{ first_date }}'
+            order by occurred_at desc, outcome_id desc
+        ) as place
+    from {{ outcomes }}
+    where
+        outcome_name = 'churned' and is_final and outcome_date <= date '{{ last_date }}'
+        and {{ 'model_id = ' ~ text_literal(model_id) if model_id else 'model_id is not null' }}
+
+),
+
+before as (
+
+    select customer_id from checks where place = 1 and outcome_date < date '{{ first_date }}' and has_left
+
+)
+
+select
+    {%- if metric.denominator %}
+    coalesce(sum(case when has_left then 1 else 0 end), 0) as numerator,
+    count(*) as denominator,
+    sum(case when has_left then 1.0 else 0.0 end) / nullif(count(*), 0) as value
+    {%- else %}
+    count(*) - coalesce(sum(case when has_left then 1 else 0 end), 0) as numerator,
+    count(*) - coalesce(sum(case when has_left then 1 else 0 end), 0) as value
+    {%- endif %}
+from checks
+where place = 1 and outcome_date >= date '{{ first_date }}' and customer_id not in (select customer_id from before)
 {%- endmacro %}

@@ -2,25 +2,25 @@
 
 {# What moments are made of: each metric that experiments read, raw and, where it is capped, capped, and with the uptake in the
    place of a denominator where an experiment of method instrument asks for it. #}
-{% macro moment_readings() %}
-    {% set readings = [] %}
+{% macro moment_estimands() %}
+    {% set estimands = [] %}
     {% for metric in lifted_metrics() %}
         {% for totals in ['raw', 'capped'] if totals == 'raw' or cap_quantile(metric) is not none %}
             {% set shared = {'metric': metric, 'totals': totals} %}
             {% set pair_role = 'denominator' if metric.denominator else 'none' %}
-            {% set needs = {'standing': standing_for(metric), 'dropped': dropped_bricks(metric)} %}
-            {% do readings.append(dict(shared, place=readings | length, pair_role=pair_role, used=none, columns=unit_values_of(metric), **needs)) %}
+            {% set needs = {'maturity': maturity_for(metric), 'dropped': dropped_bricks(metric)} %}
+            {% do estimands.append(dict(shared, place=estimands | length, pair_role=pair_role, used=none, columns=unit_values_of(metric), **needs)) %}
             {% for used in ([] if metric.denominator else declared_uptake()) %}
                 {% set values = dict(unit_values_of(metric), d=used.numerator, w=used.numerator ~ '_before') %}
                 {% set needs = {
-                    'standing': [standing_for(metric), standing_for(used)] | max,
+                    'maturity': [maturity_for(metric), maturity_for(used)] | max,
                     'dropped': (dropped_bricks(metric) + dropped_bricks(used)) | unique | list,
                 } %}
-                {% do readings.append(dict(shared, place=readings | length, pair_role='uptake', used=used, columns=values, **needs)) %}
+                {% do estimands.append(dict(shared, place=estimands | length, pair_role='uptake', used=used, columns=values, **needs)) %}
             {% endfor %}
         {% endfor %}
     {% endfor %}
-    {{ return(readings) }}
+    {{ return(estimands) }}
 {% endmacro %}
 
 {# Columns of unit totals that are the variables of a metric: name of the variable -> column. #}
@@ -44,8 +44,8 @@
         {{ return(true) }}
     {% endif %}
     {% if remembered().has_trends is not defined %}
-        {% set found = rows_of("select count(*) from " ~ ref('experiments') ~ " where method = 'did'") %}
-        {% do remembered().update({'has_trends': found[0][0] > 0}) %}
+        {% set plans = rows_of("select count(*) from " ~ ref('experiments') ~ " where method = 'did'") %}
+        {% do remembered().update({'has_trends': plans[0][0] > 0}) %}
     {% endif %}
     {{ return(remembered().has_trends) }}
 {% endmacro %}
@@ -56,8 +56,8 @@
         {{ return(true) }}
     {% endif %}
     {% if remembered().has_covariates is not defined %}
-        {% set found = rows_of("select count(covariate) from " ~ ref('int_unit_constants')) %}
-        {% do remembered().update({'has_covariates': found[0][0] > 0}) %}
+        {% set given = rows_of("select count(covariate) from " ~ ref('int_unit_constants')) %}
+        {% do remembered().update({'has_covariates': given[0][0] > 0}) %}
     {% endif %}
     {{ return(remembered().has_covariates) }}
 {% endmacro %}
@@ -75,10 +75,10 @@
         {% for column in columns %}
             {% do is_shifted.append('max(case when ' ~ column ~ ' <> 0 then 1 else 0 end)' if column in known else '1') %}
         {% endfor %}
-        {% set found = rows_of('select ' ~ is_shifted | join(', ') ~ ' from ' ~ ref('int_unit_constants'))[0] %}
+        {% set flags = rows_of('select ' ~ is_shifted | join(', ') ~ ' from ' ~ ref('int_unit_constants'))[0] %}
         {% set shifted = [] %}
         {% for column in columns %}
-            {% do shifted.append(column) if found[loop.index0] == 1 %}
+            {% do shifted.append(column) if flags[loop.index0] == 1 %}
         {% endfor %}
         {% do remembered().update({'shifted_columns': shifted}) %}
     {% endif %}
@@ -87,23 +87,23 @@
 
 {# The metrics that experiments name as uptake. #}
 {% macro declared_uptake() %}
-    {% set found = [] %}
+    {% set uptake = [] %}
     {% if may_look() and model.resource_type == 'model' and load_relation(ref('experiments')) %}
         {% set names = rows_of("select distinct uptake_metric from " ~ ref('experiments')) | map(attribute=0) | list %}
         {% for metric in lifted_metrics() if metric.name in names %}
-            {% do found.append(metric) %}
+            {% do uptake.append(metric) %}
         {% endfor %}
     {% endif %}
-    {{ return(found) }}
+    {{ return(uptake) }}
 {% endmacro %}
 
 {# The metrics that experiments read and whose totals are capped. #}
 {% macro capped_metrics() %}
-    {% set found = [] %}
+    {% set capped = [] %}
     {% for metric in lifted_metrics() if cap_quantile(metric) is not none %}
-        {% do found.append(metric) %}
+        {% do capped.append(metric) %}
     {% endfor %}
-    {{ return(found) }}
+    {{ return(capped) }}
 {% endmacro %}
 
 {# The quantile at which totals of a metric's numerator are capped; none for none. #}
@@ -113,21 +113,21 @@
 
 {# Columns of unit totals that are summed about a constant. #}
 {% macro constant_columns() %}
-    {% set found = [] %}
+    {% set columns = [] %}
     {% for name in unit_bricks() %}
-        {% do found.extend([name, name ~ '_before'] + ([name ~ '_just_before'] if has_trends() else [])) %}
+        {% do columns.extend([name, name ~ '_before'] + ([name ~ '_just_before'] if has_trends() else [])) %}
     {% endfor %}
-    {% do found.append('covariate') %}
-    {{ return(found) }}
+    {% do columns.append('covariate') %}
+    {{ return(columns) }}
 {% endmacro %}
 
 {# Bricks of unit totals that may be NULL. #}
 {% macro nullable_columns() %}
-    {% set found = [] %}
+    {% set columns = [] %}
     {% for name, brick in unit_bricks().items() if brick.lift.missing == 'drop' %}
-        {% do found.append(name) %}
+        {% do columns.append(name) %}
     {% endfor %}
-    {{ return(found) }}
+    {{ return(columns) }}
 {% endmacro %}
 
 {# The share of a count of `days` that lies before a day, of an experiment. #}
@@ -156,12 +156,12 @@
     {{ return(['y', 'd', 'x', 'w', 'c', 'e']) }}
 {% endmacro %}
 
-{# The variables of a reading in the order of all variables. #}
-{% macro variables_of(reading) %}
-    {{ return(moment_variables() | select('in', reading.columns) | list) }}
+{# The variables of an estimand in the order of all variables. #}
+{% macro variables_of(estimand) %}
+    {{ return(moment_variables() | select('in', estimand.columns) | list) }}
 {% endmacro %}
 
-{# Counts and sums of a row of moments that differ by reading. #}
+{# Counts and sums of a row of moments that differ by estimand. #}
 {% macro moment_columns() %}
     {% set names = ['n_rows', 'n_units', 'n_unclustered', 'n_covariate_missing', 'n_immature', 'n_clusters_shared'] %}
     {% for variable in moment_variables() %}
@@ -173,10 +173,10 @@
     {{ return(names) }}
 {% endmacro %}
 
-{# Those of them that a reading has; the others are zero. #}
-{% macro moment_columns_of(reading) %}
+{# Those of them that an estimand has; the others are zero. #}
+{% macro moment_columns_of(estimand) %}
     {% set names = [] %}
-    {% for name in moment_columns() if (name[:2] == 'n_' and (name != 'n_covariate_missing' or 'c' in reading.columns)) or name[2:] | list | reject('in', ['m'] + reading.columns.keys() | list) | list | length == 0 %}
+    {% for name in moment_columns() if (name[:2] == 'n_' and (name != 'n_covariate_missing' or 'c' in estimand.columns)) or name[2:] | list | reject('in', ['m'] + estimand.columns.keys() | list) | list | length == 0 %}
         {% do names.append(name) %}
     {% endfor %}
     {{ return(names) }}

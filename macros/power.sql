@@ -16,7 +16,8 @@ experiments as (
 moments as (
 
     select * from {{ ref('fct_moments') }}
-    where segment_name = 'all' and pair_role <> 'uptake' and n_rows > 1
+    -- a cap of zero leaves nothing of a total
+    where segment_name = 'all' and pair_role <> 'uptake' and n_rows > 1 and coalesce(cap_value, 1) <> 0
 
 ),
 

@@ -1,6 +1,6 @@
 -- One row per experiment, variant, metric, segment value, pair role and kind of totals: sums that every estimate is made from.
 -- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
-{%- set readings = moment_readings() if execute else [] %}
+{%- set estimands = moment_estimands() if execute else [] %}
 {%- set variables = moment_variables() %}
 {%- set counts = [
     'n_rows', 'n_units', 'n_unclustered', 'n_exposed', 'n_covariate_missing', 'n_immature', 'n_multi', 'n_late', 'n_clusters_shared',
@@ -39,12 +39,12 @@ segments as (
 ),
 
 -- some at a time: a table has only so many columns
-{% for chunk in readings | batch(8) %}
+{% for chunk in estimands | batch(8) %}
 {{ moment_chunk_ctes(loop.index, chunk) }},
 {% endfor %}
 stacked as (
 
-    {% for chunk in readings | batch(8) -%}
+    {% for chunk in estimands | batch(8) -%}
     select * from chunk_{{ loop.index }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}

@@ -5,7 +5,7 @@ with totals as {{ not_materialized() }} (
 
     select
         fct_unit_totals.*,
-        {{ unit_standing('fct_unit_totals') }} as standing
+        {{ unit_maturity('fct_unit_totals') }} as maturity
     from {{ ref('fct_unit_totals') }} as fct_unit_totals
 
 ),
@@ -29,7 +29,7 @@ unit_metrics as (
         {{ 'totals.' ~ values[variable] if variable in values else 'cast(null as ' ~ type_double() ~ ')' }} as {{ variable }},
         {%- endfor %}
         {{ 'true' if metric.denominator else 'false' }} as has_denominator,
-        totals.standing >= {{ standing_for(metric) }}
+        totals.maturity >= {{ maturity_for(metric) }}
         {%- for name in dropped_bricks(metric) %} and totals.{{ name }} is not null{% endfor %} as is_counted
     from totals
     inner join experiment_metrics on totals.experiment_id = experiment_metrics.experiment_id

@@ -25,7 +25,7 @@ Row: TypeAlias = "dict[str, Any]"
 Tables: TypeAlias = "dict[str, list[Row]]"
 """Rows by the name of a relation in RELATIONS."""
 
-DECISIONS = "mart_decisions"
+DECISIONS = "mart_experiment_decisions"
 """The mart of what to do with each experiment."""
 RELATIONS = {
     "dim_models": "core",

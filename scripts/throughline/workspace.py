@@ -347,6 +347,12 @@ SETTINGS = (
         _days,
     ),
     Setting(
+        "one_off_costs",
+        "Types of cost that are not delivered for each period, so that none of them is awaited.",
+        "one_off_costs: [training]",
+        _names,
+    ),
+    Setting(
         "input_thresholds",
         "From where a check of the delivered rows warns or stops, where that is not the default.",
         "input_thresholds:\n  rejected_rows: {warn: 0.05, stop: 0.9}",

@@ -97,25 +97,37 @@ def test_means_and_ratios_equal_tea_tasting() -> None:
             agrees_with_tea_tasting(found, arms, metric)
 
 
+def without_covariate(arms: tuple[Data, Data]) -> tuple[Data, Data]:
+    one, two = ({name: arm[name] for name in "ydxw"} for arm in arms)
+    return one, two
+
+
 def test_adjusted_ratios_equal_tea_tasting() -> None:
+    """By history alone: tea-tasting has one covariate."""
     metric = tt.RatioOfMeans("y", "d", "x", "w")
-    for arms in cases():
+    for arms in map(without_covariate, cases()):
         agrees_with_tea_tasting(contrast_of(kernel.cuped, arms, is_ratio=RATIO), arms, metric)
 
 
 def test_adjusted_means_have_the_slope_of_an_analysis_of_covariance() -> None:
     """Theta is the slope within arms; tea-tasting's is that of both arms as one sample.
 
-    So the effect comes from the regression, and the error from tea-tasting on y - theta x: the
-    regression's own error assumes one variance for both arms.
+    So the effect comes from the regression, and the error from tea-tasting on y - theta x, with or
+    without a given covariate: the regression's own error assumes one variance for both arms.
     """
-    for arms in cases():
-        y, x = (np.concatenate([arm[name] for arm in arms]) for name in ("y", "x"))
+    for number, given in enumerate(cases()):
+        arms = given if number % 2 else without_covariate(given)
+        before = [name for name in ("x", "c") if name in arms[0]]
+        y, *known = (np.concatenate([arm[name] for arm in arms]) for name in ("y", *before))
         treated = np.repeat([0.0, 1.0], [len(arm["y"]) for arm in arms])
-        fit = sm.OLS(y, np.column_stack([np.ones(len(y)), treated, x])).fit()
+        fit = sm.OLS(y, np.column_stack([np.ones(len(y)), treated, *known])).fit()
         found = contrast_of(kernel.cuped, arms, is_ratio=MEAN)
         same(found.delta[0], fit.params[1], float(found.std_error[0]))
-        adjusted = [{**arm, "y": arm["y"] - fit.params[2] * arm["x"]} for arm in arms]
+        slopes = dict(zip(before, fit.params[2:], strict=True))
+        adjusted = [
+            {**arm, "y": arm["y"] - sum(slopes[name] * arm[name] for name in before)}
+            for arm in arms
+        ]
         agrees_with_tea_tasting(found, (adjusted[0], adjusted[1]), tt.Mean("y"))
 
 

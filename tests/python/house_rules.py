@@ -51,6 +51,10 @@ ASKS = frozenset(
         *("rows_of", "default__collect_freshness"),
     }
 )
+SUMS = frozenset({"fct_bricks", "fct_metrics", "int_metric_periods"})
+# the ledger counts decisions, which are no metric, also of the month that is not over; what an
+# experiment is worth in a year takes a rate of denominators, which is no value
+READS_SUMS = frozenset({"mart_value_ledger", "mart_experiment_decisions"})
 COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 
 Contracts = Mapping[str, Mapping[str, str]]
@@ -176,6 +180,14 @@ def _sql_outside_warehouses(house: House) -> Iterator[tuple[str, str]]:
         yield place.as_posix(), text
 
 
+def marts_read_values(house: House) -> Iterator[str]:
+    """A mart over metrics reads what may be read of them; sums are for those in `READS_SUMS`."""
+    for node in house.nodes("model"):
+        for parent in _parents(house, node) if _layer(node) == "marts" else []:
+            if parent["name"] in SUMS and node["name"] not in READS_SUMS:
+                yield f"{node['name']}: reads sums of {parent['name']}, not fct_metric_values"
+
+
 def contract_changes_are_told(house: House) -> Iterator[str]:
     """Marts are public, owned and under contract; a change of one has its row in the change log."""
     for node in house.nodes("model"):
@@ -202,6 +214,7 @@ RULES: tuple[Rule, ...] = (
     layers_point_one_way,
     marts_read_no_staging,
     dialect_stays_with_the_warehouses,
+    marts_read_values,
     contract_changes_are_told,
 )
 

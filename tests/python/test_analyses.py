@@ -27,6 +27,7 @@ def moments(
     size: int,
     *,
     totals: str = "raw",
+    cap: float | None = None,
 ) -> dict[str, Any]:
     """A row of fct_moments; units lie in clusters of `size`, one after the other."""
     sums = {"m": np.ones(len(y)), "y": y - SHIFTS["y"]}
@@ -44,6 +45,7 @@ def moments(
         "segment_name": "all",
         "pair_role": "none" if d is None else "denominator",
         "totals": totals,
+        "cap_value": float("nan") if cap is None else cap,
         "n_rows": len(rows["m"]),
         "n_units": len(y),
         **{f"k_{name}": SHIFTS[name] if name in sums else None for name in SHIFTS},
@@ -212,6 +214,7 @@ def test_history_is_read_by_the_totals_that_decide(
             experiment("raw", decided_on=None),
             experiment("capped", decided_on="capped"),
             experiment("never_capped", decided_on="capped"),
+            experiment("capped_at_zero", decided_on="capped"),
         ],
         "histories": [
             moments("raw", "control", y, None, 1),
@@ -219,6 +222,8 @@ def test_history_is_read_by_the_totals_that_decide(
             moments("capped", "control", y, None, 1),
             moments("capped", "control", capped, None, 1, totals="capped"),
             moments("never_capped", "control", y, None, 1),
+            moments("capped_at_zero", "control", y, None, 1),
+            moments("capped_at_zero", "control", 0 * y, None, 1, totals="capped", cap=0),
         ],
     }
     for query in ("sample_size", "minimum_detectable_effect"):
@@ -229,6 +234,7 @@ def test_history_is_read_by_the_totals_that_decide(
                 "raw": y.var(ddof=1),
                 "capped": capped.var(ddof=1),
                 "never_capped": y.var(ddof=1),
+                "capped_at_zero": y.var(ddof=1),
             }
         )
 

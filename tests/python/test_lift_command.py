@@ -31,6 +31,7 @@ from throughline.lift.moments import COLUMNS as MOMENTS
 from throughline.lift.moments import KEY, OPTIONAL_COUNTS, SAME, MomentsError
 from throughline.lift.plan import Direction, Experiment, Metric
 from throughline.lift.sequential import lan_demets
+from throughline.lift.stakes import Stake
 from throughline.lift.table import COLUMNS, estimate
 from throughline.warehouse import Columns, Warehouse
 from throughline.workspace import UserError, Workspace, refuse
@@ -151,6 +152,21 @@ def fill(connection: Any, rows: Sequence[Row] | None = None) -> None:
         [annotation],
         annotation_date="date",
         excludes_from_causal="boolean",
+    )
+    stake = {
+        "experiment_id": "trial",
+        "variant": "treatment",
+        "units_per_year": 1000.0,
+        "unit_value": 2.0,
+        "serving_cost_difference": None,
+    }
+    numbers = ("units_per_year", "unit_value", "serving_cost_difference")
+    put(
+        connection,
+        "main_lift",
+        "int_experiment_stakes",
+        [stake],
+        **dict.fromkeys(numbers, "double"),
     )
     for name in run.WRITTEN:
         put(connection, "main_lift", name, [dict.fromkeys(written_columns(name))])
@@ -291,24 +307,127 @@ def test_a_full_disk_is_one_line(here: Here, folder: Workspace) -> None:
     assert {each: stored(here, each) for each in run.WRITTEN} == before
 
 
-def test_a_decision_follows_from_the_mart_and_the_plan(here: Here, folder: Workspace) -> None:
+def test_a_decision_follows_from_the_estimates_the_stakes_and_the_plan(
+    here: Here, folder: Workspace
+) -> None:
     lift(here, folder)
     put_moments(here.connection, trial("2026-06-10"))
     lift(here, folder)
-    query = (ROOT / "models/marts/mart_experiments.sql").read_text()
-    query = query.replace("{{ ref('fct_lift_estimates') }}", "main_lift.fct_lift_estimates")
-    mart = here.columns(query)
-    assert list(mart) == list(COLUMNS)
-    again = decisions(mart, **declared())
+    query = "select * from main_lift.fct_lift_estimates"
+    stakes = {("trial", "treatment"): Stake(units_per_year=1000, unit_value=2)}
+    again = decisions(here.columns(query), **declared(), stakes=stakes)
     names = list(written_columns("fct_lift_decisions"))
     kept = [dict(zip(names, row, strict=True)) for row in stored(here, "fct_lift_decisions")]
     assert len(again) == len(kept) == 2
     assert [row.decision for row in again] == ["extend", "ship"]
     for row, was in zip(again, kept, strict=True):
         assert {name: getattr(row, name) for name in names} == was
+    dearer = {("trial", "treatment"): Stake(units_per_year=1000, unit_value=3)}
     here.connection.execute("update main_lift.fct_lift_estimates set estimate = estimate + 1e-9")
-    changed = decisions(here.columns(query), **declared())
-    assert {row.inputs_hash for row in changed}.isdisjoint(row.inputs_hash for row in again)
+    for changed in (
+        decisions(here.columns(query), **declared(), stakes=stakes),
+        decisions(here.columns(query), **declared(), stakes=dearer),
+    ):
+        assert {row.inputs_hash for row in changed}.isdisjoint(row.inputs_hash for row in again)
+
+
+def test_a_win_that_costs_more_than_it_brings_is_held(here: Here, folder: Workspace) -> None:
+    (row,) = lift(here, folder).decisions
+    # half a dollar per unit, 1000 units a year at 2
+    assert (row.decision, row.is_serving_cost_known) == ("ship", False)
+    assert row.serving_cost_difference_amount == 0
+    assert row.value_at_stake_amount == pytest.approx(2000 * row.estimate, rel=1e-12)
+    estimate_ = here.connection.execute(
+        "select gain_low, gain_high, estimate, ci_low, ci_high from main_lift.fct_lift_estimates "
+        "where metric = 'revenue' and segment_name = 'all' and method = 'cuped'"
+    ).fetchone()
+    # one variant: the interval that decides is that of the fixed horizon
+    assert estimate_[:2] == pytest.approx(estimate_[3:], rel=1e-12)
+    ends = [row.value_at_stake_low_amount, row.value_at_stake_high_amount]
+    assert ends == pytest.approx([2000 * end for end in estimate_[3:]], rel=1e-12)
+    costs = "update main_lift.int_experiment_stakes set serving_cost_difference = "
+    for share, decision in ((0.99, "ship"), (1.01, "hold")):
+        here.connection.execute(f"{costs} {share * 2000 * estimate_[4]}")
+        (row,) = lift(here, folder).decisions
+        assert row.decision == decision
+        assert row.is_serving_cost_known
+    assert row.reason == "costs_more_than_it_brings"
+    assert row.value_at_stake_high_amount < 0
+
+
+LOOKING: Row = {
+    "method": "group_sequential",
+    "look_dates": "2026-05-22;2026-06-05",
+    "minimum_effect": "0.005",
+}
+
+
+def looked(here: Here, folder: Workspace, day: str, **options: Any) -> DecisionRow:
+    put_moments(here.connection, arms(as_of=day, **options))
+    (row,) = lift(here, folder).decisions
+    assert row.as_of == date.fromisoformat(day)
+    return row
+
+
+@pytest.fixture
+def looking(here: Here) -> Here:
+    put(here.connection, "main_config", "experiments", [{**EXPERIMENT, **LOOKING}])
+    here.connection.execute("delete from main_config.experiment_guardrails")
+    return here
+
+
+def test_a_verdict_stands_until_the_next_look(looking: Here, folder: Workspace) -> None:
+    early = looked(looking, folder, "2026-05-21")
+    assert (early.decision, early.reason, early.decided_at_look) == ("extend", "not_ready", None)
+    # the build of the first look came two days late
+    first = looked(looking, folder, "2026-05-24")
+    assert (first.decision, first.decided_at_look) == ("ship", date(2026, 5, 22))
+    # what came in since then does not count before the next look
+    kept = looked(looking, folder, "2026-05-25", lift=-0.5)
+    assert kept == replace(first, as_of=kept.as_of)
+    between = looking.connection.execute(
+        "select distinct sequential_ci_low, decision_low, gain_low "
+        "from main_lift.fct_lift_estimates where as_of = '2026-05-25'"
+    ).fetchall()
+    assert between == [(None, None, None)]
+    # a rerun of the day of the look reads it again
+    assert looked(looking, folder, "2026-05-24", lift=-0.5).decision == "roll_back"
+    assert looked(looking, folder, "2026-05-24") == first
+    second = looked(looking, folder, "2026-06-05", lift=-0.5)
+    assert (second.decision, second.decided_at_look) == ("roll_back", date(2026, 6, 5))
+    assert looked(looking, folder, "2026-06-14").decision == "roll_back"
+    last = looked(looking, folder, "2026-06-16")
+    assert (last.decision, last.decided_at_look) == ("ship", date(2026, 6, 15))
+    assert looked(looking, folder, "2027-01-01", lift=-0.5).decision == "ship"
+
+
+def test_what_invalidates_an_experiment_ends_a_standing_verdict(
+    looking: Here, folder: Workspace
+) -> None:
+    looked(looking, folder, "2026-05-22")
+    rows = arms(as_of="2026-05-23")
+    put_moments(looking.connection, [{**rows[0], "n_exposed": 900.0}, rows[1]])
+    (row,) = lift(looking, folder).decisions
+    assert (row.decision, row.reason, row.decided_at_look) == ("stop_invalid", "srm", None)
+    assert looked(looking, folder, "2026-05-24").decision == "ship"
+
+
+def test_a_look_without_an_estimate_is_left_for_the_next_build(
+    looking: Here, folder: Workspace
+) -> None:
+    few = looked(looking, folder, "2026-05-22", n=5)
+    assert (few.decision, few.reason, few.decided_at_look) == ("extend", "not_ready", None)
+    read = looked(looking, folder, "2026-05-23")
+    assert (read.decision, read.decided_at_look) == ("ship", date(2026, 5, 22))
+
+
+def test_another_plan_reads_its_looks_anew_and_ships_nothing(
+    looking: Here, folder: Workspace
+) -> None:
+    looked(looking, folder, "2026-05-22")
+    looking.connection.execute("update main_config.experiments set alpha = '0.1'")
+    row = looked(looking, folder, "2026-05-23")
+    assert (row.decision, row.reason) == ("hold", "plan_changed")
 
 
 @pytest.mark.parametrize("day", ["2026-07-01", "2026-07-02"])
@@ -691,6 +810,26 @@ def test_a_reader_computes_an_adjusted_ratio_again() -> None:
     assert abs(theta) > 0.1
 
 
+@pytest.mark.parametrize("is_ratio", [False, True])
+def test_a_reader_computes_the_adjustment_by_a_given_covariate_again(is_ratio: bool) -> None:
+    rng = np.random.default_rng(9)
+    rows = []
+    for variant, effect in (("control", 0.0), ("treatment", 0.5)):
+        d, w, c = (rng.poisson(2, 300) + 1.0, rng.poisson(2, 300) + 1.0, rng.normal(5, 2, 300))
+        x = rng.normal(10, 2, 300) * w
+        y = (10 + effect + 0.5 * x / w + c + rng.normal(0, 1, 300)) * d
+        data = {"y": y, "x": x, "c": c} | ({"d": d, "w": w} if is_ratio else {})
+        row = raw_row(data, variant=variant, constants={"c": 4.0})
+        rows.append({**row, "pair_role": "denominator" if is_ratio else "none"})
+    at, row = explained(rows)
+    effect = at["Y_t"] - at["Y_c"] - at["theta"] * (at["X_t"] - at["X_c"])
+    effect -= at["theta_given"] * (means_of(at, "c")["c_t"] - means_of(at, "c")["c_c"])
+    assert at["estimate"] == pytest.approx(effect, rel=1e-9)
+    for name in ("estimate", "std_error", "ci_low", "ci_high", "relative_lift", "decision_low"):
+        assert at[name] == pytest.approx(row[name], rel=1e-9), name
+    assert abs(at["theta_given"]) > 0.5
+
+
 def test_a_reader_computes_clusters_again() -> None:
     rng = np.random.default_rng(4)
     rows = [
@@ -804,8 +943,8 @@ def test_a_reader_computes_the_bounds_of_declared_looks_again() -> None:
     assert (at["decision_level"], at["decision_critical"]) == pytest.approx((0.025, own), rel=1e-9)
     assert at["decision_low"] == pytest.approx(at["estimate"] - own * at["std_error"], rel=1e-9)
     assert any("at information 0.677419" in line for line in lines)
-    (_, lines), _ = blocks(two_variants("2026-06-06"), **plan)
-    assert "no sequential interval: no look was declared for this day" in lines
+    (_, lines), _ = blocks(two_variants("2026-06-04"), **plan)
+    assert "no sequential interval: no look is due that was not read before" in lines
     assert "decision_low" not in numbers(lines)
 
 
@@ -880,6 +1019,8 @@ def inputs_of(rows: Sequence[Row], **plan: Any) -> run.Inputs:
         metrics=(Metric(metric="revenue"), Metric(metric="visits")),
         masked=frozenset(),
         first_plan_hashes={},
+        stakes={},
+        last_verdicts={},
         units={"revenue": "USD", "visits": "share"},
     )
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from lift_cases import table_of
-from test_lift_table import METRICS, PLAN, normal, pair, trending
+from lift_cases import moments_row, table_of
+from test_lift_table import INSTRUMENT, METRICS, PLAN, normal, pair, trending
 from throughline.lift.decide import (
     DecisionRow,
     Evidence,
@@ -25,6 +26,7 @@ from throughline.lift.decide import (
     primary_state,
 )
 from throughline.lift.plan import Experiment, Guardrail
+from throughline.lift.stakes import Stake
 from throughline.lift.table import estimate
 
 PRIMARIES: tuple[Primary | None, ...] = ("win", "small", "flat", "open", "harm", None)
@@ -34,27 +36,28 @@ RAILS: dict[str, tuple[Guard, ...]] = {
     "unknown": ("pass", "unknown"),
     "fail": ("unknown", "fail", "pass"),
 }
-# primary, guardrails, complete, horizon, planned power, extended: `*` is any, `a|b` is either.
+# primary, guardrails, complete, horizon, planned power, extended, costs more than it brings:
+# `*` is any, `a|b` is either.
 TABLE = """
-*      fail      * *          * *  roll_back guardrail_harm
--      *         n *          * *  extend    not_ready
--      *         y *          * *  hold      primary_unavailable
-harm   *         * *          * *  roll_back primary_harm
-*      *         n fixed      * *  extend    before_planned_end
-small  *         * *          * *  hold      below_minimum_effect
-flat   *         * *          * *  hold      futile
-win    none|pass * *          * *  ship      -
-win    unknown   n *          * *  extend    guardrail_unknown
-win    unknown   y *          * *  hold      guardrail_underpowered
-open   *         n sequential * *  extend    undecided
-open   *         y *          y *  hold      no_evidence_at_planned_power
-open   *         y *          n n  extend    underpowered
-open   *         y *          n y  hold      underpowered
+*      fail      * *          * * *  roll_back guardrail_harm
+-      *         n *          * * *  extend    not_ready
+-      *         y *          * * *  hold      primary_unavailable
+harm   *         * *          * * *  roll_back primary_harm
+*      *         n fixed      * * *  extend    before_planned_end
+small  *         * *          * * *  hold      below_minimum_effect
+flat   *         * *          * * *  hold      futile
+win    *         * *          * * y  hold      costs_more_than_it_brings
+win    none|pass * *          * * *  ship      -
+win    unknown   n *          * * *  extend    guardrail_unknown
+win    unknown   y *          * * *  hold      guardrail_underpowered
+open   *         n sequential * * *  extend    undecided
+open   *         y *          y * *  hold      no_evidence_at_planned_power
+open   *         y *          n n *  extend    underpowered
+open   *         y *          n y *  hold      underpowered
 """
 RULES = [line.split() for line in TABLE.strip().splitlines()]
-EVERY = list(
-    product(PRIMARIES, RAILS, (False, True), ("fixed", "sequential"), (False, True), (False, True))
-)
+EITHER = (False, True)
+EVERY = list(product(PRIMARIES, RAILS, EITHER, ("fixed", "sequential"), EITHER, EITHER, EITHER))
 
 
 def wanted(state: Sequence[str]) -> tuple[str, str | None]:
@@ -65,7 +68,7 @@ def wanted(state: Sequence[str]) -> tuple[str, str | None]:
 
 
 def evidence(state: tuple[Any, ...], **more: Any) -> Evidence:
-    primary, rails, is_complete, horizon, has_power, is_extended = state
+    primary, rails, is_complete, horizon, has_power, is_extended, costs_more = state
     return Evidence(
         primary=primary,
         guardrails=RAILS[rails],
@@ -73,6 +76,7 @@ def evidence(state: tuple[Any, ...], **more: Any) -> Evidence:
         is_fixed_horizon=horizon == "fixed",
         has_planned_power=has_power,
         is_extended=is_extended,
+        costs_more=costs_more,
         **more,
     )
 
@@ -83,7 +87,7 @@ def written(state: tuple[Any, ...]) -> list[str]:
 
 
 def test_every_combination_has_the_outcome_of_its_first_rule() -> None:
-    assert len(EVERY) == 6 * 4 * 2**4
+    assert len(EVERY) == 6 * 4 * 2**5
     found: Counter[tuple[str, str | None]] = Counter()
     for state in EVERY:
         verdict = decide(evidence(state))
@@ -114,6 +118,7 @@ def test_only_a_win_with_every_guardrail_passed_ships() -> None:
         if decide(evidence(state)).decision == "ship":
             assert state[0] == "win"
             assert state[1] in ("none", "pass")
+            assert not state[-1]
 
 
 @pytest.mark.parametrize(
@@ -265,6 +270,31 @@ def test_what_is_never_capped_is_judged_by_raw_totals() -> None:
     assert (row.primary_state, row.totals) == ("win", "capped")
 
 
+def test_where_the_cap_is_zero_the_raw_totals_decide() -> None:
+    plan = replace(GUARDED, decided_on="capped")
+    nothing = [
+        moments_row(
+            variant=name, n_rows=1000, n_units=1000, s_mm=1000, totals="capped", cap_value=0
+        )
+        for name in ("control", "treatment")
+    ]
+    rails = [*pair(0.0, metric="latency"), *({**row, "metric": "latency"} for row in nothing)]
+    rows = [*pair(0.6), *nothing, *rails]
+    found = estimate(table_of(rows), experiments=[plan], metrics=METRICS)
+    is_capped = found["totals"] == "capped"
+    assert set(found["reason"][is_capped]) == {"cap_is_zero"}
+    assert set(found["status"][is_capped]) == {"refused"}
+    (row,) = decided(*rows, plan=plan)
+    assert (row.decision, row.totals, row.decided_on) == ("ship", "raw", "capped")
+    # each day goes by the cap that it had
+    earlier = [*pair(0.0, as_of="2026-06-20"), *pair(0.6, totals="capped", cap_value=9)]
+    days = [{**row, "as_of": "2026-06-20"} for row in earlier]
+    plan = replace(plan, guardrails=())
+    before, after = decided(*days, *pair(0.6), *nothing, plan=plan)
+    assert (before.primary_state, before.totals) == ("win", "capped")
+    assert (after.primary_state, after.totals) == ("win", "raw")
+
+
 def test_a_planned_variant_without_units_stops_the_experiment() -> None:
     stopped = ("stop_invalid", "srm")
     assert outcome(normal("control"), normal("Treatment", mean=11)) == stopped
@@ -342,3 +372,69 @@ def test_each_day_has_its_decision() -> None:
     rows = [*pair(0.6, as_of="2026-06-01"), *pair(0.6)]
     found = [(str(row.as_of), row.decision) for row in decided(*rows)]
     assert found == [("2026-06-01", "extend"), ("2026-07-01", "ship")]
+
+
+def at_stake(*rows: dict[str, Any], stake: Stake, plan: Experiment = PLAN) -> list[DecisionRow]:
+    found = estimate(table_of(rows), experiments=[plan], metrics=METRICS)
+    names = [variant for variant, _ in plan.expected_split]
+    return decisions(
+        found,
+        experiments=[plan],
+        metrics=METRICS,
+        stakes={("trial", variant): stake for variant in names},
+    )
+
+
+def test_value_at_stake_is_the_deciding_interval_in_money() -> None:
+    """At the level that decides: two variants share alpha, and a lift is turned into an amount."""
+    split = (("control", 1 / 3), ("a", 1 / 3), ("b", 1 / 3))
+    plan = replace(PLAN, expected_split=split, covariate_days=0)
+    rows = [normal("control"), normal("a", mean=10.6), normal("b", mean=10.01)]
+    stake = Stake(units_per_year=100, unit_value=3, serving_cost_difference=-5)
+    for row in at_stake(*rows, stake=stake, plan=plan):
+        error = np.sqrt(2 * 4 / 1000)
+        level = {"a": 0.05 / 2, "b": 0.05}[row.variant]
+        reach = stats.t.ppf(1 - level / 2, 1998) * error
+        gain = {"a": 0.6, "b": 0.01}[row.variant]
+        assert row.lift_value_amount == pytest.approx(300 * gain)
+        wanted = [300 * (gain + side * reach) + 5 for side in (-1, 0, 1)]
+        assert [
+            row.value_at_stake_low_amount,
+            row.value_at_stake_amount,
+            row.value_at_stake_high_amount,
+        ] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_value_at_stake_is_turned_where_less_is_better() -> None:
+    plan = replace(PLAN, primary_metric="latency")
+    rows = pair(-1.0, metric="latency")
+    (row,) = at_stake(*rows, stake=Stake(units_per_year=10, unit_value=2), plan=plan)
+    assert row.lift_value_amount == pytest.approx(20)
+    assert 0 < row.value_at_stake_low_amount < 20 < row.value_at_stake_high_amount
+    assert (row.serving_cost_difference_amount, row.is_serving_cost_known) == (0, False)
+
+
+def test_what_is_not_known_has_no_value_at_stake() -> None:
+    for stake in (Stake(), Stake(units_per_year=10), Stake(units_per_year=10, unit_value=np.nan)):
+        (row,) = at_stake(*pair(0.6), stake=stake)
+        assert row.decision == "ship"
+        assert np.isnan(row.value_at_stake_amount)
+    offer = replace(PLAN, **INSTRUMENT)
+    rows = [
+        normal(variant, mean=mean, pair_role="uptake", s_d=taken, s_md=taken, s_dd=taken)
+        for variant, mean, taken in (("control", 10.0, 100.0), ("treatment", 10.6, 600.0))
+    ]
+    # what an effect per uptake is worth depends on how many more take it up
+    (row,) = at_stake(*rows, stake=Stake(units_per_year=10, unit_value=2), plan=offer)
+    assert np.isfinite(row.estimate)
+    assert np.isnan(row.value_at_stake_amount)
+
+
+def test_only_a_value_wholly_below_zero_holds_a_win() -> None:
+    (row,) = at_stake(*pair(0.6), stake=Stake(units_per_year=100, unit_value=1))
+    high = row.value_at_stake_high_amount
+    for cost, outcome_ in ((0.99 * high, "ship"), (1.01 * high, "hold")):
+        stake = Stake(units_per_year=100, unit_value=1, serving_cost_difference=cost)
+        (row,) = at_stake(*pair(0.6), stake=stake)
+        assert row.decision == outcome_
+    assert row.reason == "costs_more_than_it_brings"

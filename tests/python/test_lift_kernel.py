@@ -589,3 +589,80 @@ def test_a_repeated_covariate_is_left_out() -> None:
     both = kernel.lin(*arms_of(*rows), is_ratio=MEAN, covariates=(X, W))
     assert both.delta == pytest.approx(one.delta, rel=1e-9)
     assert both.std_error == pytest.approx(one.std_error, rel=1e-9)
+
+
+def with_covariate(seed: int, *, n: int, is_ratio: bool = False, gap: float = 0.0) -> list[Numbers]:
+    """An outcome that history and a given covariate explain: columns y, d, x, w, c per arm."""
+    rng = np.random.default_rng(seed)
+    arms = []
+    for effect in (0.0, 0.5):
+        d = 1.0 + rng.poisson(2, n) if is_ratio else np.ones(n)
+        w = 1.0 + rng.poisson(2, n) if is_ratio else np.ones(n)
+        c = rng.normal(5 + gap * effect, 3, n)
+        x = (rng.normal(10, 2, n) + 0.3 * c) * w
+        y = (4 + effect + 0.5 * x / w + 0.8 * c + rng.normal(0, 1, n)) * d
+        arms.append(np.column_stack([y, d, x, w, c]))
+    return arms
+
+
+@pytest.mark.parametrize("is_ratio", [False, True])
+def test_cuped_adjusts_by_the_given_covariate_beside_history(is_ratio: bool) -> None:
+    raw = with_covariate(3, n=300, is_ratio=is_ratio, gap=0.4)
+    names = "ydxwc" if is_ratio else "yxc"
+    rows = [raw_row({n: of["ydxwc".index(n)] for n in names}) for of in (arm.T for arm in raw)]
+    found = kernel.cuped(*arms_of(*rows), is_ratio=RATIO if is_ratio else MEAN)
+    treated = np.repeat([0.0, 1.0], 300)
+    y, d, x, w, c = np.concatenate(raw).T
+    linear, twin = y, x
+    if is_ratio:
+        level, before = y.mean() / d.mean(), x.mean() / w.mean()
+        linear, twin = (y - level * d) / d.mean(), (x - before * w) / w.mean()
+    # of a ratio the slopes are those of both arms as one sample
+    effects = [np.ones(600), *([] if is_ratio else [treated])]
+    design = np.column_stack([*effects, twin, c])
+    slopes = np.linalg.lstsq(design, linear, rcond=None)[0][-2:]
+    of_arms, parts = [], []
+    for arm in raw:
+        y, d, x, w, c = arm.T
+        if is_ratio:
+            level = y.mean() / d.mean() - slopes[0] * x.mean() / w.mean() - slopes[1] * c.mean()
+            own = (y - y.mean() / d.mean() * d) / d.mean()
+            own -= slopes[0] * (x - x.mean() / w.mean() * w) / w.mean() + slopes[1] * c
+        else:
+            own = y - slopes[0] * x - slopes[1] * c
+            level = own.mean()
+        of_arms.append(level)
+        parts.append(own.var(ddof=1) / len(own))
+    assert found.delta[0] == pytest.approx(of_arms[1] - of_arms[0], rel=1e-9)
+    assert found.var_delta[0] == pytest.approx(sum(parts), rel=1e-9)
+    without = [{**row, "s_yc": 0.0, "s_cc": 0.0, "s_xc": 0.0} for row in rows]
+    plain = kernel.cuped(*arms_of(*without), is_ratio=RATIO if is_ratio else MEAN)
+    assert found.std_error[0] < 0.8 * plain.std_error[0]
+
+
+def test_a_covariate_that_repeats_history_adds_nothing() -> None:
+    raw = with_covariate(4, n=200)
+    rows = [raw_row({"y": arm[:, 0], "x": arm[:, 2], "c": 3 * arm[:, 2]}) for arm in raw]
+    alone = [raw_row({"y": arm[:, 0], "x": arm[:, 2]}) for arm in raw]
+    both, one = (kernel.cuped(*arms_of(*found), is_ratio=MEAN) for found in (rows, alone))
+    assert both.delta[0] == pytest.approx(one.delta[0], rel=1e-9)
+    assert both.var_delta[0] == pytest.approx(one.var_delta[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("control", "treatment", "is_balanced"),
+    [
+        ([1.0, 2.0, 3.0] * 20, [1.0, 2.0, 3.0] * 20, True),
+        ([1.0, 2.0, 3.0] * 20, [3.0, 4.0, 5.0] * 20, False),
+        # nothing varies within the arms
+        ([0.0] * 60, [1.0] * 60, False),
+        ([0.1] * 60, [0.1] * 60, True),
+    ],
+)
+def test_a_given_covariate_is_balanced_or_not(
+    control: list[float], treatment: list[float], is_balanced: bool
+) -> None:
+    y = np.arange(60.0)
+    rows = [raw_row({"y": y, "c": np.array(c)}) for c in (control, treatment)]
+    (p,) = kernel.balance_p(*arms_of(*rows))
+    assert is_balanced == (not p < 0.001)

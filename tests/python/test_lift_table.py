@@ -204,6 +204,23 @@ def test_what_is_refused_has_a_reason_and_no_estimate(reason: str) -> None:
     assert one(run(*pair()), method="cuped")["status"] == "ok"
 
 
+def test_a_given_covariate_takes_part_in_the_balance() -> None:
+    """Two arms of 200 whose covariates are ten apart differ in all that the covariate says."""
+    plan = replace(PLAN, covariate_days=0)
+    units = np.arange(200)
+    rows = [
+        raw_row(
+            {"y": (100 + units % 7 + arm).astype(float), "c": units / 200 + 10 * arm}, variant=name
+        )
+        for arm, name in enumerate(("control", "treatment"))
+    ]
+    assert set(run(*rows, plan=plan)["reason"]) == {"pre_period_imbalance"}
+    alike = [{**row, "k_c": 0.0 if row["variant"] == "control" else -10.0} for row in rows]
+    assert one(run(*alike, plan=plan))["status"] == "ok"
+    apart = replace(plan, comparison="unmatched")
+    assert one(run(*rows, plan=apart), method="lin")["reason"] == "low_overlap"
+
+
 def test_one_fault_refuses_the_whole_experiment() -> None:
     rows = pair(treatment={"s_x": 10400.0, "s_mx": 10400.0}) + pair(metric="orders")
     assert set(run(*rows)["reason"]) == {"pre_period_imbalance"}
@@ -409,6 +426,8 @@ def test_after_an_extension_only_the_sequence_counts() -> None:
     assert found["decision_low"] > 0
     early = one(run(*pair(as_of="2026-06-20"), plan=plan))
     assert early["reason"] == "before_planned_end"
+    ends = [early["gain_low"], early["gain_high"]]
+    assert ends == pytest.approx([early["sequential_ci_low"], early["sequential_ci_high"]])
     absolute = replace(plan, minimum_effect_kind="absolute")
     for row in (one(run(*pair(as_of=day), plan=absolute)) for day in ("2026-06-20", "2026-06-30")):
         assert row["decision_low"] == pytest.approx(row["sequential_ci_low"], rel=1e-12)
@@ -422,12 +441,48 @@ def test_group_sequential_bounds_hold_at_declared_looks_alone() -> None:
         found = one(run(*pair(as_of=day), plan=plan))
         bound = lan_demets(information=information, alpha=0.05)[-1]
         assert found["sequential_ci_high"] == pytest.approx(0.5 + bound * found["std_error"])
-    between = one(run(*pair(as_of="2026-05-23"), plan=plan))
+    # the first build on or after its date reads a look, by what was planned for that date
+    late = one(run(*pair(as_of="2026-05-23"), plan=plan))
+    bound = lan_demets(information=shares[:1], alpha=0.05)[-1]
+    assert late["sequential_ci_high"] == pytest.approx(0.5 + bound * late["std_error"])
+    between = one(
+        run(*pair(as_of="2026-05-23"), plan=plan, looks_read={"trial": date(2026, 5, 22)})
+    )
     assert np.isnan(between["sequential_ci_high"])
     assert np.isnan(between["decision_low"])
     final = one(run(*pair(as_of="2026-06-15"), plan=plan))
     bound = lan_demets(information=(*shares, 1.0), alpha=0.05)[-1]
     assert final["sequential_ci_high"] == pytest.approx(0.5 + bound * final["std_error"])
+
+
+def test_all_that_a_decision_reads_is_read_at_each_look() -> None:
+    """A guardrail that waits longer has its last look later, and then the primary is read again."""
+    slow = tuple(
+        replace(card, known_after="label") if card.metric == "latency" else card for card in METRICS
+    )
+    plan = replace(
+        PLAN,
+        method="group_sequential",
+        # before the first unit is mature: no look
+        look_dates=(date(2026, 5, 15), date(2026, 5, 22)),
+        guardrails=(Guardrail(metric="latency", margin=0.05, kind="relative"),),
+        label_days=5,
+    )
+    cards = {card.metric: card for card in slow}
+    due = {
+        day: plan.look_due(as_of=date.fromisoformat(day), cards=cards)
+        for day in ("2026-05-15", "2026-05-22", "2026-06-14", "2026-06-15", "2026-06-20")
+    }
+    assert [str(look) for look in due.values()] == [
+        "None", "2026-05-22", "2026-05-22", "2026-06-15", "2026-06-20",
+    ]  # fmt: skip
+    rows = [*pair(as_of="2026-06-20"), *pair(metric="latency", as_of="2026-06-20")]
+    found = estimate(
+        table_of(rows), experiments=[plan], metrics=slow, looks_read={"trial": date(2026, 6, 15)}
+    )
+    assert np.isfinite(found["sequential_ci_low"]).all()
+    extended = replace(plan, extended_end_date=date(2026, 6, 10))
+    assert extended.look_due(as_of=date(2026, 6, 20), cards=cards) is None
 
 
 def test_variants_share_alpha_at_declared_looks() -> None:

@@ -402,7 +402,9 @@ def reduced(
     if totals == "capped":
         ordered = np.sort(frame.y[state == "counted"].to_numpy())
         cap = ordered[int(np.ceil(0.99 * len(ordered) - 1e-9)) - 1]
-        frame[["y", "x", "e"]] = frame[["y", "x", "e"]].clip(upper=cap)
+        # each half of the days before has half of the cap
+        earlier, later = ((frame.x - frame.e).clip(upper=cap / 2), frame.e.clip(upper=cap / 2))
+        frame = frame.assign(y=frame.y.clip(upper=cap), x=earlier + later, e=later)
     if role == "uptake":
         state = np.where((state == "counted") & ~wait_longer, "immature", state)
     frame["state"] = state

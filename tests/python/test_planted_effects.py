@@ -18,7 +18,8 @@ CHANCE = 1.959964
 
 @pytest.fixture(scope="module")
 def decisions(demo: Path) -> pd.DataFrame:
-    return query(demo, "select * from main_marts.mart_decisions").set_index("experiment_id")
+    found = query(demo, "select * from main_marts.mart_experiment_decisions")
+    return found.set_index("experiment_id")
 
 
 def test_planted_lifts_are_found(demo: Path) -> None:
@@ -48,14 +49,9 @@ def test_the_bad_release_rolls_back_and_the_rest_is_told_apart(decisions: pd.Dat
     }
 
 
-def test_value_at_stake_is_lift_by_eligible_units(demo: Path, decisions: pd.DataFrame) -> None:
+def test_value_at_stake_is_lift_by_units_of_a_year(demo: Path, decisions: pd.DataFrame) -> None:
     value = {"EUR": 1.08, "USD": 1.0}
     plans = query(demo, "select * from experiments").set_index("experiment_id")
-    cost = query(
-        demo,
-        "select model_id, 13 * sum(cost_amount) as amount from fct_costs "
-        "where cost_date >= date '2026-06-03' and cost_date < date '2026-07-01' group by all",
-    ).set_index("model_id")
     # the latest 28 days whose labels have arrived: 8 days for offers, 32 for leads
     matured = query(
         demo,
@@ -69,11 +65,14 @@ def test_value_at_stake_is_lift_by_eligible_units(demo: Path, decisions: pd.Data
     ).set_index("model_id")
     for name, row in decisions.iterrows():
         plan = plans.loc[str(name)]
-        assert row.eligible_unit_count == matured.decisions[plan.model_id]
-        worth = 13 * row.eligible_unit_count * plan.value_per_unit * value[plan.currency]
-        expected = row.estimate * worth - cost.amount[plan.model_id]
+        units = matured.decisions[plan.model_id] * 365 / 28
+        assert row.units_per_year == pytest.approx(units, rel=1e-12)
+        expected = row.estimate * units * plan.value_per_unit * value[plan.currency]
         assert row.value_at_stake_amount == pytest.approx(expected, rel=1e-9)
         assert row.value_at_stake_low_amount < expected < row.value_at_stake_high_amount
+        # costs of the demo name no version
+        assert not row.is_serving_cost_known
+        assert row.serving_cost_difference_amount == 0
 
 
 def test_lift_gives_the_same_bytes_without_the_events(demo_project: Project, demo: Path) -> None:

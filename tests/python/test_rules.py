@@ -52,6 +52,15 @@ def looks(name: str, cell: str, fault: str) -> tuple[str, str]:
     )
 
 
+def hasty(name: str, look: str, first_day: str, **cells: str) -> tuple[str, str]:
+    return (
+        experiment(name, method="group_sequential", look_dates=f"{look};2026-05-10", **cells),
+        f"column look_dates: look_dates of {name}: {look} is not after {first_day}, when the first "
+        "unit can be mature. "
+        "Write days after start_date, window_days and the days until the metric is known.",
+    )
+
+
 WALD = {"method": "instrument", "minimum_effect_kind": "absolute"}
 NO_UNIT = "cannot be read per"
 OTHER = "Name another metric."
@@ -117,6 +126,9 @@ BROKEN: list[tuple[str, str]] = [
     looks("repeated", "2026-05-10;2026-05-10", "2026-05-10 is not after 2026-05-10"),
     looks("no_day", "2026-05-10;2026-06-31", "'2026-06-31' is not a date"),
     looks("short_day", "2026-5-10", "'2026-5-10' is not a date"),
+    # 14 days after the first unit, and 8 more until its labels have matured
+    hasty("hasty", "2026-04-28", "2026-04-28"),
+    hasty("hastier", "2026-04-06", "2026-04-20", primary_metric="acceptance_rate"),
     (
         experiment("aimless", model_id="demand_forecast", primary_metric="prediction_bias"),
         "column primary_metric: primary metric prediction_bias of aimless has no better side: "
@@ -393,6 +405,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
             "did_has_equal_halves": {"odd_days"},
             "group_sequential_has_looks": {"unseen"},
             "look_dates_are_in_order": {"unordered", "repeated", "no_day", "short_day"},
+            "looks_come_after_the_first_unit_is_mature": {"hasty", "hastier"},
             "primary_metrics_can_be_lifted": {"aimless", "odd_unit", "divided", "no_entity"},
             "secondary_metrics_can_be_lifted": {"unitless", "no_prediction"},
             "uptake_metrics_can_be_lifted": {"divided_uptake"},

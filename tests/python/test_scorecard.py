@@ -359,7 +359,7 @@ def test_no_line_is_wider_than_the_page_and_no_label_is_broken(width: int) -> No
             [("share", 0.12345), ("currency", 1234.5), ("count", 98_765.0), ("number", 0.012)]
         )
     ]
-    text = said(tables(mart_scorecard=rows, mart_decisions=[decision()]), width=width)
+    text = said(tables(mart_scorecard=rows, mart_experiment_decisions=[decision()]), width=width)
     assert max(map(len, text.splitlines())) <= width
     assert all(f"Weighted absolute percentage err {number} " in text for number in range(4))
     assert "…" not in text
@@ -388,7 +388,7 @@ def test_numbers_take_few_places() -> None:
 
 
 def test_an_experiment_has_its_lift_its_decision_and_a_year_of_money() -> None:
-    found = tables(mart_experiments=[ESTIMATE], mart_decisions=[decision()])
+    found = tables(mart_experiments=[ESTIMATE], mart_experiment_decisions=[decision()])
     assert (
         "call_first: ship. Precision +10.0% [+5.0%, +15.0%]. At stake in a year: 12.3k USD "
         "[1,000, 23.0k]. (Head of Sales)\n"
@@ -407,7 +407,7 @@ def test_an_effect_that_is_absolute_and_better_below_is_said_as_it_happened() ->
         value_at_stake_amount=None,
     )
     other = decision(variant="third", decision_low=None, decision_high=None)
-    text = said(tables(mart_decisions=[made, other]), width=200)
+    text = said(tables(mart_experiment_decisions=[made, other]), width=200)
     assert (
         "call_first, treatment: extend (underpowered). Precision -2.0pp [-3.0pp, -1.0pp]. "
         "(Head of Sales)\n"
@@ -627,7 +627,9 @@ def test_a_file_that_is_no_database_is_one_line(company: Company, throughline: C
 def test_json_is_one_object_with_the_same_keys_always(company: Company, throughline: Call) -> None:
     throughline("use", "company")
     rows = [metric(status="breached"), missing("no_data", metric="recall", label="Recall")]
-    found = tables(mart_scorecard=rows, mart_experiments=[ESTIMATE], mart_decisions=[decision()])
+    found = tables(
+        mart_scorecard=rows, mart_experiments=[ESTIMATE], mart_experiment_decisions=[decision()]
+    )
     write(company.folder / "warehouse.duckdb", found)
     report = throughline("scorecard", "--json", "--model", "lead").report
     assert {name: keys_of(part) for name, part in report.items()} == KEYS

@@ -167,5 +167,5 @@ def test_another_currency_builds_with_its_lift(tmp_path: Path, raw: Path) -> Non
     run = project.run(folder, ["throughline", "build"])
     assert run.status == 0, run.output
     assert_is_sound(folder, company(folder, odd, seeds=folder / "seeds"))
-    for mart in ("mart_value_ledger", "mart_decisions"):
+    for mart in ("mart_value_ledger", "mart_experiment_decisions"):
         assert set(query(folder, f"select currency from {mart}").currency) == {"EUR"}

@@ -164,27 +164,27 @@ def _arms(sums: Mapping[str, Array], constants: Mapping[str, float]) -> Arm:
     return arm(table, np.arange(size))
 
 
-def report(found: Check) -> list[str]:
+def report(result: Check) -> list[str]:
     """A check as lines for the terminal."""
-    low, high = found.band
-    verdict = "as it should be" if found.is_kept else "not as it should be"
-    widest = max(int(found.histogram.max()), 1)
+    low, high = result.band
+    verdict = "as it should be" if result.is_kept else "not as it should be"
+    widest = max(int(result.histogram.max()), 1)
     lines = [
-        f"{found.metric}, {found.method}: {len(found.p_values):,} random halves of "
-        f"{found.unit_count:,} units of {found.experiment_id} ({found.bucket_count:,} groups)",
-        f"differ at {100 * found.alpha:.4g}%: {found.rate:.2%} of them, {verdict} "
+        f"{result.metric}, {result.method}: {len(result.p_values):,} random halves of "
+        f"{result.unit_count:,} units of {result.experiment_id} ({result.bucket_count:,} groups)",
+        f"differ at {100 * result.alpha:.4g}%: {result.rate:.2%} of them, {verdict} "
         f"(999 of 1,000 checks lie in {low:.2%} to {high:.2%})",
     ]
-    for place, count in enumerate(found.histogram.tolist()):
+    for place, count in enumerate(result.histogram.tolist()):
         bar = "█" * round(40 * count / widest)
         lines.append(f"  p {place / BINS:.1f} to {(place + 1) / BINS:.1f}  {bar} {count}")
-    is_even = found.evenness >= UNEVEN_BELOW
-    told = f"The p-values are {'' if is_even else 'not '}even (p = {found.evenness:.2g})."
-    if is_even and found.is_kept:
+    is_even = result.evenness >= UNEVEN_BELOW
+    told = f"The p-values are {'' if is_even else 'not '}even (p = {result.evenness:.2g})."
+    if is_even and result.is_kept:
         return [*lines, told]
     hint = (
         "Units that depend on one another need a cluster_id; a few huge totals need a cap."
-        if found.rate > found.alpha
+        if result.rate > result.alpha
         else "The variance is too large: look for a heavy tail, or an outcome that few units have."
     )
     return [*lines, f"{told} {hint}"]

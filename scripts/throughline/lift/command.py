@@ -18,29 +18,29 @@ NO_UNITS = "No experiment has units yet: nothing to compute."
 def refresh(workspace: Workspace, *, console: Console, as_json: bool = False) -> bool:
     """Computes, writes and prints lift; False where no experiment has units. Raises UserError."""
     with console.status("lift"):
-        found = run.refresh(workspace)
+        refreshed = run.refresh(workspace)
     if as_json:
-        click.echo(show.as_json(*found) if found else '{"experiments": []}')
-    elif found is None:
+        click.echo(show.as_json(*refreshed) if refreshed else '{"experiments": []}')
+    elif refreshed is None:
         click.echo(NO_UNITS)
     else:
         if not console.is_terminal:
             console = Console(file=console.file, width=show.WIDTH, highlight=False)
-        for table, decisions in show.tables(*found):
+        for table, decisions in show.tables(*refreshed):
             console.print(table)
             for line in decisions:
                 console.print(line, soft_wrap=True)
             console.print()
-    return found is not None
+    return refreshed is not None
 
 
 def summary(workspace: Workspace, *, console: Console) -> str:
     """Computes and writes lift; the decisions on one line. Raises UserError."""
     with console.status("lift"):
-        found = run.refresh(workspace)
-    if found is None:
+        refreshed = run.refresh(workspace)
+    if refreshed is None:
         return NO_UNITS
-    _, results = found
+    _, results = refreshed
     made = [f"{row.experiment_id} {row.variant} {row.decision}" for row in results.decisions]
     return f"{len(results.estimates['metric']):,} estimates; {', '.join(made)}"
 
@@ -69,6 +69,7 @@ def explained(workspace: Workspace, experiment_id: str, metric: str) -> Iterator
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         masked=inputs.masked,
+        looks_read=inputs.looks_read,
     )
     with run.fitting():
         for number, lines in enumerate(blocks):
@@ -81,10 +82,10 @@ def checked(
     """The A/A check of a metric on the units of an experiment; raises UserError."""
     buckets = run.buckets(workspace)
     try:
-        for found in aa.check(
+        for result in aa.check(
             buckets, metric=metric, experiment_id=experiment_id, alpha=alpha, draws=draws
         ):
-            yield from aa.report(found)
+            yield from aa.report(result)
     except MomentsError as error:
         fix = "Choose a metric and an experiment that throughline lift shows."
         raise refuse(str(error), where="--aa", fix=fix) from None

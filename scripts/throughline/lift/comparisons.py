@@ -83,8 +83,8 @@ class Diagnosis:
         mean_control, mean_treatment: the metric without adjustment.
         rows_control, rows_treatment: row units.
         plain_variance: of the unadjusted difference.
-        balance_p, pre_trend_p: of equal pre-period means, and of equal change within it.
-        imbalance: normalised difference of the pre-period means.
+        balance_p, pre_trend_p: of equal means before exposure, and of equal change within it.
+        imbalance: normalised difference of the means before exposure.
         lost: 1 where the squares of y (or of its pair) have lost digits.
     """
 
@@ -231,7 +231,7 @@ def evaluate(table: Table, rows: Rows) -> tuple[Contrast, Diagnosis]:
     """Contrasts and diagnoses, method by method, in chunks that fit a cache."""
     size = len(rows.treatment)
     contrast = {field.name: np.full(size, np.nan) for field in fields(Contrast)}
-    found = {field.name: np.full(size, np.nan) for field in fields(Diagnosis)}
+    diagnosis = {field.name: np.full(size, np.nan) for field in fields(Diagnosis)}
     for number, method in enumerate(METHODS):
         places = np.flatnonzero(rows.method == number)
         for start in range(0, len(places), CHUNK):
@@ -243,8 +243,8 @@ def evaluate(table: Table, rows: Rows) -> tuple[Contrast, Diagnosis]:
                 contrast[field.name][chunk] = getattr(made, field.name)
             seen = _diagnose(method, control, treatment, is_ratio=is_ratio)
             for field in fields(Diagnosis):
-                found[field.name][chunk] = getattr(seen, field.name)
-    return Contrast(**contrast), Diagnosis(**found)
+                diagnosis[field.name][chunk] = getattr(seen, field.name)
+    return Contrast(**contrast), Diagnosis(**diagnosis)
 
 
 def _contrast(method: str, control: Arm, treatment: Arm, *, is_ratio: Flags) -> Contrast:

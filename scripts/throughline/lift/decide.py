@@ -20,6 +20,7 @@ from throughline.lift.kernel import Flags
 from throughline.lift.moments import TOTAL
 from throughline.lift.plan import Experiment, Metric
 from throughline.lift.refuse import INVALID
+from throughline.lift.stakes import Stake
 
 Primary: TypeAlias = Literal["win", "small", "flat", "open", "harm"]
 Guard: TypeAlias = Literal["pass", "fail", "unknown"]
@@ -39,6 +40,7 @@ class Evidence:
         is_fixed_horizon: the method allows one look, at the end.
         has_planned_power: the minimum detectable effect is at most the minimum effect.
         is_extended: the one extension is spent.
+        costs_more: what the variant is worth in a year lies wholly below zero.
     """
 
     fault: str | None = None
@@ -49,6 +51,7 @@ class Evidence:
     is_fixed_horizon: bool
     has_planned_power: bool = False
     is_extended: bool = False
+    costs_more: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,12 @@ class DecisionRow:
         totals, decided_on: those of the primary metric, and those that the plan names; a metric
             that is never capped has raw ones alone.
         estimate: of the primary metric, in its units and direction.
+        decided_at_look: the declared look at which it was decided; it stands until the next.
+        units_per_year, lift_value_amount, …, value_at_stake_high_amount: what the variant is worth
+            in a year, and the interval that decides as such; NaN where unknown.
         first_plan_hash: plan_hash stored with the first decision about the experiment.
-        inputs_hash: of the plan, its metrics and the deciding estimates of all variants.
+        inputs_hash: of the plan, its metrics, what is at stake and the deciding estimates of all
+            variants.
     """
 
     experiment_id: str
@@ -89,9 +96,17 @@ class DecisionRow:
     guardrail_pass_count: int
     guardrail_fail_count: int
     guardrail_unknown_count: int
+    units_per_year: float
+    lift_value_amount: float
+    serving_cost_difference_amount: float
+    value_at_stake_amount: float
+    value_at_stake_low_amount: float
+    value_at_stake_high_amount: float
+    is_serving_cost_known: bool
     is_complete: bool
     has_planned_power: bool
     is_extended: bool
+    decided_at_look: date | None
     plan_hash: str
     first_plan_hash: str
     inputs_hash: str
@@ -132,6 +147,7 @@ def decide(evidence: Evidence) -> Verdict:
         (evidence.is_fixed_horizon and not is_complete, "extend", "before_planned_end"),
         (primary == "small", "hold", "below_minimum_effect"),
         (primary == "flat", "hold", "futile"),
+        (primary == "win" and evidence.costs_more, "hold", "costs_more_than_it_brings"),
         (primary == "win" and all_pass, "ship", None),
         (primary == "win" and not is_complete, "extend", "guardrail_unknown"),
         (primary == "win", "hold", "guardrail_underpowered"),
@@ -149,6 +165,8 @@ def decisions(
     experiments: Iterable[Experiment],
     metrics: Iterable[Metric],
     first_plan_hashes: Mapping[str, str] | None = None,
+    stakes: Mapping[tuple[str, str], Stake] | None = None,
+    last_verdicts: Mapping[str, Sequence[DecisionRow]] | None = None,
 ) -> list[DecisionRow]:
     """One decision per experiment, planned variant and day of the estimates.
 
@@ -157,13 +175,16 @@ def decisions(
         experiments, metrics: as given there.
         first_plan_hashes: plan_hash stored with the first decision about each experiment; where
             it differs from the plan now, nothing ships.
+        stakes: what each variant could change in a year, by experiment and variant.
+        last_verdicts: by experiment, the decisions at the latest look that was read on an earlier
+            day. They stand until the next look is due, unless the experiment has become invalid.
 
     Returns:
         Decisions ordered by experiment, day and variant. Of several variants that would ship, the
         one with the largest estimate does.
     """
     cards = {card.metric: card for card in metrics}
-    first = first_plan_hashes or {}
+    first, stakes, last_verdicts = first_plan_hashes or {}, stakes or {}, last_verdicts or {}
     plans = {plan.experiment_id: plan for plan in experiments}
     deciding = _deciding(estimates, plans)
     faults = _faults(estimates)
@@ -181,7 +202,18 @@ def decisions(
             [place for of_variant in places.values() for place in of_variant.values()],
             plan=plan,
             cards=[cards[name] for name in plan.watched],
+            stakes=[stakes.get((experiment, variant)) for variant in plan.treatments],
             first_plan_hash=first_plan_hash,
+        )
+        look = plan.look_due(as_of=day, cards=cards)
+        kept = {row.variant: row for row in last_verdicts.get(experiment, ())}
+        read = [row.decided_at_look for row in kept.values()]
+        if look is None or any(day_read is None or day_read < look for day_read in read):
+            kept = {}
+        is_read = not kept and faults[experiment, day] is None
+        is_read &= any(
+            place is not None and estimates["status"][place] in ("ok", "not_identified")
+            for place in (of_variant[plan.primary_metric] for of_variant in places.values())
         )
         rows = [
             _decided(
@@ -192,11 +224,19 @@ def decisions(
                 places=of_variant,
                 fault=faults[experiment, day],
                 cards=cards,
+                stake=stakes.get((experiment, variant), Stake()),
+                # what shows no estimate yet is left for the next build to read
+                look=look if is_read else None,
                 first_plan_hash=first_plan_hash,
                 inputs_hash=inputs_hash,
             )
             for variant, of_variant in places.items()
         ]
+        if faults[experiment, day] is None:
+            rows = [
+                replace(kept[row.variant], as_of=day) if row.variant in kept else row
+                for row in rows
+            ]
         if first_plan_hash != plan.plan_hash:
             rows = [
                 replace(row, decision="hold", reason="plan_changed")
@@ -213,14 +253,21 @@ def is_deciding(
 ) -> Flags:
     """Whether a row is the one of its metric and variant by which it is judged: shape (rows,).
 
-    It is over all units, by the planned estimator and totals; raw ones of what is never capped, and
-    the plain difference of a secondary metric that the estimator cannot read.
+    It is over all units, by the planned estimator and totals; raw ones of what is never capped or
+    whose cap is zero, and the plain difference of a secondary metric that the estimator cannot
+    read.
     """
     plans = {plan.experiment_id: plan for plan in experiments}
-    found = np.zeros(len(estimates["metric"]), dtype=bool)
+    is_judged_by = np.zeros(len(estimates["metric"]), dtype=bool)
     names = ("experiment_id", "metric", "method", "totals")
     rows = [*zip(*(estimates[name].tolist() for name in names), strict=True)]
-    is_capped = {(experiment, metric) for experiment, metric, _, how in rows if how == "capped"}
+    days = estimates["as_of"].tolist()
+    caps = zip(rows, days, estimates["cap_value"].tolist(), strict=True)
+    is_capped = {
+        (experiment, metric, day)
+        for (experiment, metric, _, totals), day, cap in caps
+        if totals == "capped" and cap != 0
+    }
     methods = {(experiment, metric, method) for experiment, metric, method, _ in rows}
     for place in np.flatnonzero(estimates["segment_name"] == TOTAL).tolist():
         experiment, metric, method, totals = rows[place]
@@ -228,9 +275,11 @@ def is_deciding(
         wanted = plan.decides_by
         if plan.role(metric) == "secondary" and (experiment, metric, wanted) not in methods:
             wanted = "unadjusted"
-        has_caps = (experiment, metric) in is_capped
-        found[place] = method == wanted and totals == (plan.decided_on if has_caps else "raw")
-    return found
+        has_caps = (experiment, metric, days[place]) in is_capped
+        is_judged_by[place] = method == wanted and totals == (
+            plan.decided_on if has_caps else "raw"
+        )
+    return is_judged_by
 
 
 def _deciding(
@@ -247,12 +296,12 @@ def _faults(
     estimates: Mapping[str, NDArray[Any]],
 ) -> dict[tuple[str, date], str | None]:
     """What invalidates each experiment on each day, whichever variant's rows say so."""
-    found: dict[tuple[str, date], str | None] = {}
+    fault_of: dict[tuple[str, date], str | None] = {}
     columns = (_listed(estimates[name]) for name in ("experiment_id", "as_of", "reason"))
     for experiment, day, reason in zip(*columns, strict=True):
         run = experiment, day
-        found[run] = found.get(run) or (reason if reason in INVALID else None)
-    return found
+        fault_of[run] = fault_of.get(run) or (reason if reason in INVALID else None)
+    return fault_of
 
 
 def _listed(values: NDArray[Any]) -> list[Any]:
@@ -271,6 +320,8 @@ def _decided(
     places: Mapping[str, int | None],
     fault: str | None,
     cards: Mapping[str, Metric],
+    stake: Stake,
+    look: date | None,
     first_plan_hash: str,
     inputs_hash: str,
 ) -> DecisionRow:
@@ -284,6 +335,11 @@ def _decided(
         place = places[rail.metric]
         rails.append("unknown" if place is None else estimates["guardrail_state"][place])
     low, high = number("decision_low"), number("decision_high")
+    # what an effect per uptake is worth depends on how many more will take it up
+    is_per_unit = plan.decides_by != "wald"
+    gains = [cards[plan.primary_metric].sign * number("estimate")]
+    gains += [number("gain_low"), number("gain_high")]
+    worth, worth_low, worth_high = (stake.worth(gain) if is_per_unit else np.nan for gain in gains)
     is_confounded = row is not None and estimates["status"][row] == "not_identified"
     evidence = Evidence(
         fault=fault,
@@ -294,6 +350,7 @@ def _decided(
         is_fixed_horizon=plan.method not in ("sequential", "group_sequential"),
         has_planned_power=number("minimum_detectable_effect") <= plan.minimum_effect,
         is_extended=plan.is_extended,
+        costs_more=worth_high < stake.cost,
     )
     verdict = decide(evidence)
     return DecisionRow(
@@ -315,9 +372,17 @@ def _decided(
         guardrail_pass_count=rails.count("pass"),
         guardrail_fail_count=rails.count("fail"),
         guardrail_unknown_count=rails.count("unknown"),
+        units_per_year=stake.units_per_year,
+        lift_value_amount=worth,
+        serving_cost_difference_amount=stake.cost,
+        value_at_stake_amount=worth - stake.cost,
+        value_at_stake_low_amount=worth_low - stake.cost,
+        value_at_stake_high_amount=worth_high - stake.cost,
+        is_serving_cost_known=stake.is_cost_known,
         is_complete=evidence.is_complete,
         has_planned_power=evidence.has_planned_power,
         is_extended=plan.is_extended,
+        decided_at_look=look,
         plan_hash=plan.plan_hash,
         first_plan_hash=first_plan_hash,
         inputs_hash=inputs_hash,
@@ -330,12 +395,17 @@ def _inputs_hash(
     *,
     plan: Experiment,
     cards: Sequence[Metric],
+    stakes: Sequence[Stake | None],
     first_plan_hash: str,
 ) -> str:
     """The same for estimates as computed and as any warehouse gives them back."""
     content = {
         "plan": plan,
         "metrics": cards,
+        "stakes": [
+            None if stake is None else {name: _cell(value) for name, value in vars(stake).items()}
+            for stake in stakes
+        ],
         "first_plan_hash": first_plan_hash,
         "estimates": [
             None

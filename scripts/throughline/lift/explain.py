@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -16,7 +17,15 @@ from throughline.lift.moments import TOTAL, VARIABLES, Table, read
 from throughline.lift.plan import Experiment, Metric
 from throughline.lift.table import workings
 
-MEANING = {"y": "numerator", "d": "denominator", "x": "y before exposure", "w": "d before exposure"}
+MEANING = {
+    "y": "numerator",
+    "d": "denominator",
+    "x": "y before exposure",
+    "w": "d before exposure",
+    "c": "given covariate",
+}
+NAMES = {"X": "", "C": "_given"}
+"""What the slope on a level before exposure is called, after theta and pull."""
 SIDES = ("c", "t")
 """Control and treatment."""
 _UNSURE = "for a_critical <= 0 does not tell whether more took it up"
@@ -79,22 +88,25 @@ def explain(
     experiments: Sequence[Experiment],
     metrics: Sequence[Metric],
     masked: Collection[str] = (),
+    looks_read: Mapping[str, date] | None = None,
 ) -> Iterator[list[str]]:
     """The deciding estimate of each variant over all units, block by block.
 
     Args:
-        moments, experiments, metrics, masked: as of `table.estimate`.
+        moments, experiments, metrics, masked, looks_read: as of `table.estimate`.
         plan: the experiment; `metric`: one of its metrics.
 
     Yields:
         Lines `name = value how`, numbers in full, after a heading; c is the control, t the variant.
     """
     table = with_absent(read(moments), experiments=experiments)
-    found = workings(moments, experiments=experiments, metrics=metrics, masked=masked)
-    fits = is_deciding(found, experiments=experiments)
-    fits &= (found["experiment_id"] == plan.experiment_id) & (found["metric"] == metric)
+    computed = workings(
+        moments, experiments=experiments, metrics=metrics, masked=masked, looks_read=looks_read
+    )
+    fits = is_deciding(computed, experiments=experiments)
+    fits &= (computed["experiment_id"] == plan.experiment_id) & (computed["metric"] == metric)
     rows = [
-        {name: values[place] for name, values in found.items()} for place in np.flatnonzero(fits)
+        {name: values[place] for name, values in computed.items()} for place in np.flatnonzero(fits)
     ]
     if not rows:
         yield [f"{plan.experiment_id} / {metric}", f"no estimate: no row by {plan.decides_by}"]
@@ -147,6 +159,8 @@ def _arithmetic(case: Case) -> list[str]:
     used = ["y", *(["d"] if case.is_ratio or case.is_wald else [])]
     if method in ("cuped", "did"):
         used += ["x", *(["w"] if case.is_ratio else [])]
+    if method == "cuped" and any(moments["s_cc"] for moments in case.sides.values()):
+        used += ["c"]
     for side, moments in case.sides.items():
         _arm(sheet, side, moments, used)
     if case.row["status"] not in ("ok", "not_identified"):
@@ -218,24 +232,37 @@ def _difference(sheet: Sheet, used: Sequence[str], *, method: str, is_ratio: boo
     }
     # Without a pre-period denominator there is no pre-period ratio to adjust by.
     has_twin = "x" in used and not (is_ratio and 0.0 in (at["w_c"], at["w_t"]))
-    levels = ["Y", *(["X"] if has_twin else [])]
+    names |= {"C": ("c", None)} if "c" in used else {}
+    levels = ["Y", *(["X"] if has_twin else []), *(["C"] if "c" in used else [])]
     for side in SIDES:
         for level in levels:
             top, bottom = names[level]
             value = at[f"{top}_{side}"] / (at[f"{bottom}_{side}"] if bottom else 1.0)
             how = f"{top}_{side} / {bottom}_{side}" if bottom else f"{top}_{side}"
             sheet.say(f"{level}_{side}", value, how)
-    theta = pull = 1.0 if has_twin else 0.0
-    gap = " - (X_t - X_c)" if has_twin else ""
-    if method == "cuped" and has_twin:
-        theta = sheet.say("theta", *_theta(at, is_ratio=is_ratio))
-        pull = theta * at["n_t"] / (at["n_c"] + at["n_t"])
-        sheet.say("pull", pull, "theta n_t / (n_c + n_t)")
-        gap = " - theta (X_t - X_c)"
-    moves = {side: _weights(at, side, y=1.0, x=-theta, is_ratio=is_ratio) for side in SIDES}
+    slopes = dict.fromkeys(levels[1:], 1.0)
+    pulls = dict(slopes)
+    if method == "cuped":
+        share = at["n_t"] / (at["n_c"] + at["n_t"])
+        for level, name, value, how in _slopes(at, levels[1:], is_ratio=is_ratio):
+            slopes[level] = sheet.say(f"theta{name}", value, how)
+            pulls[level] = sheet.say(f"pull{name}", value * share, f"theta{name} n_t / (n_c + n_t)")
+
+    def gap(*, sign: str, factor: str) -> str:
+        """What the levels before exposure take part with."""
+        parts = []
+        for level in slopes:
+            times = f"{factor}{NAMES[level]} " if method == "cuped" else ""
+            parts.append(f" {sign} {times}({level}_t - {level}_c)")
+        return "".join(parts)
+
+    moves = {
+        side: _weights(at, side, y=1.0, slopes=slopes, sign=-1.0, is_ratio=is_ratio)
+        for side in SIDES
+    }
     of_base = {
-        "c": _weights(at, "c", y=1.0, x=-pull, is_ratio=is_ratio),
-        "t": _weights(at, "t", y=0.0, x=pull, is_ratio=is_ratio),
+        "c": _weights(at, "c", y=1.0, slopes=pulls, sign=-1.0, is_ratio=is_ratio),
+        "t": _weights(at, "t", y=0.0, slopes=pulls, sign=1.0, is_ratio=is_ratio),
     }
     for side in SIDES:
         for name, weight in moves[side].items():
@@ -245,15 +272,18 @@ def _difference(sheet: Sheet, used: Sequence[str], *, method: str, is_ratio: boo
             _covariance(at, side, moves[side], moves[side]),
             "g / (g - 1) / n^2 times the sum over all a, b of w_a w_b S_ab",
         )
-    change = at["X_t"] - at["X_c"] if has_twin else 0.0
-    sheet.say("estimate", at["Y_t"] - at["Y_c"] - theta * change, f"Y_t - Y_c{gap}")
+    change = {level: at[f"{level}_t"] - at[f"{level}_c"] for level in slopes}
+    known = sum(slope * change[level] for level, slope in slopes.items())
+    how = f"Y_t - Y_c{gap(sign='-', factor='theta')}"
+    sheet.say("estimate", at["Y_t"] - at["Y_c"] - known, how)
     sheet.say("var_delta", at["var_c"] + at["var_t"], "var_c + var_t")
     sheet.say("std_error", np.sqrt(at["var_delta"]), "sqrt(var_delta)")
 
-    control = at["Y_c"] + pull * change
+    control = at["Y_c"] + sum(pull * change[level] for level, pull in pulls.items())
     # A lift is a share of the size of the level, so that it has the sign of the effect.
     turn = -1.0 if control < 0 else 1.0
-    pulled = {"cuped": " + pull (X_t - X_c)", "did": " + X_t - X_c"}[method] if has_twin else ""
+    pulled = gap(sign="+", factor="pull")
+    has_twin = bool(slopes)
     sheet.say("base", turn * control, f"size of the control level, Y_c{pulled}")
     for side in SIDES if has_twin else ():
         for name, weight in of_base[side].items():
@@ -268,12 +298,21 @@ def _difference(sheet: Sheet, used: Sequence[str], *, method: str, is_ratio: boo
 
 
 def _weights(
-    at: Mapping[str, float], side: str, *, y: float, x: float, is_ratio: bool
+    at: Mapping[str, float],
+    side: str,
+    *,
+    y: float,
+    slopes: Mapping[str, float],
+    sign: float,
+    is_ratio: bool,
 ) -> dict[str, float]:
-    """How `y` times the level and `x` times its twin move with the means of an arm."""
+    """How `y` times the level, and the levels before by their slopes, move with an arm's means."""
     weights: dict[str, float] = {}
-    for level, top, bottom, times in (("Y", "y", "d", y), ("X", "x", "w", x)):
-        if times:
+    for level, times in {"Y": y, **{name: sign * slope for name, slope in slopes.items()}}.items():
+        if level == "C":
+            weights["c"] = times
+        elif times:
+            top, bottom = {"Y": ("y", "d"), "X": ("x", "w")}[level]
             unit = at[f"{bottom}_{side}"] if is_ratio else 1.0
             weights[top] = times / unit
             if is_ratio:
@@ -281,29 +320,60 @@ def _weights(
     return weights
 
 
-def _theta(at: Mapping[str, float], *, is_ratio: bool) -> tuple[float, str]:
-    if not is_ratio:
-        own = at["S_xx_c"] + at["S_xx_t"]
-        how = "(S_yx_c + S_yx_t) / (S_xx_c + S_xx_t)"
-        return ((at["S_yx_c"] + at["S_yx_t"]) / own if own > 0 else 0.0), how
+def _slopes(
+    at: Mapping[str, float], levels: Sequence[str], *, is_ratio: bool
+) -> Iterator[tuple[str, str, float, str]]:
+    """Slope of the outcome on each level before exposure, beside the others: its name, how."""
     n_c, n_t = at["n_c"], at["n_t"]
-    pooled = {a: (n_c * at[f"{a}_c"] + n_t * at[f"{a}_t"]) / (n_c + n_t) for a in "ydxw"}
+    pooled = {
+        a: (n_c * at[f"{a}_c"] + n_t * at[f"{a}_t"]) / (n_c + n_t)
+        for a in "ydxwc"
+        if f"{a}_c" in at
+    }
 
     def joint(a: str, b: str) -> float:
         pair = "".join(_ordered((a, b)))
-        gaps = (at[f"{a}_t"] - at[f"{a}_c"]) * (at[f"{b}_t"] - at[f"{b}_c"])
-        return at[f"S_{pair}_c"] + at[f"S_{pair}_t"] + n_c * n_t / (n_c + n_t) * gaps
+        total = at[f"S_{pair}_c"] + at[f"S_{pair}_t"]
+        if is_ratio:
+            gaps = (at[f"{a}_t"] - at[f"{a}_c"]) * (at[f"{b}_t"] - at[f"{b}_c"])
+            total += n_c * n_t / (n_c + n_t) * gaps
+        return total
 
-    y = {"y": 1 / pooled["d"], "d": -pooled["y"] / pooled["d"] ** 2}
-    x = {"x": 1 / pooled["w"], "w": -pooled["x"] / pooled["w"] ** 2}
-    cross = sum(p * q * joint(a, b) for a, p in y.items() for b, q in x.items())
-    own = sum(p * q * joint(a, b) for a, p in x.items() for b, q in x.items())
-    how = (
-        "slope of y/d on x/w over both arms, linearised at the pooled means: "
-        "sum u_a v_b J_ab / sum v_a v_b J_ab, u = (1/d, -y/d^2), v = (1/w, -x/w^2), "
-        "J_ab = S_ab_c + S_ab_t + n_c n_t / (n_c + n_t) (a_t - a_c) (b_t - b_c)"
-    )
-    return (cross / own if own > 0 else 0.0), how
+    def linear(top: str, bottom: str) -> dict[str, float]:
+        if not is_ratio:
+            return {top: 1.0}
+        return {top: 1 / pooled[bottom], bottom: -pooled[top] / pooled[bottom] ** 2}
+
+    gradients = {"Y": linear("y", "d"), "C": {"c": 1.0}}
+    gradients |= {"X": linear("x", "w")} if "X" in levels else {}
+
+    def product(one: str, two: str) -> float:
+        return sum(
+            p * q * joint(a, b)
+            for a, p in gradients[one].items()
+            for b, q in gradients[two].items()
+        )
+
+    own = [level for level in levels if product(level, level) > 0]
+    size = {level: np.sqrt(product(level, level)) for level in own}
+    matrix = [[product(one, two) / size[one] / size[two] for two in own] for one in own]
+    sides = [product("Y", level) / size[level] for level in own]
+    solved = np.linalg.lstsq(np.array(matrix).reshape(len(own), -1), sides, rcond=1e-10)[0]
+    slopes = {level: slope / size[level] for level, slope in zip(own, solved, strict=True)}
+    how = "(S_yx_c + S_yx_t) / (S_xx_c + S_xx_t)"
+    if is_ratio:
+        how = (
+            "slope of y/d on x/w over both arms, linearised at the pooled means: "
+            "sum u_a v_b J_ab / sum v_a v_b J_ab, u = (1/d, -y/d^2), v = (1/w, -x/w^2), "
+            "J_ab = S_ab_c + S_ab_t + n_c n_t / (n_c + n_t) (a_t - a_c) (b_t - b_c)"
+        )
+    if len(levels) > 1:
+        how = "solves the sums of products of x and c, "
+        how += "as J_ab of both arms with the linearised ratios" if is_ratio else "S_ab_c + S_ab_t"
+    elif levels == ["C"]:
+        how = how.replace("x/w", "c").replace("x", "c")
+    for level in levels:
+        yield level, NAMES[level], float(slopes.get(level, 0.0)), how
 
 
 def _per_uptake(sheet: Sheet, used: Sequence[str]) -> None:
@@ -362,7 +432,7 @@ def _sequential(sheet: Sheet, case: Case) -> None:
         how = f"(g_c + g_t) (-2 ln alpha + ln(1 - 2 ln alpha)) / {planned}, the expected units"
         sheet.say("q", rows * (surprise + np.log(surprise + 1)) / planned, how)
     elif np.isnan(case.row["sequential_critical"]):
-        sheet.lines.append("no sequential interval: no look was declared for this day")
+        sheet.lines.append("no sequential interval: no look is due that was not read before")
         return
     _critical(sheet, case, "sequential_critical", level="alpha", is_sequential=True)
     columns = ("sequential_ci_low", "sequential_ci_high")
@@ -431,6 +501,9 @@ def _decision(sheet: Sheet, case: Case) -> None:
     columns = ("decision_low", "decision_high")
     is_of_base = is_relative != case.is_wald
     _ends(sheet, case, "decision_critical", *columns, is_of_base=is_of_base, is_turned=True)
+    if is_relative:
+        columns = ("gain_low", "gain_high")
+        _ends(sheet, case, "decision_critical", *columns, is_of_base=case.is_wald, is_turned=True)
     kind = f"{plan.minimum_effect_kind}, up as good"
     sheet.lines.append(f"minimum effect {plan.minimum_effect} {kind}")
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from throughline.lift.moments import NEGLIGIBLE, Arm, Array, D, E, W, X, Y
+from throughline.lift.moments import NEGLIGIBLE, Arm, Array, C, D, E, W, X, Y
 
 EXACT_BELOW = 1_000
 """Total of two arms up to which their split is tested exactly."""
@@ -86,34 +86,31 @@ def unadjusted(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Contrast:
 
 
 def cuped(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Contrast:
-    """Difference adjusted by the pre-period twin, with one slope theta for both arms.
+    """Difference adjusted by the pre-period twin and the given covariate, one slope each.
 
-    For a mean theta is the slope within arms, as in an analysis of covariance. For a ratio it is
-    that of the linearised ratios, from the four moments of both arms taken jointly. A twin
-    without variance, or an arm without one, leaves the difference as it is.
+    The slopes are those of both arms together. For a mean they are taken within arms, as in an
+    analysis of covariance. For a ratio they are those of the linearised ratios, from the moments of
+    both arms taken jointly. What has no variance of its own leaves the difference as it is.
     Deng, Xu, Kohavi, Walker (2013), Improving the sensitivity of online controlled experiments.
     """
     outcome = _level(control, treatment, numerator=Y, denominator=D, is_ratio=is_ratio)
-    twin = _zero_where_unknown(
-        _level(control, treatment, numerator=X, denominator=W, is_ratio=is_ratio)
-    )
-    theta = _theta(control, treatment, is_ratio=is_ratio)
+    known = _known_before(control, treatment, is_ratio=is_ratio)
     # The control level at the covariate mean of both arms: the treatment arm takes part in it.
     with np.errstate(divide="ignore", invalid="ignore"):
-        pull = theta * treatment.unit_count / (control.unit_count + treatment.unit_count)
-    gap = twin.treatment - twin.control
+        share = treatment.unit_count / (control.unit_count + treatment.unit_count)
+    gap = known.treatment - known.control
     return _contrast(
         control,
         treatment,
-        delta=outcome.treatment - outcome.control - theta * gap,
-        base=outcome.control + pull * gap,
+        delta=outcome.treatment - outcome.control - gap,
+        base=outcome.control + share * gap,
         delta_gradients=(
-            theta[:, None] * twin.control_gradient - outcome.control_gradient,
-            outcome.treatment_gradient - theta[:, None] * twin.treatment_gradient,
+            known.control_gradient - outcome.control_gradient,
+            outcome.treatment_gradient - known.treatment_gradient,
         ),
         base_gradients=(
-            outcome.control_gradient - pull[:, None] * twin.control_gradient,
-            pull[:, None] * twin.treatment_gradient,
+            outcome.control_gradient - share[:, None] * known.control_gradient,
+            share[:, None] * known.treatment_gradient,
         ),
     )
 
@@ -407,8 +404,11 @@ def sample_ratio_p(counts: Sequence[float], shares: Sequence[float]) -> float:
 
 
 def balance_p(control: Arm, treatment: Arm) -> Array:
-    """Two-sided p of equal pre-period means; NaN without pre-period variance."""
-    return _mean_test(control, treatment, {X: 1.0})
+    """Two-sided p of equal means before exposure, the smaller of history and given covariate.
+
+    NaN where neither says anything.
+    """
+    return np.fmin(*(_mean_test(control, treatment, {variable: 1.0}) for variable in (X, C)))
 
 
 def pre_trend_p(control: Arm, treatment: Arm) -> Array:
@@ -417,14 +417,20 @@ def pre_trend_p(control: Arm, treatment: Arm) -> Array:
 
 
 def normalised_difference(control: Arm, treatment: Arm) -> Array:
-    """Gap of the pre-period means over the root mean square of the arms' standard deviations.
+    """Gap of the means before exposure over the root mean square of the arms' deviations.
 
-    Imbens, Rubin (2015), Causal inference, section 14.2.
+    The larger one of history and given covariate; NaN where neither says anything. Imbens, Rubin
+    (2015), Causal inference, section 14.2.
     """
+    differences = []
     with np.errstate(divide="ignore", invalid="ignore"):
-        variances = [arm.scatter[:, X, X] / (arm.row_count - 1) for arm in (control, treatment)]
-        gap = np.abs(treatment.mean[:, X] - control.mean[:, X])
-        return np.asarray(gap / np.sqrt((variances[0] + variances[1]) / 2))
+        for name in (X, C):
+            variances = [
+                arm.scatter[:, name, name] / (arm.row_count - 1) for arm in (control, treatment)
+            ]
+            gap = np.abs(treatment.mean[:, name] - control.mean[:, name])
+            differences.append(gap / np.sqrt((variances[0] + variances[1]) / 2))
+    return np.fmax(*differences)
 
 
 def _level(
@@ -453,7 +459,26 @@ def _zero_where_unknown(level: _Level) -> _Level:
     )
 
 
-def _theta(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Array:
+def _known_before(control: Arm, treatment: Arm, *, is_ratio: Flags) -> _Level:
+    """What the twin and the given covariate say of the outcome: their levels times the slopes."""
+    twin = _zero_where_unknown(
+        _level(control, treatment, numerator=X, denominator=W, is_ratio=is_ratio)
+    )
+    given = _zero_where_unknown(
+        _level(control, treatment, numerator=C, denominator=C, is_ratio=np.zeros_like(is_ratio))
+    )
+    of_twin, of_given = _slopes(control, treatment, is_ratio=is_ratio)
+    by_twin, by_given = of_twin[:, None], of_given[:, None]
+    return _Level(
+        of_twin * twin.control + of_given * given.control,
+        of_twin * twin.treatment + of_given * given.treatment,
+        by_twin * twin.control_gradient + by_given * given.control_gradient,
+        by_twin * twin.treatment_gradient + by_given * given.treatment_gradient,
+    )
+
+
+def _slopes(control: Arm, treatment: Arm, *, is_ratio: Flags) -> tuple[Array, Array]:
+    """Slopes of the outcome on the twin and on the given covariate, each beside the other."""
     units = control.unit_count + treatment.unit_count
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = control.mean * (control.unit_count / units)[:, None]
@@ -467,10 +492,19 @@ def _theta(control: Arm, treatment: Arm, *, is_ratio: Flags) -> Array:
     both = Arm(units, units, mean, joint, mean)
     y = _level(both, both, numerator=Y, denominator=D, is_ratio=is_ratio).control_gradient
     x = _level(both, both, numerator=X, denominator=W, is_ratio=is_ratio).control_gradient
+    c = np.zeros_like(y)
+    c[:, C] = 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        own = _quadratic(x, joint)
-        parts = (x**2 * np.einsum("nii->ni", joint)).sum(axis=1)
-        return np.where(own > COLLINEAR * parts, _bilinear(y, joint, x) / own, 0.0)
+        own, other = _quadratic(x, joint), joint[:, C, C]
+        has_twin = own > COLLINEAR * (x**2 * np.einsum("nii->ni", joint)).sum(axis=1)
+        # what is unknown of the twin is not to make the other slope unknown
+        of_twin = np.where(has_twin, _bilinear(y, joint, x), 0.0)
+        shared = np.where(has_twin, _bilinear(x, joint, c), 0.0)
+        own = np.where(has_twin, own, 1.0)
+        left = other - shared**2 / own
+        by_given = _bilinear(y, joint, c) - shared * of_twin / own
+        given = np.where(left > COLLINEAR * other, by_given / left, 0.0)
+        return (of_twin - given * shared) / own, given
 
 
 def _contrast(
@@ -528,14 +562,18 @@ def _welch(variances: Sequence[Array], freedoms: Sequence[Array]) -> Array:
 
 
 def _mean_test(control: Arm, treatment: Arm, weights: dict[int, float]) -> Array:
+    """Two-sided p of equal means; zero where they differ and nothing varies within the arms."""
     gradient = np.zeros_like(control.mean)
     for variable, weight in weights.items():
         gradient[:, variable] = weight
     value = ((treatment.mean - control.mean) * gradient).sum(axis=1)
+    size = (np.abs(gradient) * (np.abs(treatment.mean) + np.abs(control.mean))).sum(axis=1)
     by_arm = [_quadratic(gradient, arm.covariance) for arm in (control, treatment)]
     freedom = _welch(by_arm, (control.row_count - 1, treatment.row_count - 1))
+    variance = by_arm[0] + by_arm[1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return two_sided_p(value / np.sqrt(by_arm[0] + by_arm[1]), freedom)
+        p = two_sided_p(value / np.sqrt(variance), freedom)
+    return np.where((variance == 0) & (np.abs(value) > COLLINEAR * size), 0.0, p)
 
 
 def _regression(

@@ -251,8 +251,22 @@ class Experiment:
         horizons = [self.horizon_days(cards[name]) for name in self.watched]
         return self.complete_on(horizon_days=max(horizons))
 
+    def look_due(self, *, as_of: date, cards: Mapping[str, Metric]) -> date | None:
+        """The latest look that has come by a day; None before the first, and without looks.
+
+        Beside the declared ones it is a look when every planned unit is mature for a metric that
+        the decision reads.
+        """
+        if not self.has_looks:
+            return None
+        horizons = {self.horizon_days(cards[name]) for name in self.watched}
+        lag = timedelta(days=self.window_days + self.horizon_days(cards[self.primary_metric]))
+        looks = [look for look in self.look_dates if look > self.start_date + lag]
+        looks += [self.complete_on(horizon_days=horizon) for horizon in horizons]
+        return max((look for look in looks if look <= as_of), default=None)
+
     def information(self, *, as_of: date, horizon_days: int) -> tuple[float, ...]:
-        """Planned shares of information at the looks up to `as_of`; empty between looks.
+        """Planned shares of information at the looks up to `as_of`; empty before the first.
 
         Units enter evenly and mature after window and horizon, so the share of the enrolment
         period that a look can speak of is its information. The final look is the day on which
@@ -261,10 +275,12 @@ class Experiment:
         lag = timedelta(days=self.window_days + horizon_days)
         final = self.planned_end_date + lag
         length = (self.planned_end_date - self.start_date).days
-        looks = [look for look in self.look_dates if self.start_date + lag < look < final]
-        if as_of < final and as_of not in looks:
-            return ()
-        done = [look for look in looks if look <= as_of] + ([final] if as_of >= final else [])
+        done = [
+            look
+            for look in self.look_dates
+            if self.start_date + lag < look < final and look <= as_of
+        ]
+        done += [final] if as_of >= final else []
         return tuple((look - lag - self.start_date).days / length for look in done)
 
 

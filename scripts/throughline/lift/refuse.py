@@ -59,6 +59,8 @@ def status(
         ("refused", "multi_exposure", multi_share > MULTI_EXPOSED_ABOVE),
         ("refused", "pre_period_imbalance", is_randomised & _is_unbalanced(table, rows, diagnosis)),
         ("refused", "masked_window", rows.of_plan(lambda p: p.experiment_id in masked, bool)),
+        # The raw row decides then.
+        ("refused", "cap_is_zero", table["cap_value"][rows.treatment] == 0),
         ("refused", "cluster_in_two_variants", either("n_clusters_shared")),
         ("refused", "users_repeat", either("n_users_repeated")),
         # Units of one released group share its luck.
@@ -89,18 +91,18 @@ def status(
 
 
 def _first(flags: list[Flags], names: list[str], *, default: str | None) -> NDArray[Any]:
-    found = np.full(len(flags[0]), default, dtype=object)
+    first = np.full(len(flags[0]), default, dtype=object)
     for flag, name in zip(reversed(flags), reversed(names), strict=True):
-        found[flag] = name
-    return found
+        first[flag] = name
+    return first
 
 
 def _is_unbalanced(table: Table, rows: Rows, diagnosis: Diagnosis) -> Flags:
     """Whether the pre-period of the primary or a guardrail tells the run's arms apart."""
     is_watched = rows.of_both(lambda plan, card: plan.role(card.metric) != "secondary", bool)
     is_watched &= (table["segment_name"][rows.treatment] == TOTAL) & rows.is_planned
-    found = is_watched & (diagnosis.balance_p < IMBALANCE_BELOW)
-    return np.asarray(np.bincount(rows.run, weights=found)[rows.run] > 0)
+    is_unbalanced = is_watched & (diagnosis.balance_p < IMBALANCE_BELOW)
+    return np.asarray(np.bincount(rows.run, weights=is_unbalanced)[rows.run] > 0)
 
 
 def _splits(table: Table, rows: Rows) -> tuple[Array, Array]:
@@ -132,8 +134,10 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
 
     Returns:
         Columns experiment_id, as_of, segment_name, segment_value, row_count, multi_share,
-        variant_counts (`variant:count;…`, strays too), p_value (NaN where fewer than two variants
-        have a planned share) and has_mismatch, one row per the first four.
+        variant_counts (`variant:count;…`), p_value (NaN where fewer than two variants have a
+        planned share), has_mismatch, smallest_count (of a planned variant that has any, else 0) and
+        has_every_variant, one row per the first four. Strays are counted in the whole alone: what
+        is hidden of a segment value would follow from few of them.
     """
     counted = table["n_exposed"]
     # Several variants are met by units, also where those are clustered.
@@ -148,22 +152,38 @@ def sample_ratios(table: Table, *, experiments: Iterable[Experiment]) -> dict[st
     group = codes(*(table[name][first] for name in key))
     _, leader, group = np.unique(group, return_index=True, return_inverse=True)
     out: dict[str, NDArray[Any]] = {name: table[name][first][leader] for name in key}
-    out["row_count"] = np.bincount(group, weights=most["counted"]).astype(np.int64)
     multi, seen = (np.bincount(group, weights=most[name]) for name in ("multi", "units"))
     out["multi_share"] = multi / np.maximum(multi + seen, 1)
     shares = {plan.experiment_id: dict(plan.expected_split) for plan in experiments}
+    planned = {
+        experiment: [variant for variant, share in split.items() if share > 0]
+        for experiment, split in shares.items()
+    }
     counts: list[dict[str, float]] = [{} for _ in leader]
     for place, variant, count in zip(group, table["variant"][first], most["counted"], strict=True):
-        counts[place][variant] = count
-    texts = [";".join(f"{name}:{int(found[name])}" for name in sorted(found)) for found in counts]
+        whole = out["segment_name"][place] == TOTAL
+        if whole or variant in planned[out["experiment_id"][place]]:
+            counts[place][variant] = count
+    of_planned = [
+        [of_value.get(variant, 0.0) for variant in planned[experiment]]
+        for experiment, of_value in zip(out["experiment_id"], counts, strict=True)
+    ]
+    smallest = [min((n for n in of_value if n > 0), default=0) for of_value in of_planned]
+    out["smallest_count"] = np.array(smallest, dtype=np.int64)
+    out["has_every_variant"] = np.array([all(of_value) for of_value in of_planned], dtype=bool)
+    out["row_count"] = np.array([sum(of_value.values()) for of_value in counts], dtype=np.int64)
+    texts = [
+        ";".join(f"{name}:{int(of_value[name])}" for name in sorted(of_value))
+        for of_value in counts
+    ]
     out["variant_counts"] = np.array(texts, dtype=object)
     out["p_value"] = np.array(
         [
             kernel.sample_ratio_p(
-                [found.get(variant, 0.0) for variant in shares[experiment]],
+                [of_value.get(variant, 0.0) for variant in shares[experiment]],
                 list(shares[experiment].values()),
             )
-            for experiment, found in zip(out["experiment_id"], counts, strict=True)
+            for experiment, of_value in zip(out["experiment_id"], counts, strict=True)
         ]
     )
     out["has_mismatch"] = out["p_value"] < SRM_BELOW

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from datetime import date
 from typing import Any
+
+import numpy as np
 
 from throughline import build
 from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
-from throughline.lift.moments import MomentsError, read
+from throughline.lift.moments import MomentsError, column, read
 from throughline.lift.plan import Experiment, Metric, PlanError
+from throughline.lift.stakes import Stake
 from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
 from throughline.workspace import UserError, Workspace
 from throughline.workspace import refuse as fault
@@ -35,6 +38,8 @@ class Inputs:
         metrics: cards of all metrics.
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
         first_plan_hashes: plan_hash of each experiment at its first decision.
+        stakes: what each variant could change in a year, by experiment and variant.
+        last_verdicts: by experiment, its decisions at the latest look that was read before.
         units: unit of each metric's value, such as share or USD.
     """
 
@@ -43,7 +48,15 @@ class Inputs:
     metrics: tuple[Metric, ...]
     masked: frozenset[str]
     first_plan_hashes: Mapping[str, str]
+    stakes: Mapping[tuple[str, str], Stake]
+    last_verdicts: Mapping[str, Sequence[DecisionRow]]
     units: Mapping[str, str]
+
+    @property
+    def looks_read(self) -> dict[str, date]:
+        """The latest declared look of each experiment that was read on an earlier day."""
+        looks = ((name, rows[0].decided_at_look) for name, rows in self.last_verdicts.items())
+        return {name: look for name, look in looks if look is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +81,7 @@ def gather(warehouse: Warehouse) -> Inputs | None:
     moments = warehouse.columns(f"select * from {warehouse.relation('lift', 'fct_moments')}")
     if not len(moments["experiment_id"]):
         return None
-    for name in WRITTEN:
+    for name in (*WRITTEN, "int_experiment_stakes"):
         if not warehouse.has("lift", name):
             where = warehouse.relation("lift", name)
             raise fault("does not exist yet", where=where, fix="Build it: throughline build")
@@ -93,15 +106,19 @@ def gather(warehouse: Warehouse) -> Inputs | None:
         metrics=metrics,
         masked=masked(plans, models=models, annotations=_annotations(warehouse)),
         first_plan_hashes=_first_plan_hashes(warehouse),
+        stakes=_stakes(warehouse),
+        last_verdicts=_last_verdicts(
+            warehouse, plans, before=column(moments, "as_of").max().item()
+        ),
         units={card["metric"]: card["unit"] for card in cards},
     )
 
 
 def _rows(warehouse: Warehouse, layer: str, name: str, *columns: str) -> list[dict[str, Any]]:
     selected = ", ".join(columns) or "*"
-    found = warehouse.columns(f"select {selected} from {warehouse.relation(layer, name)}")
-    lists = [values.tolist() for values in found.values()]
-    return [dict(zip(found, values, strict=True)) for values in zip(*lists, strict=True)]
+    table_columns = warehouse.columns(f"select {selected} from {warehouse.relation(layer, name)}")
+    lists = [values.tolist() for values in table_columns.values()]
+    return [dict(zip(table_columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def _plans(warehouse: Warehouse, seed: Iterable[Mapping[str, Any]]) -> tuple[Experiment, ...]:
@@ -123,13 +140,15 @@ def _plans(warehouse: Warehouse, seed: Iterable[Mapping[str, Any]]) -> tuple[Exp
 
 
 def _annotations(warehouse: Warehouse) -> list[tuple[str, date, date]]:
-    found = warehouse.columns(
+    annotations = warehouse.columns(
         "select scope, min(annotation_date) as first_day, max(annotation_date) as last_day "
         f"from {warehouse.relation('core', 'dim_annotations')} "
         "where excludes_from_causal group by annotation_id, scope"
     )
-    scopes = found["scope"].tolist()
-    days = [found[name].astype("datetime64[D]").tolist() for name in ("first_day", "last_day")]
+    scopes = annotations["scope"].tolist()
+    days = [
+        annotations[name].astype("datetime64[D]").tolist() for name in ("first_day", "last_day")
+    ]
     return list(zip(scopes, *days, strict=True))
 
 
@@ -147,7 +166,7 @@ def masked(
         annotations: scope, first and last day of each that excludes from causal reading. A scope
             is `all`, a model or a metric; of metrics, those count that the decision reads.
     """
-    found = set()
+    touched = set()
     for plan in plans:
         scopes = {EVERYWHERE, models[plan.experiment_id], *plan.watched}
         end = plan.complete_on(horizon_days=0)
@@ -155,18 +174,62 @@ def masked(
             scope in scopes and first < end and last >= plan.start_date
             for scope, first, last in annotations
         ):
-            found.add(plan.experiment_id)
-    return frozenset(found)
+            touched.add(plan.experiment_id)
+    return frozenset(touched)
 
 
 def _first_plan_hashes(warehouse: Warehouse) -> dict[str, str]:
     """Every later decision carries the first hash, so any one of an experiment tells it."""
-    found = warehouse.columns(
+    first_hashes = warehouse.columns(
         "select experiment_id, min(first_plan_hash) as first_plan_hash "
         f"from {warehouse.relation('lift', 'fct_lift_decisions')} group by experiment_id"
     )
-    pairs = (found[name].tolist() for name in ("experiment_id", "first_plan_hash"))
+    pairs = (first_hashes[name].tolist() for name in ("experiment_id", "first_plan_hash"))
     return dict(zip(*pairs, strict=True))
+
+
+def _stakes(warehouse: Warehouse) -> dict[tuple[str, str], Stake]:
+    names = [field.name for field in fields(Stake)]
+    return {
+        (row["experiment_id"], row["variant"]): Stake(
+            **{name: np.nan if row[name] is None else float(row[name]) for name in names}
+        )
+        for row in _rows(warehouse, "lift", "int_experiment_stakes")
+    }
+
+
+def _last_verdicts(
+    warehouse: Warehouse, plans: Iterable[Experiment], *, before: date
+) -> dict[str, list[DecisionRow]]:
+    """Decisions at the latest look that was read before a day, of plans that are as they were."""
+    looking = {(plan.experiment_id, plan.plan_hash) for plan in plans if plan.has_looks}
+    if not looking:
+        return {}
+    # a table of an earlier release lacks the column of looks until the next build
+    rows = [
+        DecisionRow(**{field.name: _told(row, field) for field in fields(DecisionRow)})
+        for row in _rows(warehouse, "lift", "fct_lift_decisions")
+        if row.get("decided_at_look") is not None
+        and (row["experiment_id"], row["plan_hash"]) in looking
+    ]
+    verdicts: dict[str, list[DecisionRow]] = {}
+    for row in sorted(rows, key=lambda row: row.as_of):
+        if row.as_of < before:
+            of_day = verdicts.get(row.experiment_id, [])
+            is_same = bool(of_day) and of_day[0].as_of == row.as_of
+            verdicts[row.experiment_id] = [*of_day, row] if is_same else [row]
+    return verdicts
+
+
+def _told(row: Mapping[str, Any], of: Field[Any]) -> Any:
+    """A cell of a decision as its field has it, whatever the driver gives."""
+    value = row[of.name]
+    kinds = {"float": float, "int": int, "bool": bool}
+    if of.type == "float" and value is None:
+        return np.nan
+    if str(of.type).startswith("date") and value is not None:
+        return np.datetime64(value).astype("datetime64[D]").item()
+    return kinds.get(str(of.type), lambda given: given)(value)
 
 
 @contextlib.contextmanager
@@ -187,6 +250,7 @@ def compute(inputs: Inputs) -> Results:
             experiments=inputs.experiments,
             metrics=inputs.metrics,
             masked=inputs.masked,
+            looks_read=inputs.looks_read,
         )
         splits = refuse.sample_ratios(read(inputs.moments), experiments=inputs.experiments)
     made = decisions(
@@ -194,6 +258,8 @@ def compute(inputs: Inputs) -> Results:
         experiments=inputs.experiments,
         metrics=inputs.metrics,
         first_plan_hashes=inputs.first_plan_hashes,
+        stakes=inputs.stakes,
+        last_verdicts=inputs.last_verdicts,
     )
     splits["as_of"] = splits["as_of"].astype("datetime64[us]")
     return Results(estimates=estimates, splits=splits, decisions=tuple(made))
@@ -226,11 +292,12 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
 
 
 def _columns(rows: Sequence[DecisionRow]) -> Columns:
-    found = {
+    columns = {
         field.name: as_column([getattr(row, field.name) for row in rows])
         for field in fields(DecisionRow)
     }
-    return found | {"as_of": found["as_of"].astype("datetime64[us]")}
+    days = ("as_of", "decided_at_look")
+    return columns | {name: columns[name].astype("datetime64[us]") for name in days}
 
 
 @contextlib.contextmanager

@@ -60,14 +60,14 @@ def tables(inputs: Inputs, results: Results) -> Iterator[tuple[Table, list[Text]
 def _by_segment(estimates: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
     """P of Cochran's Q by segment, with the variant where there are several."""
     key = ("experiment_id", "variant", "metric", "method", "totals")
-    found: dict[str, str] = {}
+    p_by_segment: dict[str, str] = {}
     for row in rows:
         fits = np.all([estimates[name] == row[name] for name in key], axis=0)
         p = estimates["heterogeneity_p_value"]
         whose = f" ({row['variant']})" if len(rows) > 1 else ""
         for place in np.flatnonzero(fits & ~np.isnan(p)).tolist():
-            found[f"{estimates['segment_name'][place]}{whose}"] = f"{p[place]:.2g}"
-    return ", ".join(f"{name} {value}" for name, value in found.items())
+            p_by_segment[f"{estimates['segment_name'][place]}{whose}"] = f"{p[place]:.2g}"
+    return ", ".join(f"{name} {value}" for name, value in p_by_segment.items())
 
 
 def _records(columns: Columns) -> Iterator[dict[str, Any]]:
@@ -77,10 +77,10 @@ def _records(columns: Columns) -> Iterator[dict[str, Any]]:
 
 
 def _by_experiment(rows: Iterable[dict[str, Any]]) -> Mapping[str, list[dict[str, Any]]]:
-    found = defaultdict(list)
+    by_experiment = defaultdict(list)
     for row in rows:
-        found[row["experiment_id"]].append(row)
-    return found
+        by_experiment[row["experiment_id"]].append(row)
+    return by_experiment
 
 
 def _table(plan: Experiment, rows: list[dict[str, Any]], *, units: Mapping[str, str]) -> Table:
@@ -161,11 +161,11 @@ def _or_none(value: float) -> float | None:
 
 def _status(row: Mapping[str, Any]) -> Text:
     if row["status"] == "ok":
-        found = Text()
+        text = Text()
         if row["guardrail_state"]:
             state = row["guardrail_state"]
-            found.append(f"{state} ", style=STATE_STYLES[state])
-        return found.append(row["reason"] or ("" if row["guardrail_state"] else "ok"))
+            text.append(f"{state} ", style=STATE_STYLES[state])
+        return text.append(row["reason"] or ("" if row["guardrail_state"] else "ok"))
     return Text(f"{row['status']}: {row['reason']}", style="yellow")
 
 

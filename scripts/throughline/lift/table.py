@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ COLUMNS = (
     "heterogeneity_p_value",
     "decision_low",
     "decision_high",
+    "gain_low",
+    "gain_high",
     "status",
     "reason",
     "plan_hash",
@@ -114,6 +117,7 @@ def estimate(
     experiments: Iterable[Experiment],
     metrics: Iterable[Metric],
     masked: Collection[str] = (),
+    looks_read: Mapping[str, date] | None = None,
 ) -> Estimates:
     """Every estimate that the moments allow, or the reason why there is none.
 
@@ -123,8 +127,10 @@ def estimate(
         `COLUMNS`, all of one length; DuckDB and pandas read them as rows. Numbers that do not apply
         are NaN, texts None. The same moments, in any order, give the same bytes.
     """
-    found = workings(moments, experiments=experiments, metrics=metrics, masked=masked)
-    return {name: found[name] for name in COLUMNS}
+    computed = workings(
+        moments, experiments=experiments, metrics=metrics, masked=masked, looks_read=looks_read
+    )
+    return {name: computed[name] for name in COLUMNS}
 
 
 def workings(
@@ -133,6 +139,7 @@ def workings(
     experiments: Iterable[Experiment],
     metrics: Iterable[Metric],
     masked: Collection[str] = (),
+    looks_read: Mapping[str, date] | None = None,
 ) -> Estimates:
     """The estimates, and what their intervals are made with.
 
@@ -145,6 +152,8 @@ def workings(
         experiments: every experiment that the moments name.
         metrics: every metric that the moments name.
         masked: experiments whose time overlaps an annotation that excludes from causal reading.
+        looks_read: by experiment, the latest declared look that was read on an earlier day; until
+            the next is due its sequential columns are NULL.
 
     Returns:
         `COLUMNS`, and `WORKINGS`.
@@ -166,7 +175,7 @@ def workings(
         for field in fields(Contrast)
     }
     contrast = Contrast(**shown)
-    timing = _time(table, rows, diagnosis)
+    timing = _time(table, rows, diagnosis, looks_read=looks_read or {})
     out |= _effects(rows, contrast, diagnosis, timing)
     out |= _guardrails(rows, contrast, timing, is_evidence=out["status"] == "ok")
     out |= _multiplicity(table, rows, contrast, out, timing)
@@ -232,6 +241,7 @@ class _Timing:
         is_complete: every planned unit is mature for this metric.
         shows_fixed: the one look of a fixed horizon is due, and none came before.
         decides_sequentially: the decision reads sequential intervals.
+        reads_look: a declared look is due that was not read on an earlier day.
     """
 
     as_of: NDArray[Any]
@@ -240,9 +250,12 @@ class _Timing:
     is_complete: Flags
     shows_fixed: Flags
     decides_sequentially: Flags
+    reads_look: Flags
 
 
-def _time(table: Table, rows: Rows, diagnosis: Diagnosis) -> _Timing:
+def _time(
+    table: Table, rows: Rows, diagnosis: Diagnosis, *, looks_read: Mapping[str, date]
+) -> _Timing:
     cards = {card.metric: card for card in rows.metrics}
     as_of = table["as_of"][rows.treatment]
     own = rows.of_both(
@@ -258,7 +271,25 @@ def _time(table: Table, rows: Rows, diagnosis: Diagnosis) -> _Timing:
         is_complete=as_of >= own,
         shows_fixed=(as_of >= own) & ~is_extended,
         decides_sequentially=looks | is_extended | (as_of < every),
+        reads_look=_reads_look(rows, as_of, cards=cards, looks_read=looks_read),
     )
+
+
+def _reads_look(
+    rows: Rows,
+    as_of: NDArray[Any],
+    *,
+    cards: Mapping[str, Metric],
+    looks_read: Mapping[str, date],
+) -> Flags:
+    _, first, run = np.unique(rows.run, return_index=True, return_inverse=True)
+    reads = np.zeros(len(first), dtype=bool)
+    for number, row in enumerate(first.tolist()):
+        plan = rows.plans[rows.plan[row]]
+        due = plan.look_due(as_of=as_of[row].item(), cards=cards)
+        read_before = looks_read.get(plan.experiment_id)
+        reads[number] = due is not None and (read_before is None or read_before < due)
+    return reads[run]
 
 
 def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
@@ -270,7 +301,8 @@ def _sequential_critical(rows: Rows, timing: _Timing, *, level: Array) -> Array:
         level=level,
     )
     has_looks = rows.of_plan(lambda plan: plan.has_looks, bool) & ~np.isnan(level)
-    looks = np.flatnonzero(has_looks)
+    critical[has_looks] = np.nan
+    looks = np.flatnonzero(has_looks & timing.reads_look)
     look = codes(rows.plan[looks], timing.as_of[looks], timing.horizon_days[looks], level[looks])
     _, first, place = np.unique(look, return_index=True, return_inverse=True)
     bounds = []
@@ -488,6 +520,9 @@ def _multiplicity(
         critical=critical,
         is_relative=rows.of_plan(lambda plan: plan.minimum_effect_kind == "relative", bool),
     )
+    gain_low, gain_high = _bounds(
+        rows, contrast, critical=critical, is_relative=np.zeros(len(critical), dtype=bool)
+    )
     return {
         "p_value_adjusted": adjusted,
         "decides_sequentially": timing.decides_sequentially,
@@ -496,16 +531,18 @@ def _multiplicity(
         "decision_critical": critical,
         "decision_low": low,
         "decision_high": high,
+        "gain_low": gain_low,
+        "gain_high": gain_high,
     }
 
 
-def _of_segments(estimates: Estimates, found: Estimates) -> Array:
+def _of_segments(estimates: Estimates, of_segment: Estimates) -> Array:
     """The p-value of each row's segment, NaN over all units."""
     key = ("experiment_id", "variant", "metric", "segment_name", "method", "totals", "as_of")
-    group = codes(*(np.concatenate([found[name], estimates[name]]) for name in key))
+    group = codes(*(np.concatenate([of_segment[name], estimates[name]]) for name in key))
     p = np.full(group.max(initial=0) + 1, np.nan)
-    p[group[: len(found["q"])]] = found["p_value"]
-    return np.asarray(p[group[len(found["q"]) :]])
+    p[group[: len(of_segment["q"])]] = of_segment["p_value"]
+    return np.asarray(p[group[len(of_segment["q"]) :]])
 
 
 def spans_values(table: Table) -> Flags:

@@ -19,7 +19,8 @@ capped_metrics as (
         as_of,
         totals
     from estimates
-    where totals = 'capped'
+    -- a cap of zero is none
+    where totals = 'capped' and coalesce(cap_value, 1) <> 0
 
 ),
 
@@ -36,8 +37,8 @@ deciding_days as (
         estimates.totals,
         estimates.unit_count_control,
         estimates.unit_count_treatment,
-        estimates.mean_control,
-        estimates.mean_treatment,
+        {{ shown_mean('estimates', 'control') }} as mean_control,
+        {{ shown_mean('estimates', 'treatment') }} as mean_treatment,
         estimates.estimate,
         estimates.std_error,
         estimates.ci_low,
