@@ -587,12 +587,12 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     assert lines == [
         f"{seeds}/exchange_rates.csv, row 7, column valid_to: '2025-06-01' {reversed_}",
         f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
-        f"{seeds}/metric_targets.csv, row 30, column owner: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 31, column rationale: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 46, column valid_to: '2025-06-01' {reversed_}",
-        f"{seeds}/metric_targets.csv, row 42: valid at the same time as row 41 (metric precision, "
+        f"{seeds}/metric_targets.csv, row 36, column owner: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 37, column rationale: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 52, column valid_to: '2025-06-01' {reversed_}",
+        f"{seeds}/metric_targets.csv, row 48: valid at the same time as row 47 (metric precision, "
         f"model_id lead_scoring, segment_name region, segment_value west). {end}",
-        f"{seeds}/metric_targets.csv, row 48: valid at the same time as row 47 (metric accuracy, "
+        f"{seeds}/metric_targets.csv, row 54: valid at the same time as row 53 (metric accuracy, "
         "model_id lead_scoring, segment_name region, segment_value same). Keep one.",
         f"{seeds}/model_registry.csv, row 4, column reference_to: '2026-03-09' breaks the rule "
         "reference_to >= reference_from. Correct it: Last day of the reference period for drift.",
@@ -606,13 +606,13 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         f"{seeds}/kpi_links.csv, row 13, column to_metric: no metric 'happiness'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 14, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
-        f"{seeds}/metric_targets.csv, row 26, column metric: no metric 'precison'. "
+        f"{seeds}/metric_targets.csv, row 32, column metric: no metric 'precison'. "
         "Did you mean 'precision'?",
-        f"{seeds}/metric_targets.csv, row 27, column model_id: unknown model 'lead_skoring'. "
+        f"{seeds}/metric_targets.csv, row 33, column model_id: unknown model 'lead_skoring'. "
         "Declare it in model_registry. Did you mean 'lead_scoring'?",
-        f"{seeds}/metric_targets.csv, row 28, column segment_name: no segment 'chanel'. "
+        f"{seeds}/metric_targets.csv, row 34, column segment_name: no segment 'chanel'. "
         "Did you mean 'channel'?",
-        f"{seeds}/metric_targets.csv, row 29, column parent: no metric 'impact'. Known: {known}.",
+        f"{seeds}/metric_targets.csv, row 35, column parent: no metric 'impact'. Known: {known}.",
         f"{seeds}/unit_values.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
@@ -625,13 +625,13 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         "shown_decisions. Keep one and give it the other name as a synonym.",
         f"{seeds}/model_registry.csv: product Business sales has {core}",
         f"{seeds}/model_registry.csv: product Payments has {core}",
-        f"{seeds}/metric_targets.csv, row 32: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 38: target 0.4 of precision contradicts its direction "
         "up: worse than its floor 0.5. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 33: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 39: target 0.4 of precision contradicts its direction "
         "up: worse than its baseline 0.5. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 43: target 0.4 of error_rate contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 49: target 0.4 of error_rate contradicts its direction "
         "down: worse than its floor 0.3. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 44: target -0.4 of prediction_bias contradicts its "
+        f"{seeds}/metric_targets.csv, row 50: target -0.4 of prediction_bias contradicts its "
         "direction zero: worse than its floor 0.3. "
         "Correct the target, or direction in the metric card.",
         f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
