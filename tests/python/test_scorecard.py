@@ -155,7 +155,7 @@ def tables(**given: list[Row]) -> Tables:
         "dim_models": [{"model_id": "lead", "model_name": "Lead scoring"}],
         "dim_model_metrics": [
             read_for(),
-            read_for(metric="net_value", waits_for="business_outcomes", matured_through=MATURED),
+            read_for(metric="value_of_decisions", waits_for="business_outcomes", matured_through=MATURED),
             read_for(metric="cost_per_prediction", waits_for="serving_costs"),
         ],
         "mart_scorecard": [metric()],
@@ -247,8 +247,8 @@ def test_a_metric_is_a_line_under_its_window() -> None:
         metric(value=0.25, is_beyond_noise=True, status="breached"),
         metric(metric="recall", label="Recall", is_beyond_noise=False, target=None, floor=None),
         metric(
-            metric="net_value",
-            label="Net value",
+            metric="value_of_decisions",
+            label="Value of decisions",
             unit="currency",
             value=12_345.0,
             previous_value=10_000.0,
@@ -271,7 +271,7 @@ def test_a_metric_is_a_line_under_its_window() -> None:
     assert line(narrow, "Precision ") == "Precision 200 25.0% 40.0% -15.0pp* 45.0% breached"
     assert line(narrow, "Recall") == "Recall 200 50.0% 40.0% +10.0pp~ on_target"
     assert line(narrow, "28 days to 2026-05-29") == "28 days to 2026-05-29"
-    assert line(narrow, "Net value") == "Net value 200 12.3k 10.0k +23% 20.0k behind"
+    assert line(narrow, "Value of decisions") == "Value of decisions 200 12.3k 10.0k +23% 20.0k behind"
     assert "* the change is beyond noise" in narrow
     assert "beyond noise" not in said(tables())
 
