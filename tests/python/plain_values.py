@@ -46,7 +46,9 @@ SOURCES: Mapping[str, Sequence[str]] = {
         ],
         OF_LABELS,
     ),
-    **dict.fromkeys(("value_of_decisions", "value_per_decision"), (*OF_LABELS, "business_outcomes")),
+    **dict.fromkeys(
+        ("value_of_decisions", "value_per_decision"), (*OF_LABELS, "business_outcomes")
+    ),
     "close_rate": (*OF_LABELS, "usage_events"),
     **dict.fromkeys(["acceptance_rate", "view_rate", "override_rate", "ignore_rate"], OF_USE),
     **dict.fromkeys(["deal_score", "error_rate", "availability"], ("prediction_logs",)),

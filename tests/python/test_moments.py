@@ -52,7 +52,13 @@ class Trial:
 TRIALS = [
     Trial(name="users", end="2026-06-20", covariates=21, secondary=METRICS[1:]),
     Trial(name="clusters", window=14, covariates=28, method="did", secondary=METRICS[1:4]),
-    Trial(name="leads", model="lead_scoring", unit="entity", window=20, secondary=["value_of_decisions"]),
+    Trial(
+        name="leads",
+        model="lead_scoring",
+        unit="entity",
+        window=20,
+        secondary=["value_of_decisions"],
+    ),
     Trial(name="single", unit="prediction", window=5, secondary=METRICS[1:3]),
     Trial(name="offered", covariates=14, method="instrument", uptake="value_of_decisions"),
 ]

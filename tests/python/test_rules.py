@@ -163,7 +163,9 @@ BROKEN: list[tuple[str, str]] = [
         f"which an instrument does not take. {OTHER}",
     ),
     (
-        experiment("divided_uptake", primary_metric="value_of_decisions", uptake_metric="view_rate", **WALD),
+        experiment(
+            "divided_uptake", primary_metric="value_of_decisions", uptake_metric="view_rate", **WALD
+        ),
         "column uptake_metric: uptake metric view_rate of divided_uptake is a ratio, "
         f"which an instrument does not take. {OTHER}",
     ),
@@ -300,7 +302,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "what",
         {
             f"product {product} has 6 core metrics, more than 5: acceptance_rate, adoption_rate, "
-            f"conversion_rate, value_per_decision, precision, {sixth}"
+            f"conversion_rate, precision, {sixth}, value_per_decision"
             for product, sixth in (("Business sales", "recall"), ("Payments", "recall"))
         },
     ),

@@ -155,7 +155,9 @@ def tables(**given: list[Row]) -> Tables:
         "dim_models": [{"model_id": "lead", "model_name": "Lead scoring"}],
         "dim_model_metrics": [
             read_for(),
-            read_for(metric="value_of_decisions", waits_for="business_outcomes", matured_through=MATURED),
+            read_for(
+                metric="value_of_decisions", waits_for="business_outcomes", matured_through=MATURED
+            ),
             read_for(metric="cost_per_prediction", waits_for="serving_costs"),
         ],
         "mart_scorecard": [metric()],
@@ -271,7 +273,9 @@ def test_a_metric_is_a_line_under_its_window() -> None:
     assert line(narrow, "Precision ") == "Precision 200 25.0% 40.0% -15.0pp* 45.0% breached"
     assert line(narrow, "Recall") == "Recall 200 50.0% 40.0% +10.0pp~ on_target"
     assert line(narrow, "28 days to 2026-05-29") == "28 days to 2026-05-29"
-    assert line(narrow, "Value of decisions") == "Value of decisions 200 12.3k 10.0k +23% 20.0k behind"
+    assert (
+        line(narrow, "Value of decisions") == "Value of decisions 200 12.3k 10.0k +23% 20.0k behind"
+    )
     assert "* the change is beyond noise" in narrow
     assert "beyond noise" not in said(tables())
 
