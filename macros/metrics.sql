@@ -198,7 +198,7 @@
             {% do names.append(name) %}
         {% endfor %}
         {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
-        {% for fact in graph.semantic_models.values() if kind == 'brick' and is_rebuilt(fact) %}
+        {% for fact in ours(graph.semantic_models) if kind == 'brick' and is_rebuilt(fact) %}
             {% do names.append(rows_brick(fact)) %}
         {% endfor %}
         {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}

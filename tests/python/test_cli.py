@@ -311,7 +311,8 @@ def small(tmp_path: Path) -> workspace.Workspace:
             "schema: \"{{ env_var('THROUGHLINE_SCHEMA', 'main') }}\"}}}\n"
         ),
         "models/mart_scorecard.sql": (
-            "select 'precision' as metric, 0.6::double as target union all select 'value_of_decisions', null"
+            "select 'precision' as metric, 0.6::double as target "
+            "union all select 'value_of_decisions', null"
         ),
         "models/above.sql": "select * from {{ ref('mart_scorecard') }}",
         "models/staging/_sources.yml": (

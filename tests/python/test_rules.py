@@ -576,7 +576,7 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     cards = "error models/metrics/_metrics.yml: metric"
     core = (
         "6 core metrics, more than 5: acceptance_rate, adoption_rate, conversion_rate, "
-        "value_per_decision, precision, recall. "
+        "precision, recall, value_per_decision. "
         "Set tier: module in the card of those it can do without."
     )
     end = "End the earlier row: valid_to is the first day on which it no longer holds."
@@ -620,7 +620,8 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
         "Have Model Risk review the card, then set the next review_by.",
         f"{cards} f1_score has proxy_for delight, which is no metric. Known metrics are {known}.",
-        f"{cards} value_of_decisions has an incomplete card: owner missing under config.meta. Fill it in.",
+        f"{cards} value_of_decisions has an incomplete card: owner missing under config.meta. "
+        "Fill it in.",
         f"{cards} precision has leads_to happiness, which is no metric. Known metrics are {known}.",
         f"{cards} wape has review_by 2027-02-30, which is no date. Write it as YYYY-MM-DD.",
         f"{cards}s ignore_rate and override_rate have the same definition: overridden_decisions / "
