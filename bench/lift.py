@@ -29,7 +29,7 @@ UNITS = 10_000_000
 MOMENTS = 100_000
 # metric -> its bricks; none is capped, which tea-tasting would not do
 METRICS = {
-    "net_value": ("decision_value",),
+    "value_of_decisions": ("decision_value",),
     "pipeline_value": ("pipeline_amount",),
     "retained_customers": ("retained_customers_counted",),
     "acceptance_rate": ("accepted_decisions", "shown_decisions"),

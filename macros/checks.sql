@@ -90,6 +90,9 @@
     {% for name, brick in bricks().items() if brick.is_redated or brick.is_semi_additive %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact", "Take it out, or make a fact of that date.")) %}
     {% endfor %}
+    {% for name, brick in bricks().items() if not brick.measure.startswith(brick_prefix()) %}
+        {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " lacks the prefix " ~ brick_prefix() ~ ", which keeps its name from those of other projects", "Name the measure " ~ brick_prefix() ~ name ~ ".")) %}
+    {% endfor %}
     {% set kinds = ['event', 'settled', 'outcome', 'label'] %}
     {% for name, brick in bricks().items() if brick_known_after(brick) not in kinds %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has known_after " ~ brick_known_after(brick) ~ ", which is not one of " ~ kinds | join(', '), "Choose one.")) %}
@@ -132,6 +135,9 @@
     {% for key, values in card_values().items() if card.get(key) and card[key] not in values %}
         {% do problems.append(problem(metric, name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is not one of " ~ values | join(', '), "Choose one.")) %}
     {% endfor %}
+    {% if metric.name in all_bricks %}
+        {% do problems.append(problem(metric, name ~ " has the name of a brick", "Choose another.")) %}
+    {% endif %}
     {% if not is_brick_formula(metric) %}
         {% do problems.append(problem(metric, name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter, offset or fill", "Write it as one, or make a new brick.")) %}
     {% endif %}
@@ -141,10 +147,10 @@
     {% if card.get('minimum_meaningful_lift') is not none and card.minimum_meaningful_lift is not number %}
         {% do problems.append(problem(metric, name ~ " has minimum_meaningful_lift " ~ card.minimum_meaningful_lift ~ ", which is no number", "Write a number.")) %}
     {% endif %}
-    {% if card.get('counted_by') and card.counted_by not in all_bricks %}
+    {% if card.get('counted_by') and metric.counted not in all_bricks %}
         {% do problems.append(problem(metric, name ~ " is counted by " ~ card.counted_by ~ ", which is no brick", "Name the brick whose rows are its units.")) %}
     {% endif %}
-    {% if card.get('excluded') and card.excluded not in all_bricks %}
+    {% if card.get('excluded') and metric.excluded not in all_bricks %}
         {% do problems.append(problem(metric, name ~ " excludes " ~ card.excluded ~ ", which is no brick", "Name the brick that counts what is left out.")) %}
     {% elif card.get('pillar') == 'performance' and not card.get('excluded') %}
         {% do problems.append(problem(metric, name ~ " is of pillar performance and must name the brick it leaves out", "Add excluded.")) %}

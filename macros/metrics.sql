@@ -8,9 +8,10 @@
 
 {% macro read_bricks() %}
     {% set found = {} %}
-    {% for semantic_model in graph.semantic_models.values() | sort(attribute='name') %}
+    {% for semantic_model in ours(graph.semantic_models) %}
         {% for measure in semantic_model.measures %}
-            {% do found.update({measure.name: {
+            {% do found.update({without_prefix(measure.name): {
+                'measure': measure.name,
                 'semantic_model': semantic_model,
                 'expression': measure.expr or measure.name,
                 'description': measure.description,
@@ -20,6 +21,23 @@
                 'is_semi_additive': measure.non_additive_dimension is not none,
             }}) %}
         {% endfor %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# What the measures of bricks begin with. All metrics of MetricFlow share one space of names, those of other packages too; a relation
+   has a brick by its bare name. #}
+{% macro brick_prefix() %}{{ return('brick_') }}{% endmacro %}
+
+{% macro without_prefix(name) %}
+    {{ return(name[brick_prefix() | length:] if name and name.startswith(brick_prefix()) else name) }}
+{% endmacro %}
+
+{# The bricks of a semantic model by name: [{name, expr}]. #}
+{% macro measures_of(semantic_model) %}
+    {% set found = [] %}
+    {% for measure in semantic_model.measures | sort(attribute='name') %}
+        {% do found.append({'name': without_prefix(measure.name), 'expr': measure.expr or measure.name}) %}
     {% endfor %}
     {{ return(found) }}
 {% endmacro %}
@@ -57,7 +75,8 @@
 {% macro read_metrics() %}
     {% set found = [] %}
     {% set all_bricks = bricks() %}
-    {% for node in graph.metrics.values() | sort(attribute='name') if node.name not in all_bricks %}
+    {% set measures = all_bricks.values() | map(attribute='measure') | list %}
+    {% for node in ours(graph.metrics) if node.name not in measures %}
         {% set ratio = node.type | string == 'ratio' %}
         {% set params = node.type_params %}
         {% do found.append({
@@ -67,28 +86,25 @@
             'card': node.config.meta,
             'type': node.type | string,
             'has_modifiers': node.filter is not none or is_modified(params.numerator) or is_modified(params.denominator) or is_modified(params.measure),
-            'numerator': params.numerator.name if ratio else (params.measure.name if params.measure else none),
-            'denominator': params.denominator.name if ratio else none,
-            'excluded': node.config.meta.get('excluded'),
-            'counted': node.config.meta.get('counted_by'),
-            'once': once_brick(params.numerator or params.measure),
-            'kept': kept_brick(node.config.meta.get('excluded'), params.denominator or params.numerator or params.measure),
+            'numerator': without_prefix(params.numerator.name if ratio else (params.measure.name if params.measure else none)),
+            'denominator': without_prefix(params.denominator.name) if ratio else none,
+            'excluded': without_prefix(node.config.meta.get('excluded')),
+            'counted': without_prefix(node.config.meta.get('counted_by')),
             'original_file_path': node.original_file_path,
         }) %}
+    {% endfor %}
+    {% for metric in found %}
+        {% do metric.update({'once': named_brick(metric.numerator, 'once') or metric.numerator}) %}
+        {% set base = metric.denominator or metric.numerator %}
+        {% do metric.update({'kept': (named_brick(metric.excluded, 'kept') or base) if metric.excluded else none}) %}
     {% endfor %}
     {{ return(found) }}
 {% endmacro %}
 
-{# The brick that counts over all models together what a numerator counts for each: the one its measure names, else itself. #}
-{% macro once_brick(input) %}
-    {% set brick = bricks().get(input.name) if input else none %}
-    {{ return((brick.lift.get('once') or input.name) if brick else none) }}
-{% endmacro %}
-
-{# The brick of what is not left out, counted like what is: the one that the excluded brick names, else what the metric is over. #}
-{% macro kept_brick(excluded, base) %}
-    {% set brick = bricks().get(excluded) if excluded else none %}
-    {{ return(none if not excluded else (brick.lift.get('kept') if brick else none) or (base.name if base else none)) }}
+{# The brick that a brick names in its meta: `once` counts over all models together what it counts for each, `kept` what it leaves over;
+   none where it names none. #}
+{% macro named_brick(name, key) %}
+    {{ return(without_prefix(bricks()[name].lift.get(key)) if name in bricks() else none) }}
 {% endmacro %}
 
 {# True where an input of a metric is more than a name: the waist knows bricks as they are. #}
@@ -182,7 +198,7 @@
             {% do names.append(name) %}
         {% endfor %}
         {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
-        {% for fact in graph.semantic_models.values() if kind == 'brick' and is_rebuilt(fact) %}
+        {% for fact in ours(graph.semantic_models) if kind == 'brick' and is_rebuilt(fact) %}
             {% do names.append(rows_brick(fact)) %}
         {% endfor %}
         {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}
@@ -258,8 +274,8 @@
         {% do weights.append(metric.denominator) %}
     {% endfor %}
     {% set summed = [{'name': rows_brick(fact), 'expression': fact.config.meta.get('rows_held', '1'), 'is_weight': false}] %}
-    {% for measure in fact.measures | sort(attribute='name') %}
-        {% do summed.append({'name': measure.name, 'expression': measure.expr or measure.name, 'is_weight': measure.name in weights}) %}
+    {% for measure in measures_of(fact) %}
+        {% do summed.append({'name': measure.name, 'expression': measure.expr, 'is_weight': measure.name in weights}) %}
     {% endfor %}
     {{ return(summed) }}
 {% endmacro %}

@@ -21,6 +21,11 @@
 {# The name of this package, by which its relations are looked up: in a project that installs it, project_name is another. #}
 {% macro package_name() %}{{ return('throughline') }}{% endmacro %}
 
+{# Those of nodes of `graph`, by id, that are of this package, by name: a project that installs it has some of its own. #}
+{% macro ours(nodes) %}
+    {{ return(nodes.values() | selectattr('package_name', 'equalto', package_name()) | sort(attribute='name') | list) }}
+{% endmacro %}
+
 {# The raw tables, as the contract lists them; dbt knows the contract once it has read the whole project. #}
 {% macro raw_tables() %}
     {% if not graph.get('sources') %}

@@ -65,7 +65,7 @@ ranked as (
         row_number() over (
             partition by
                 candidates.model_id, candidates.metric, candidates.segment_name, candidates.segment_value, dates.date_day
-            order by candidates.generality, candidates.valid_from desc
+            order by candidates.generality asc, candidates.valid_from desc
         ) as place
     from candidates
     inner join model_metrics

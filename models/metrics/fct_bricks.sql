@@ -7,7 +7,7 @@
 -- depends_on: {{ ref('fct_releases') }}
 -- depends_on: {{ ref('fct_rejections') }}
 -- depends_on: {{ ref('int_touched_dates') }}
-{%- set facts = graph.semantic_models.values() | sort(attribute='name') if execute else [] %}
+{%- set facts = ours(graph.semantic_models) if execute else [] %}
 with
 {% for fact in facts %}
 {{ brick_ctes(fact) }},

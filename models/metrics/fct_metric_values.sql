@@ -103,7 +103,7 @@ reasoned as (
     select
         counted.*,
         greatest(
-            {{ dbt.datediff('greatest(counted.period_start_date, model_metrics.known_from)', 'counted.period_end_date', 'day') }} + 1, 0
+            {{ dbt.datediff('greatest(counted.period_start_date, model_metrics.known_from)', 'counted.period_end_date', 'day') }} + 1, 0 -- noqa: LT05
         ) as covered_days,
         case
             when private_cells.metric is not null then 'private'

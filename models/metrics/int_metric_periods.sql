@@ -62,10 +62,10 @@ daily as (
 
     select
         {{ keys | join(', ') }},
-        metric_date
-        {%- for name in sums %},
-        sum({{ name }}) as {{ name }}
+        {%- for name in sums %}
+        sum({{ name }}) as {{ name }},
         {%- endfor %}
+        metric_date
     from spread
     group by {{ keys | join(', ') }}, metric_date
 

@@ -1,4 +1,4 @@
-"""Runs dbt on a workspace: its environment, progress, faults in one line each, the scorecard."""
+"""Runs dbt on a workspace: its environment, progress, faults in one line each."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ import errno
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
 from throughline.sql import relation
-from throughline.workspace import VARIABLES, Finding, UserError, Workspace, read_env, refuse
+from throughline.workspace import Finding, UserError, Workspace, read_env
 
 SHOWN_FAULTS = 10
 DISK_IS_FULL = os.strerror(errno.ENOSPC)
@@ -58,15 +54,6 @@ SCRATCH = {
         },
         "target": "scratch",
     }
-}
-STATUS_STYLES = {
-    "breached": "bold red",
-    "off_target": "yellow",
-    "behind": "yellow",
-    "on_the_way": "green",
-    "on_target": "green",
-    "no_target": "",
-    "not_ready": "dim",
 }
 
 
@@ -421,129 +408,3 @@ def advised(message: str) -> str:
     if re.search("what type|TProtocol|sniffing|decompress|deserialize", said):
         return "A delivered file is damaged: deliver the latest again, whole, or move it away."
     return ""
-
-
-# The scorecard
-
-
-def show_scorecard(
-    workspace: Workspace,
-    *,
-    console: Console,
-    elsewhere: Callable[[Workspace, str, str], list[dict[str, Any]]] | None = None,
-    is_built: bool = False,
-    file: Path | None = None,
-) -> None:
-    """Prints mart_scorecard, a block per model, and where to look next.
-
-    `file` is the one of DuckDB to read, by default the warehouse of the workspace. `elsewhere`
-    reads a relation of a layer where the warehouse is no such file; it raises LookupError where
-    there is none. Raises UserError where the scorecard `is_built` just now, and yet cannot be read.
-    """
-    place = f"target {target(workspace)}"
-    try:
-        if is_in_file(workspace):
-            file = file or workspace.warehouse
-            place = f"{workspace.relative}/{file.relative_to(workspace.folder).as_posix()}"
-            records = read_mart(workspace, "mart_scorecard", file=file)
-        elif elsewhere:
-            records = elsewhere(workspace, "marts", "mart_scorecard")
-        else:
-            records = []
-    except (duckdb.Error, LookupError):
-        if is_built:
-            what = "mart_scorecard cannot be read, though it was built just now"
-            fix = "Has someone moved or removed the warehouse? Build again."
-            raise refuse(what, where=place, fix=fix) from None
-        records = []
-    values = [record["metric"] for record in records if record["value"] is not None]
-    shown = values[0] if values else "conversion_rate"
-    lines = []
-    if records:
-        console.print(scorecard(records))
-        missed = breaches(records)
-        lines = ["Floors missed, and what to do:" if missed else "No floor is missed."]
-        lines += [*(f"  {line}" for line in missed), ""]
-    trends = relation(f"{workspace.schema}_marts", "mart_metric_timeline")
-    rejected = relation(f"{workspace.schema}_staging", "stg_rejected_rows")
-    is_copy = file is not None and file != workspace.warehouse
-    by_builds = f"in {workspace.relative}/{workspace.warehouse.name}: " if is_copy else ""
-    lines += [
-        f"Marts     {place}, schema {workspace.schema}_marts",
-        f"Trends    select * from {trends}",
-        f"Rejected  {by_builds}select table_name, reason, count(*) from {rejected} group by 1, 2",
-        f"Any cut   {_choice(workspace)}throughline exec -- mf query --metrics {shown} "
-        "--group-by metric_time__month",
-        "Lineage   make docs",
-    ]
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _choice(workspace: Workspace) -> str:
-    """What a command must be told where the workspace is not the one plain commands choose."""
-    if VARIABLES[0] in workspace.chosen_by:
-        return f"{VARIABLES[0]}={shlex.quote(workspace.relative)} "
-    return ""
-
-
-def read_mart(workspace: Workspace, name: str, *, file: Path) -> list[dict[str, Any]]:
-    """The rows of a mart; raises LookupError without the file, duckdb.Error without the mart."""
-    if not file.exists():
-        raise LookupError(name)
-    with duckdb.connect(str(file), read_only=True) as connection:
-        cursor = connection.execute(f"from {relation(f'{workspace.schema}_marts', name)}")
-        columns = [column[0] for column in cursor.description or ()]
-        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-
-
-def scorecard(records: Sequence[Mapping[str, Any]]) -> Table:
-    """The scorecard as a table for the terminal: a block per model, what needs a hand first."""
-    table = Table(
-        title="Scorecard: the latest 28 days whose labels have matured, against the 28 before",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("model and metric")
-    for number in ("value", "before", "target", "floor"):
-        table.add_column(number, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    previous = None
-    for record in sorted(records, key=_urgency):
-        if record["model_name"] != previous:
-            table.add_section()
-            table.add_row(Text(record["model_name"], style="bold"))
-        previous = record["model_name"]
-        numbers = (record[name] for name in ("value", "previous_value", "target", "floor"))
-        status = record["status"]
-        table.add_row(
-            Text(f"  {record['label']}"),
-            *(figure(number, unit=record["unit"]) for number in numbers),
-            Text(record["not_ready_reason"] or status, style=STATUS_STYLES[status]),
-        )
-    return table
-
-
-def breaches(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for each metric below its floor: what to do."""
-    return [
-        f"{record['model_name']}, {record['label']}: {record['next_step']}"
-        for record in sorted(records, key=_urgency)
-        if record["status"] == "breached"
-    ]
-
-
-def _urgency(record: Mapping[str, Any]) -> tuple[str, int, str]:
-    place = list(STATUS_STYLES).index(record["status"])
-    return record["model_name"], place, record["label"]
-
-
-def figure(value: float | None, *, unit: str) -> str:
-    """A value as people read it: shares (0-1) in percent, amounts with two decimals if small."""
-    if value is None:
-        return ""
-    if unit == "share":
-        return f"{value:.1%}"
-    return f"{value:,.2f}" if abs(value) < 10_000 else f"{value:,.0f}"

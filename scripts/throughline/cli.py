@@ -25,6 +25,7 @@ from throughline import (
     metric_query,
     places,
     publish,
+    scorecard,
     seeds,
     warehouse,
     workspace,
@@ -278,13 +279,7 @@ def build_(
             click.echo("publish: left as it was, since dbt had arguments: throughline publish")
         else:
             file = publish_to_readers(current)
-    build.show_scorecard(
-        current,
-        console=console,
-        elsewhere=warehouse.read,
-        is_built=not dbt_arguments,
-        file=file,
-    )
+    scorecard.show(current, console=console, is_built=not dbt_arguments, file=file)
 
 
 def publish_to_readers(current: Workspace) -> Path:
@@ -435,3 +430,26 @@ def exec_(command: tuple[str, ...]) -> None:
         fix = "Run make setup, or name another."
         raise workspace.refuse("no such program", where=command[0], fix=fix) from None
     sys.exit(finished.returncode)
+
+
+@cli.command(name="scorecard")
+@click.option("--model", "model_id", metavar="ID", help="Of one model alone.")
+@click.option("--all", "is_all", is_flag=True, help="Print every metric and next step.")
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as one object.")
+def scorecard_(model_id: str | None, is_all: bool, as_json: bool) -> None:
+    """Print what the last build says of each model: money, metrics, experiments, next steps.
+
+    It reads the published marts, else those of the warehouse, and builds nothing. Of each model
+    it shows at most eight metrics: headlines and those with a target, what needs a hand first.
+
+    \b
+    Examples: throughline scorecard --model lead_scoring --all
+              throughline scorecard --json
+    """
+    found = scorecard.of_last_build(chosen())
+    if model_id is not None:
+        found = found.of(model_id)
+    if as_json:
+        click.echo(found.as_json())
+    else:
+        scorecard.print_card(found, console=console, is_all=is_all)

@@ -428,15 +428,22 @@ def _in_use(schema: str, holder: tuple[int, str] | None) -> UserError:
     return refuse(what, where="target postgres", fix=fix)
 
 
-def read(workspace: Workspace, layer: str, relation: str) -> list[dict[str, Any]]:
-    """The rows of a relation of the active target; raises LookupError where it cannot be read."""
+def read(workspace: Workspace, relations: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of relations of the active target, by name; `relations` says the layer of each.
+
+    Raises LookupError with what cannot be read.
+    """
     from dbt_common.exceptions import DbtBaseException
 
+    found: dict[str, list[dict[str, Any]]] = {}
     try:
-        with connect(workspace) as found:
-            return found.query(f"select * from {found.relation(layer, relation)}")
+        with connect(workspace) as target:
+            for name, layer in relations.items():
+                found[name] = target.query(f"select * from {target.relation(layer, name)}")
     except (DbtBaseException, UserError):
-        raise LookupError(relation) from None
+        missing = next(name for name in relations if name not in found)
+        raise LookupError(missing) from None
+    return found
 
 
 def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserError:

@@ -64,7 +64,7 @@ SEEDS: Mapping[str, Sequence[str]] = {
     ),
     "experiment_guardrails": (
         "experiment_id,metric,margin,margin_kind,owner,rationale",
-        "large,net_value,0.1,relative,ann,w",
+        "large,value_of_decisions,0.1,relative,ann,w",
     ),
 }
 # an experiment whose amounts are large and nearly equal

@@ -284,7 +284,8 @@ def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
     engines.dbt(reading, workspace, "build", *NO_TESTS)
     engines.lift(reading, workspace)
     with build.within(reading.environment(workspace)):
-        assert warehouse.read(workspace, "marts", "mart_experiment_decisions")
+        relations = {"mart_experiment_decisions": "marts"}
+        assert warehouse.read(workspace, relations)["mart_experiment_decisions"]
     with engines.connect(engine, user="BI_Team") as reader, reader.cursor() as cursor:
         cursor.execute('select count(*) from "Sales-EU_marts".mart_scorecard')
         assert cursor.fetchone()[0] > 0

@@ -635,8 +635,8 @@ class Company:
             "deal_score": (d.score, d.score.notna(), one * 0),
             "error_rate": (failed, one, one * 0),
             "availability": (answered, one, one * 0),
-            "net_value_per_decision": (d.value, valued, ~valued),
-            "net_value": (d.value, None, ~valued),
+            "value_per_decision": (d.value, valued, ~valued),
+            "value_of_decisions": (d.value, None, ~valued),
         }
         # a row of a sample stands for several decisions
         weight = 1 / d.sampling_fraction.fillna(1)
@@ -647,7 +647,7 @@ class Company:
                 numerator=n * weight,
                 denominator=None if m is None else m * weight,
                 excluded=x * weight,
-                units=valued if name == "net_value" else None,
+                units=valued if name == "value_of_decisions" else None,
             )
             for name, (n, m, x) in of_decisions.items()
         ]

@@ -46,7 +46,9 @@ SOURCES: Mapping[str, Sequence[str]] = {
         ],
         OF_LABELS,
     ),
-    **dict.fromkeys(("net_value", "net_value_per_decision"), (*OF_LABELS, "business_outcomes")),
+    **dict.fromkeys(
+        ("value_of_decisions", "value_per_decision"), (*OF_LABELS, "business_outcomes")
+    ),
     "close_rate": (*OF_LABELS, "usage_events"),
     **dict.fromkeys(["acceptance_rate", "view_rate", "override_rate", "ignore_rate"], OF_USE),
     **dict.fromkeys(["deal_score", "error_rate", "availability"], ("prediction_logs",)),
@@ -90,8 +92,8 @@ UNVERSIONED = (
 )
 # what is counted besides the rows of the fact: those that contribute to an amount
 AMOUNTS = {
-    "net_value": ("value",),
-    "net_value_per_decision": ("value",),
+    "value_of_decisions": ("value",),
+    "value_per_decision": ("value",),
     "credited_revenue": ("revenue",),
     "revenue_per_decision": ("revenue",),
     "revenue_per_active_user_day": ("revenue",),
@@ -272,7 +274,7 @@ class Values:
             is_read = model.task in card["tasks"]
             if metric == "label_coverage":
                 is_read &= not model.negative_on_absence
-            if metric in ("net_value", "net_value_per_decision"):
+            if metric in ("value_of_decisions", "value_per_decision"):
                 is_read &= model_id in set(self.company.unit_values.model_id)
             if metric in (
                 "credited_revenue",
@@ -418,7 +420,7 @@ class Values:
     def _judge(self, table: pd.DataFrame, model_id: str, metric: str) -> pd.DataFrame:
         is_ratio = metric not in (
             "credited_revenue",
-            "net_value",
+            "value_of_decisions",
             "pipeline_value",
             "retained_customers",
         )

@@ -1,4 +1,4 @@
-"""The commands: choice, refusals, the run of dbt and the scorecard."""
+"""The commands: choice, refusals and the run of dbt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import html.parser
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from conftest import Company, Outcome
-from throughline import build, cli, docs, workspace
+from throughline import build, cli, docs, scorecard, workspace
 
 Call = Callable[..., Outcome]
 
@@ -147,7 +146,7 @@ def test_build_passes_arguments_to_dbt(
         return []
 
     monkeypatch.setattr(build, "run", run)
-    monkeypatch.setattr(build, "show_scorecard", lambda *_, **__: None)
+    monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
     monkeypatch.setattr("throughline.cli.publish_to_readers", lambda _: None)
     assert throughline("build", "--full-refresh", "--", "--select", "a+").status == 0
     assert throughline("build", "--no-tests").status == 0
@@ -172,7 +171,7 @@ def test_build_runs_unit_tests_only_for_whoever_names_them(
         return []
 
     monkeypatch.setattr(build, "run", run)
-    monkeypatch.setattr(build, "show_scorecard", lambda *_, **__: None)
+    monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
     monkeypatch.setattr("throughline.cli.publish_to_readers", lambda _: None)
     monkeypatch.setattr(build, "has_experiments", lambda _: True)
     monkeypatch.setattr("throughline.lift.command.summary", lambda *_, **__: "none")
@@ -300,7 +299,7 @@ def test_exec_of_an_unknown_program_is_one_line(company: Company, throughline: C
 
 @pytest.fixture
 def small(tmp_path: Path) -> workspace.Workspace:
-    """A project with a scorecard and one model above it; its workspace is the folder `ws`."""
+    """A project with a mart and one model above it; its workspace is the folder `ws`."""
     root = tmp_path / "small"
     (root / "ws").mkdir(parents=True)
     files = {
@@ -312,12 +311,8 @@ def small(tmp_path: Path) -> workspace.Workspace:
             "schema: \"{{ env_var('THROUGHLINE_SCHEMA', 'main') }}\"}}}\n"
         ),
         "models/mart_scorecard.sql": (
-            "select 'Lead scoring' as model_name, 'precision' as metric, 'Precision' as label, "
-            "'share' as unit, 'breached' as status, null as not_ready_reason, 'Raise it.' as "
-            "next_step, 0.25::double as value, 0.5::double as previous_value, "
-            "0.6::double as target, 0.3::double as floor "
-            "union all select 'Lead scoring', 'net_value', 'Net value', 'currency', "
-            "'not_ready', 'no_data', 'Wait.', null, 1234.5, null, null"
+            "select 'precision' as metric, 0.6::double as target "
+            "union all select 'value_of_decisions', null"
         ),
         "models/above.sql": "select * from {{ ref('mart_scorecard') }}",
         "models/staging/_sources.yml": (
@@ -341,30 +336,10 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_successful_run_prints_the_scorecard(small: workspace.Workspace) -> None:
+def test_successful_run_says_what_dbt_did(small: workspace.Workspace) -> None:
     console = printing()
     assert build.run(small, arguments=[], console=console) == []
-    build.show_scorecard(small, console=console)
-    text = printed(console)
-    assert "PASS=2 WARN=0 ERROR=0" in text
-    rows = [line.split() for line in text.splitlines()]
-    assert ["Lead", "scoring"] in rows
-    assert ["Precision", "25.0%", "50.0%", "60.0%", "30.0%", "breached"] in rows
-    assert ["Net", "value", "1,234.50", "no_data"] in rows
-    assert "  Lead scoring, Precision: Raise it.\n" in text
-    assert "ws/warehouse.duckdb" in text
-
-
-def test_scorecard_is_that_of_the_schemas_built(
-    small: workspace.Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("THROUGHLINE_SCHEMA", "Sales-EU")
-    console = printing()
-    found = replace(small, schema="Sales-EU")
-    assert build.run(found, arguments=[], console=console) == []
-    build.show_scorecard(found, console=console)
-    assert "1,234.50" in printed(console)
-    assert 'select * from "Sales-EU_marts".mart_metric_timeline' in printed(console)
+    assert "PASS=2 WARN=0 ERROR=0" in printed(console)
 
 
 def test_failed_models_and_tests_are_one_line_each(small: workspace.Workspace) -> None:
@@ -407,7 +382,7 @@ def test_environment_keeps_dbt_silent(company: Company) -> None:
 
 
 def add_python_model(small: workspace.Workspace, *statements: str) -> None:
-    """A model of Python, which runs in the process of dbt after the scorecard is made."""
+    """A model of Python, which runs in the process of dbt after the mart is made."""
     body = "".join(f"    {line}\n" for line in statements)
     text = f"import os, signal\n\n\ndef model(dbt, session):\n{body}    return dbt.ref('above')\n"
     (small.project / "models/last.py").write_text(text, encoding="utf-8")
@@ -442,18 +417,6 @@ def test_a_warehouse_that_another_file_replaced_during_a_build_is_an_error(
     add_python_model(small, f"os.rename({file}, 'ws/away')", f"open({file}, 'w').close()")
     (fault,) = build.run(small, arguments=[], console=printing())
     assert str(fault) == LOST
-
-
-def test_a_scorecard_that_was_built_and_is_gone_is_an_error(small: workspace.Workspace) -> None:
-    assert build.run(small, arguments=[], console=printing()) == []
-    with duckdb.connect(str(small.warehouse)) as connection:
-        connection.execute("drop schema main_marts cascade")
-    with pytest.raises(workspace.UserError) as refused:
-        build.show_scorecard(small, console=printing(), is_built=True)
-    assert str(refused.value) == (
-        "ws/warehouse.duckdb: mart_scorecard cannot be read, though it was built just now. "
-        "Has someone moved or removed the warehouse? Build again."
-    )
 
 
 @pytest.mark.parametrize("is_verbose", [False, True])
@@ -574,15 +537,6 @@ class Scripts(html.parser.HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.is_in_script:
             self.found[-1] += data
-
-
-def test_scorecard_of_another_warehouse_is_left_out(small: workspace.Workspace) -> None:
-    console = printing()
-    build.show_scorecard(small, console=console)
-    assert "Scorecard" not in printed(console)
-    duckdb.connect(str(small.warehouse)).close()
-    build.show_scorecard(small, console=console)
-    assert "Scorecard" not in printed(console)
 
 
 @pytest.mark.parametrize("moment", ["soon", "2026-02-30"])

@@ -203,7 +203,7 @@ def test_the_waist_equals_metricflow(demo_project: Project, demo: Path) -> None:
     card = query(demo, "select * from dim_metrics where is_additive").set_index("metric")
     manifest = json.loads((demo_project.root / "target" / "manifest.json").read_text())
     entity = {
-        measure["name"]: fact["primary_entity"]
+        measure["name"].removeprefix("brick_"): fact["primary_entity"]
         or next(e["name"] for e in fact["entities"] if e["type"] == "primary")
         for fact in manifest["semantic_models"].values()
         for measure in fact["measures"]
@@ -354,7 +354,7 @@ def test_every_relation_and_column_is_described(demo_project: Project, demo: Pat
         "offer_category",
     }
     bricks = [
-        measure["name"]
+        measure["name"].removeprefix("brick_")
         for fact in manifest["semantic_models"].values()
         for measure in fact["measures"]
     ]

@@ -23,7 +23,7 @@ from scipy import special
 from building import ROOT, WITHOUT_TESTS, Project
 from conftest import Company, Outcome
 from lift_cases import moments_row, raw_row, table_of
-from throughline import build
+from throughline import build, scorecard
 from throughline.lift import aa, command, kernel, run, show
 from throughline.lift.decide import DecisionRow, decisions, is_deciding
 from throughline.lift.explain import explain
@@ -1229,7 +1229,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(build, "run", built)
     monkeypatch.setattr(command, "summary", computed)
-    monkeypatch.setattr(build, "show_scorecard", lambda *_, **__: None)
+    monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
     monkeypatch.setattr("throughline.cli.publish_to_readers", lambda _: None)
     return done
 

@@ -39,8 +39,8 @@ SHOWN_RATE = f"""
     description: Share of decisions that a user was shown.
     type: ratio
     type_params:
-      numerator: shown_decisions
-      denominator: decisions
+      numerator: brick_shown_decisions
+      denominator: brick_decisions
 {CARD}"""
 
 
@@ -126,7 +126,7 @@ def test_the_hash_follows_the_definition_and_nothing_else(
     text = definitions.read_text()
     text = text.replace("owner: Product", "owner: Somebody else")
     definitions.write_text(
-        text.replace("denominator: shown_decisions", "denominator: decisions", 1)
+        text.replace("denominator: brick_shown_decisions", "denominator: brick_decisions", 1)
     )
     after = hashes()
     assert {name for name in before if before[name] != after[name]} == {"acceptance_rate"}
@@ -164,28 +164,28 @@ BAD_CARDS = {
     "vanity": (
         SHOWN_RATE.replace("        leads_to: revenue_per_active_user_day\n", ""),
         "metric shown_rate is an output that leads to no outcome metric (vanity). "
-        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, net_value, "
-        "net_value_per_decision, retained_customers, revenue_per_active_user_day, "
-        "revenue_per_decision as leads_to.",
+        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, "
+        "retained_customers, revenue_per_active_user_day, revenue_per_decision, "
+        "value_of_decisions, value_per_decision as leads_to.",
     ),
     "leads to another output": (
         SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: precision"),
         "metric shown_rate is an output that leads to no outcome metric (vanity). "
-        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, net_value, "
-        "net_value_per_decision, retained_customers, revenue_per_active_user_day, "
-        "revenue_per_decision as leads_to.",
+        "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, "
+        "retained_customers, revenue_per_active_user_day, revenue_per_decision, "
+        "value_of_decisions, value_per_decision as leads_to.",
     ),
     "derived": (
         SHOWN_RATE.replace(
-            "type: ratio\n    type_params:\n      numerator: shown_decisions\n"
-            "      denominator: decisions",
-            "type: derived\n    type_params:\n      expr: shown_decisions - decisions\n"
-            "      metrics: [shown_decisions, decisions]",
+            "type: ratio\n    type_params:\n      numerator: brick_shown_decisions\n"
+            "      denominator: brick_decisions",
+            "type: derived\n    type_params:\n      expr: brick_shown_decisions - brick_decisions\n"
+            "      metrics: [brick_shown_decisions, brick_decisions]",
         ),
         NO_BRICK_FORMULA,
     ),
     "ratio of a metric": (
-        SHOWN_RATE.replace("denominator: decisions", "denominator: precision"),
+        SHOWN_RATE.replace("denominator: brick_decisions", "denominator: precision"),
         NO_BRICK_FORMULA,
     ),
     "filter": (
@@ -197,15 +197,16 @@ BAD_CARDS = {
     ),
     "filter inside": (
         SHOWN_RATE.replace(
-            "numerator: shown_decisions",
-            "numerator: {name: shown_decisions, filter: "
+            "numerator: brick_shown_decisions",
+            "numerator: {name: brick_shown_decisions, filter: "
             "\"{{ Dimension('decision__model_version') }} = 'v1'\"}",
         ),
         NO_BRICK_FORMULA,
     ),
     "offset": (
         SHOWN_RATE.replace(
-            "denominator: decisions", "denominator: {name: decisions, offset_window: 7 days}"
+            "denominator: brick_decisions",
+            "denominator: {name: brick_decisions, offset_window: 7 days}",
         ),
         NO_BRICK_FORMULA,
     ),
@@ -314,6 +315,10 @@ def test_bad_definitions_stop_the_build_by_name(
     """All at once: each metric is renamed, so that each message stands for itself."""
     text = definitions.read_text()
     expected = [f"brick {name} {told}" for name, (_, _, told) in BAD_BRICKS.items()]
+    expected.append(
+        "brick stray lacks the prefix brick_, which keeps its name from those of other projects. "
+        "Name the measure brick_stray."
+    )
     for number, (bad, message) in enumerate(BAD_CARDS.values()):
         name = f"shown_rate_{number}"
         text += bad.replace("name: shown_rate\n", f"name: {name}\n").replace(
@@ -327,9 +332,11 @@ def test_bad_definitions_stop_the_build_by_name(
                 "shown_decisions / decisions. Keep one and give it the other name as a synonym."
             )
     definitions.write_text(text)
-    bricks = facts.read_text().replace("    measures:\n", MATURED_DATE + "    measures:\n", 1)
+    bricks = facts.read_text().replace(
+        "    measures:\n", MATURED_DATE + "    measures:\n" + STRAY, 1
+    )
     for name, (old, new, _) in BAD_BRICKS.items():
-        before, found, after = bricks.partition(f"      - name: {name}\n")
+        before, found, after = bricks.partition(f"      - name: brick_{name}\n")
         assert old in after
         bricks = before + found + after.replace(old, new, 1)
     facts.write_text(bricks)
@@ -343,6 +350,21 @@ def test_bad_definitions_stop_the_build_by_name(
     assert "stg_prediction_logs" not in run.output
 
 
+def test_a_metric_has_another_name_than_all_bricks(project: Project, definitions: Path) -> None:
+    text = SHOWN_RATE.replace("name: shown_rate", "name: shown_decisions")
+    definitions.write_text(definitions.read_text() + text)
+    run = project.build(project.root / "workspace")
+    assert run.status != 0
+    assert "metric shown_decisions has the name of a brick. Choose another." in run.output
+
+
+STRAY = """\
+      - name: stray
+        description: Decisions, by a name that another project may have.
+        agg: sum
+        expr: decision_count
+        create_metric: true
+"""
 MATURED_DATE = """\
       - name: matured_date
         type: time

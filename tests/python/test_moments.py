@@ -23,7 +23,7 @@ SEGMENTS = ["channel", "device", "region"]
 METRICS = [
     "conversion_rate",
     "acceptance_rate",
-    "net_value_per_decision",
+    "value_per_decision",
     "credited_revenue",
     "retained_customers",
     "revenue_per_active_user_day",
@@ -52,9 +52,15 @@ class Trial:
 TRIALS = [
     Trial(name="users", end="2026-06-20", covariates=21, secondary=METRICS[1:]),
     Trial(name="clusters", window=14, covariates=28, method="did", secondary=METRICS[1:4]),
-    Trial(name="leads", model="lead_scoring", unit="entity", window=20, secondary=["net_value"]),
+    Trial(
+        name="leads",
+        model="lead_scoring",
+        unit="entity",
+        window=20,
+        secondary=["value_of_decisions"],
+    ),
     Trial(name="single", unit="prediction", window=5, secondary=METRICS[1:3]),
-    Trial(name="offered", covariates=14, method="instrument", uptake="net_value"),
+    Trial(name="offered", covariates=14, method="instrument", uptake="value_of_decisions"),
 ]
 
 
@@ -338,9 +344,9 @@ def values_of(
     if metric == "acceptance_rate":
         accepted = of(d.assign(changed=last_acted), d.action == "accepted")
         return accepted, of(d.assign(changed=first_shown), d.action != "not_shown"), 0
-    if metric == "net_value_per_decision":
+    if metric == "value_per_decision":
         return of(d, d.value, wait=label), of(d, valued, wait=label), label
-    if metric == "net_value":
+    if metric == "value_of_decisions":
         return of(d, d.value, wait=label), None, label
     if metric == "credited_revenue":
         return of(revenue, revenue.amount), None, outcome

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from building import Project
 from conftest import Company, Outcome
-from throughline import build, publish
+from throughline import build, publish, scorecard
 from throughline.workspace import Finding, UserError, Workspace
 
 Call = Callable[..., Outcome]
@@ -288,7 +288,7 @@ def told(
         published.append(found.relative)
         return publish.Publication(path=found.published, relations=3, size=2_500_000, seconds=1.25)
 
-    monkeypatch.setattr(build, "show_scorecard", lambda *_, **__: None)
+    monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
     monkeypatch.setattr(publish, "publish", noted)
 
     def run(*arguments: str, faults: tuple[Finding, ...] = ()) -> list[str]:
@@ -332,8 +332,8 @@ def test_the_scorecard_of_a_build_comes_from_the_copy(built: Workspace) -> None:
     change(built, "drop table main_marts.mart_scorecard")
     said = io.StringIO()
     console = Console(file=said, width=200)
-    build.show_scorecard(built, console=console, is_built=True, file=built.published)
+    scorecard.show(built, console=console, is_built=True, file=built.published)
     place = f"{built.relative}/published/throughline.duckdb"
     assert f"Marts     {place}, schema main_marts\n" in said.getvalue()
-    assert f"Rejected  in {built.relative}/warehouse.duckdb: select " in said.getvalue()
+    assert f"stg_rejected_rows in {built.relative}/warehouse.duckdb\n" in said.getvalue()
     assert "Conversion rate" in said.getvalue()

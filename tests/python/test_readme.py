@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import io
 import re
+from dataclasses import fields
 from pathlib import Path
 
-from rich.console import Console
+import pytest
 
 from building import ROOT, Project
-from throughline import build
-from throughline.workspace import Workspace
+from throughline.scorecard import Scorecard
 
 
-def lines_by_model(text: str) -> set[tuple[str, str]]:
-    """Each line of a printed scorecard with the heading it stands under, blanks run together."""
-    found = set()
-    model = ""
-    for line in text.splitlines():
-        if line.startswith("   "):
-            found.add((model, " ".join(line.split())))
-        elif line.strip():
-            model = line.strip()
-    return found
-
-
-def test_the_shortened_scorecard_is_from_the_demo(demo_project: Project, demo: Path) -> None:
-    workspace = Workspace(project=demo_project.root, folder=demo, chosen_by="the test")
-    console = Console(file=io.StringIO(), width=200, highlight=False)
-    console.print(
-        build.scorecard(build.read_mart(workspace, "mart_scorecard", file=workspace.published))
-    )
-    assert isinstance(console.file, io.StringIO)
-    printed = lines_by_model(console.file.getvalue())
+def test_the_scorecard_is_that_of_the_demo(
+    demo_project: Project, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    command = "throughline scorecard --model lead_scoring"
+    run = demo_project.run(demo, command.split())
+    assert run.status == 0, run.output
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"\nScorecard: .*?status\n ─+\n(.*?)```", readme, re.DOTALL)
+    block = re.search(rf"`{command}` prints it:\n\n```\n(.*?)```", readme, re.DOTALL)
     assert block is not None
-    shown = lines_by_model(block[1])
-    assert len(shown) > 15
-    assert shown <= printed, sorted(shown - printed)
+    assert run.output == block[1]
+
+
+def test_the_keys_of_the_scorecard_are_documented() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"\| Key \| What it holds \|\n(.*?)\n\n", readme, re.DOTALL)
+    assert table is not None
+    named = [
+        name
+        for line in table[1].splitlines()
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    assert named == [field.name for field in fields(Scorecard)]
 
 
 def test_the_shortened_experiment_is_from_the_demo(demo_project: Project, demo: Path) -> None:

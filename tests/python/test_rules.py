@@ -158,12 +158,14 @@ BROKEN: list[tuple[str, str]] = [
         plain("uptake_metric", "", "method <> 'instrument' or uptake_metric is not null"),
     ),
     (
-        experiment("divided", uptake_metric="net_value", **WALD),
+        experiment("divided", uptake_metric="value_of_decisions", **WALD),
         "column primary_metric: primary metric conversion_rate of divided is a ratio, "
         f"which an instrument does not take. {OTHER}",
     ),
     (
-        experiment("divided_uptake", primary_metric="net_value", uptake_metric="view_rate", **WALD),
+        experiment(
+            "divided_uptake", primary_metric="value_of_decisions", uptake_metric="view_rate", **WALD
+        ),
         "column uptake_metric: uptake metric view_rate of divided_uptake is a ratio, "
         f"which an instrument does not take. {OTHER}",
     ),
@@ -171,7 +173,7 @@ BROKEN: list[tuple[str, str]] = [
         experiment(
             "baseless",
             method="instrument",
-            primary_metric="net_value",
+            primary_metric="value_of_decisions",
             uptake_metric="credited_revenue",
         ),
         plain(
@@ -256,9 +258,9 @@ FAULTS = {
         "recall,lead_scoring,region,east,0.4,,,,,,2025-01-01,,Ann,",
         f"precision,lead_scoring,channel,web,0.4,0.5,,,,,{LONG}",
         f"precision,lead_scoring,channel,fair,0.4,0.3,0.5,,,,{LONG}",
-        f"net_value,lead_scoring,all,all,1,,,,,credited_revenue,{LONG}",
+        f"value_of_decisions,lead_scoring,all,all,1,,,,,credited_revenue,{LONG}",
         f"credited_revenue,*,all,all,1,,,,,accuracy,{LONG}",
-        f"accuracy,lead_scoring,channel,web,0.5,,,,,net_value,{LONG}",
+        f"accuracy,lead_scoring,channel,web,0.5,,,,,value_of_decisions,{LONG}",
         # apart in time or in model: no cycle
         "precision,fraud_detection,device,app,0.1,,,,,recall,2025-01-01,2025-06-01,Ann,why",
         "recall,fraud_detection,device,app,0.1,,,,,precision,2025-06-01,,Ann,why",
@@ -275,7 +277,7 @@ FAULTS = {
         f"accuracy,lead_scoring,region,same,0.5,,,,,,{LONG}",
     ],
     "kpi_links": [
-        "lead_scoring,clicks,net_value,1,2,low,none,Ann,why",
+        "lead_scoring,clicks,value_of_decisions,1,2,low,none,Ann,why",
         "lead_scoring,precision,happiness,1,2,low,none,Ann,why",
         "churn,precision,recall,1,2,low,none,Ann,why",
     ],
@@ -300,7 +302,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "what",
         {
             f"product {product} has 6 core metrics, more than 5: acceptance_rate, adoption_rate, "
-            f"conversion_rate, net_value_per_decision, precision, {sixth}"
+            f"conversion_rate, precision, {sixth}, value_per_decision"
             for product, sixth in (("Business sales", "recall"), ("Payments", "recall"))
         },
     ),
@@ -320,7 +322,7 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "what",
         {
             "the parents of accuracy lead back to it for model lead_scoring: "
-            "accuracy > net_value > credited_revenue > accuracy"
+            "accuracy > value_of_decisions > credited_revenue > accuracy"
         },
     ),
     "known_metrics_metric_targets_metric": ("metric_targets", "metric", {"precison"}),
@@ -526,9 +528,9 @@ def test_a_card_within_its_grace_is_a_warning(built: Run) -> None:
 
 
 CARD_FAULTS = (
-    ("net_value", "owner: Finance", "owner:"),
-    ("precision", "leads_to: net_value_per_decision", "leads_to: happiness"),
-    ("f1_score", "proxy_for: net_value_per_decision", "proxy_for: delight"),
+    ("value_of_decisions", "owner: Finance", "owner:"),
+    ("precision", "leads_to: value_per_decision", "leads_to: happiness"),
+    ("f1_score", "proxy_for: value_per_decision", "proxy_for: delight"),
     ("ignore_rate", "numerator: ignored_decisions", "numerator: overridden_decisions"),
     ("wape", "2027-06-30", "2027-02-30"),
     # within its grace
@@ -574,7 +576,7 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     cards = "error models/metrics/_metrics.yml: metric"
     core = (
         "6 core metrics, more than 5: acceptance_rate, adoption_rate, conversion_rate, "
-        "net_value_per_decision, precision, recall. "
+        "precision, recall, value_per_decision. "
         "Set tier: module in the card of those it can do without."
     )
     end = "End the earlier row: valid_to is the first day on which it no longer holds."
@@ -587,12 +589,12 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     assert lines == [
         f"{seeds}/exchange_rates.csv, row 7, column valid_to: '2025-06-01' {reversed_}",
         f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
-        f"{seeds}/metric_targets.csv, row 30, column owner: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 31, column rationale: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 46, column valid_to: '2025-06-01' {reversed_}",
-        f"{seeds}/metric_targets.csv, row 42: valid at the same time as row 41 (metric precision, "
+        f"{seeds}/metric_targets.csv, row 36, column owner: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 37, column rationale: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 52, column valid_to: '2025-06-01' {reversed_}",
+        f"{seeds}/metric_targets.csv, row 48: valid at the same time as row 47 (metric precision, "
         f"model_id lead_scoring, segment_name region, segment_value west). {end}",
-        f"{seeds}/metric_targets.csv, row 48: valid at the same time as row 47 (metric accuracy, "
+        f"{seeds}/metric_targets.csv, row 54: valid at the same time as row 53 (metric accuracy, "
         "model_id lead_scoring, segment_name region, segment_value same). Keep one.",
         f"{seeds}/model_registry.csv, row 4, column reference_to: '2026-03-09' breaks the rule "
         "reference_to >= reference_from. Correct it: Last day of the reference period for drift.",
@@ -606,36 +608,37 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         f"{seeds}/kpi_links.csv, row 13, column to_metric: no metric 'happiness'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 14, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
-        f"{seeds}/metric_targets.csv, row 26, column metric: no metric 'precison'. "
+        f"{seeds}/metric_targets.csv, row 32, column metric: no metric 'precison'. "
         "Did you mean 'precision'?",
-        f"{seeds}/metric_targets.csv, row 27, column model_id: unknown model 'lead_skoring'. "
+        f"{seeds}/metric_targets.csv, row 33, column model_id: unknown model 'lead_skoring'. "
         "Declare it in model_registry. Did you mean 'lead_scoring'?",
-        f"{seeds}/metric_targets.csv, row 28, column segment_name: no segment 'chanel'. "
+        f"{seeds}/metric_targets.csv, row 34, column segment_name: no segment 'chanel'. "
         "Did you mean 'channel'?",
-        f"{seeds}/metric_targets.csv, row 29, column parent: no metric 'impact'. Known: {known}.",
+        f"{seeds}/metric_targets.csv, row 35, column parent: no metric 'impact'. Known: {known}.",
         f"{seeds}/unit_values.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
         "Have Model Risk review the card, then set the next review_by.",
         f"{cards} f1_score has proxy_for delight, which is no metric. Known metrics are {known}.",
-        f"{cards} net_value has an incomplete card: owner missing under config.meta. Fill it in.",
+        f"{cards} value_of_decisions has an incomplete card: owner missing under config.meta. "
+        "Fill it in.",
         f"{cards} precision has leads_to happiness, which is no metric. Known metrics are {known}.",
         f"{cards} wape has review_by 2027-02-30, which is no date. Write it as YYYY-MM-DD.",
         f"{cards}s ignore_rate and override_rate have the same definition: overridden_decisions / "
         "shown_decisions. Keep one and give it the other name as a synonym.",
         f"{seeds}/model_registry.csv: product Business sales has {core}",
         f"{seeds}/model_registry.csv: product Payments has {core}",
-        f"{seeds}/metric_targets.csv, row 32: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 38: target 0.4 of precision contradicts its direction "
         "up: worse than its floor 0.5. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 33: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 39: target 0.4 of precision contradicts its direction "
         "up: worse than its baseline 0.5. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 43: target 0.4 of error_rate contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 49: target 0.4 of error_rate contradicts its direction "
         "down: worse than its floor 0.3. Correct the target, or direction in the metric card.",
-        f"{seeds}/metric_targets.csv, row 44: target -0.4 of prediction_bias contradicts its "
+        f"{seeds}/metric_targets.csv, row 50: target -0.4 of prediction_bias contradicts its "
         "direction zero: worse than its floor 0.3. "
         "Correct the target, or direction in the metric card.",
         f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
-        "lead_scoring: accuracy > net_value > credited_revenue > accuracy. "
+        "lead_scoring: accuracy > value_of_decisions > credited_revenue > accuracy. "
         "Empty one parent of the chain.",
         "warning models/metrics/_metrics.yml: metric csat was due for review by 2026-06-30. "
         "Have Product review the card, then set the next review_by.",

@@ -199,17 +199,17 @@ def test_labels_that_never_came_tell_nothing(cases: Path) -> None:
 
 
 def test_a_sum_over_days_before_the_data_has_no_value(cases: Path) -> None:
-    value, _, reason = told(cases, "net_value", "billed", "28d", "2026-05-27")
+    value, _, reason = told(cases, "value_of_decisions", "billed", "28d", "2026-05-27")
     assert np.isnan(value)
     assert reason == "partial_window"
-    assert told(cases, "net_value", "billed", "28d", "2026-05-28") == (-280, -280, None)
+    assert told(cases, "value_of_decisions", "billed", "28d", "2026-05-28") == (-280, -280, None)
     # what there is of a share is a share
     precision = told(cases, "precision", "billed", "28d", "2026-05-27")
     assert precision == (0, 0, None)
     before = query(
         cases,
         "select previous_value from mart_scorecard "
-        "where metric = 'net_value' and model_id = 'billed'",
+        "where metric = 'value_of_decisions' and model_id = 'billed'",
     )
     assert before.previous_value.isna().tolist() == [True]
 
@@ -267,7 +267,7 @@ def test_marts_agree_about_the_same_month(demo: Path) -> None:
         inner join mart_metric_months as months
             on ledger.model_id = months.model_id
             and ledger.month_start_date = months.month_start_date
-            and months.metric = 'net_value'
+            and months.metric = 'value_of_decisions'
             and months.model_version = 'all' and months.segment_name = 'all'
         where ledger.value_reason is null and ledger.valued_count > 0
         """,

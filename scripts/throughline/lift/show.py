@@ -13,7 +13,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from throughline.build import figure
 from throughline.lift.decide import is_deciding
 from throughline.lift.plan import Experiment
 from throughline.lift.run import Inputs, Results
@@ -141,6 +140,15 @@ def _effect(row: Mapping[str, Any], unit: str) -> tuple[str, str]:
         interval = "any"
     mark = ANY_TIME if interval and _is_any_time(row) else ""
     return effect + ("%" if is_relative else " pp" if is_share else ""), interval + mark
+
+
+def figure(value: float | None, *, unit: str) -> str:
+    """A value as people read it: shares (0-1) in percent, amounts with two decimals if small."""
+    if value is None:
+        return ""
+    if unit == "share":
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def _is_any_time(row: Mapping[str, Any]) -> bool:

@@ -421,19 +421,35 @@ from assignment_rows where fate is not null
 union all by name
 select * exclude (kind) from malformed_experiment_assignments;
 
--- Surveys: satisfaction falls with the bad release, trust with the incident.
+-- Surveys: satisfaction falls with the bad release, trust with the incident. Beside a few long ones,
+-- people are asked a question or two at work; numbers of their own keep the chance of both apart.
 create view feedback_rows as
-with asked as (
+with survey_kinds(first_i, questions, survey_types) as (
+    values
+    (
+        0, greatest(30, least(30000, getvariable('predictions') // 150)),
+        ['csat', 'nps', 'trust', 'relevance', 'ces']
+    ),
+    (1000000, least(60000, getvariable('predictions') // 12), ['csat', 'nps', 'relevance'])
+),
+
+numbers as (
+    select *, first_i + unnest(range(questions)) as i from survey_kinds
+),
+
+asked as (
     select
         i,
         getvariable('first_day')
-            + span_days(getvariable('days') * (i + u('asked', i)) / questions) as asked_at,
-        pick(['lead_scoring', 'fraud_detection', 'demand_forecast', 'next_best_offer',
-            'next_best_offer'], u('survey model', i)) as model_id,
-        pick(['csat', 'nps', 'trust', 'relevance', 'ces'], u('survey', i)) as survey_type
-    from (
-        select greatest(30, least(30000, getvariable('predictions') // 150)) as questions
-    ), range(questions) as numbers(i)
+            + span_days(getvariable('days') * (i - first_i + u('asked', i)) / questions)
+            as asked_at,
+        pick(if(first_i = 0,
+            ['lead_scoring', 'fraud_detection', 'demand_forecast', 'next_best_offer',
+                'next_best_offer'],
+            ['lead_scoring', 'fraud_detection', 'demand_forecast', 'next_best_offer']),
+            u('survey model', i)) as model_id,
+        pick(survey_types, u('survey', i)) as survey_type
+    from numbers
 ),
 
 scaled as (
