@@ -31,6 +31,14 @@
     end
 {%- endmacro %}
 
+{# Whether a type of cost has ended, rather than being late: it was silent for 62 days and three of its usual periods. #}
+{% macro has_ended(last_at, usual_days) -%}
+    {{ dbt.datediff(last_at, as_of(), 'day') }} > greatest(62, 3 * {{ usual_days }})
+{%- endmacro %}
+
+{# The types of cost of which none is awaited, as a list in SQL. #}
+{% macro one_off_costs() %}('{{ setting("one_off_costs") | join("', '") }}'){% endmacro %}
+
 {# The sources that a brick waits for: those of its measure, else of its semantic model, and what tells of labels and of use. #}
 {% macro brick_sources(brick) %}
     {% set meta = brick.semantic_model.config.meta %}

@@ -119,6 +119,17 @@ select
 from {{ told_of_rows(table, told) }}
 {%- endmacro %}
 
+{# Types of cost that no longer arrive, so that numbers are no longer kept waiting for them. #}
+{% macro ended_costs_check() %}
+select
+    {{ check_row('serving_costs', 'ended_costs', '1', '1', 'true', 'false', 'cast(max(period_end) as ' ~ dbt.type_string() ~ ')',
+        "'No number waits for it any more. If it only stopped arriving, deliver it.'", model_id='model_id', detail='cost_type') }}
+from {{ ref('chk_serving_costs') }}
+where reject_reason is null and cost_type not in {{ one_off_costs() }}
+group by model_id, cost_type
+having {{ has_ended('max(period_end)', 'avg(' ~ dbt.datediff('period_start', 'period_end', 'day') ~ ')') }}
+{%- endmacro %}
+
 {# Exposures dated without a time of day, whose window begins at midnight, before whatever was done that day; and events at midnight
    sharp, since an experiment compares them with exposures. #}
 {% macro days_alone_check(table) -%}

@@ -67,7 +67,7 @@ touched_clusters as (
 ),
 
 -- the rows of facts that can have changed: whose they are, and their days
-happenings as (
+spans as (
 
     select touched_key as prediction_id, entity_id, user_id, touched_date as first_date, touched_date as last_date
     from touched_decisions
@@ -109,13 +109,13 @@ happenings as (
 
 ),
 
-happenings_by_unit as (
+spans_by_unit as (
 
-    select 'user' as unit_type, user_id as unit_id, first_date, last_date from happenings
+    select 'user' as unit_type, user_id as unit_id, first_date, last_date from spans
     union
-    select 'entity' as unit_type, entity_id as unit_id, first_date, last_date from happenings
+    select 'entity' as unit_type, entity_id as unit_id, first_date, last_date from spans
     union
-    select 'prediction' as unit_type, prediction_id as unit_id, first_date, last_date from happenings
+    select 'prediction' as unit_type, prediction_id as unit_id, first_date, last_date from spans
 
 ),
 
@@ -162,15 +162,15 @@ units as (
     union
     select counted_days.unit_id, counted_days.assigned_date
     from counted_days
-    inner join happenings_by_unit
-        on counted_days.unit_type = happenings_by_unit.unit_type
-        and counted_days.unit_id = happenings_by_unit.unit_id
+    inner join spans_by_unit
+        on counted_days.unit_type = spans_by_unit.unit_type
+        and counted_days.unit_id = spans_by_unit.unit_id
     where
         -- all that is known of a prediction counts, whatever its date
         counted_days.unit_type = 'prediction'
         or (
-            happenings_by_unit.first_date <= counted_days.last_date
-            and (happenings_by_unit.last_date is null or happenings_by_unit.last_date >= counted_days.first_date)
+            spans_by_unit.first_date <= counted_days.last_date
+            and (spans_by_unit.last_date is null or spans_by_unit.last_date >= counted_days.first_date)
         )
     union
     -- the segment of a unit is that of an earlier decision, which may have arrived only now

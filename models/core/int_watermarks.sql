@@ -153,9 +153,8 @@ judged_cost_types as (
     select
         *,
         cast({{ dbt.dateadd('day', -1, 'cast(last_at as date)') }} as date) as known_through,
-        cost_type in ('{{ setting("one_off_costs") | join("', '") }}') as is_one_off,
-        -- a type that fell silent for long has ended, rather than being late
-        {{ dbt.datediff('last_at', as_of(), 'day') }} > greatest(62, 3 * usual_days) as has_ended -- noqa: LT05
+        cost_type in {{ one_off_costs() }} as is_one_off,
+        {{ has_ended('last_at', 'usual_days') }} as has_ended -- noqa: LT05
     from cost_types
 
 ),
