@@ -359,7 +359,11 @@
         totals.segment_name,
         totals.segment_value,
         case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }} {% endfor %}end as amount,
-        cast({{ 'case names.brick' if weights }} {% for name in weights %}when '{{ name }}' then totals.{{ name }}_squares {% endfor %}{{ 'else 0 end' if weights else '0' }} as {{ double }}) as square_sum,
+        {%- if weights %}
+        case names.brick {% for name in weights %}when '{{ name }}' then totals.{{ name }}_squares {% endfor %}else 0 end as square_sum,
+        {%- else %}
+        cast(0 as {{ double }}) as square_sum,
+        {%- endif %}
         cast(case names.brick {% for measure in measures %}when '{{ measure.name }}' then totals.{{ measure.name }}_units {% endfor %}end as bigint) as unit_count
     from {{ fact.name }}_totals as totals
     cross join {{ fact.name }}_names as names

@@ -64,7 +64,7 @@ first_days as (
 
 ),
 
--- a numerator of another fact that never came would read as zero
+-- what was kept by another measure says nothing of a metric, and a numerator of another fact that never came would read as zero
 measured as (
 
     select
@@ -73,7 +73,13 @@ measured as (
     from metric_days
     inner join metrics on metric_days.metric = metrics.metric
     group by metric_days.model_id, metric_days.metric
-    having max(case when not metrics.is_cross_fact or metric_days.numerator <> 0 then 1 else 0 end) = 1
+    having
+        max(case
+            when metric_days.numerator <> 0 then 1
+            when metrics.is_cross_fact then 0
+            when metric_days.unit_count > 0 or metric_days.excluded_count <> 0 then 1
+            else 0
+        end) = 1
 
 ),
 
