@@ -771,7 +771,7 @@ def literal(table: str, column: Mapping[str, Any], position: int, number: int) -
     if column["data_type"] == "timestamp":
         return f"timestamp '2025-03-0{number + 1} {position:02}:30:00'"
     if column["data_type"] == "double":
-        return {"scale_min": "0.0::double", "scale_max": "1.0::double"}.get(
+        return {"scale_min": "0.0::double", "scale_max": "10.0::double"}.get(
             name, f"(1 / {number + 1}.0)::double"
         )
     if column["data_type"] == "integer":
