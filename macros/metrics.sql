@@ -126,7 +126,7 @@
 {% macro metric_directions() %}
     {% set rows = [] %}
     {% for metric in (metrics() if execute else []) %}
-        {% do rows.append({'metric': metric.name, 'direction': metric.card.get('direction')}) %}
+        {% do rows.append({'metric': metric.name, 'direction': metric.card.get('direction'), 'follows_label': metric.card.get('follows_label', false)}) %}
     {% endfor %}
     {{ return(rows) }}
 {% endmacro %}

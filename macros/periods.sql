@@ -99,6 +99,15 @@ periods as (
 )
 {%- endmacro %}
 
+{# The bricks that count rows of facts about a model, by which its first day is known. Arrivals are about files. #}
+{% macro event_bricks() %}
+    {% set names = [] %}
+    {% for fact in ours(graph.semantic_models) if not fact.config.meta.get('counts_arrivals') %}
+        {% do names.append(rows_brick(fact)) %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
 {# The bricks by whose rows a metric's segments are private: the rows of its facts, and what contributes to an amount. #}
 {% macro counted_bricks() %}
     {% set rows = [] %}

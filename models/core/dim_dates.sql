@@ -47,6 +47,7 @@ releases as (
 arrivals as (
 
     select loaded_at from {{ ref('stg_arrivals') }}
+    where reason is null
 
 ),
 

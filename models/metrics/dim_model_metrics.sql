@@ -35,7 +35,10 @@ metric_days as (
 brick_days as (
 
     select * from {{ ref('fct_bricks') }}
-    where segment_name = 'all' and metric_date < {{ as_of_date() }}
+    where
+        segment_name = 'all'
+        and metric_date < {{ as_of_date() }}
+        and brick in ('{{ (event_bricks() if execute else []) | join("', '") }}')
 
 ),
 

@@ -197,7 +197,9 @@ class Values:
 
     def _starts(self) -> dict[str, pd.Timestamp]:
         """The first day of anything about a model."""
-        days = pd.concat([rows[["model_id", "day"]] for rows in self.facts.values()])
+        # arrivals are about files
+        events = [rows for name, rows in self.facts.items() if name != "arrivals"]
+        days = pd.concat([rows[["model_id", "day"]] for rows in events])
         days = days[days.day <= self.last_day]
         return dict(days.groupby("model_id").day.min())
 
@@ -288,7 +290,7 @@ class Values:
                 is_read &= (rows.numerator != 0).any()
             if (model_id, metric) in self.exceptions.index:
                 is_read &= self.exceptions.role[model_id, metric] != "not_read"
-            if is_read:
+            if is_read and model_id in self.starts:
                 yield str(model_id), str(metric)
 
     def cells(self, model_id: str, metric: str) -> list[Series]:

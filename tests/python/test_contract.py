@@ -324,6 +324,11 @@ CHANGES: dict[str, list[tuple[Row, Fate]]] = {
         ({"score": "9", "scale_min": "1", "scale_max": "5"}, "score is outside its scale"),
         ({"score": "0", "scale_min": "1", "scale_max": "5"}, "score is outside its scale"),
         ({"score": "5", "scale_min": "1", "scale_max": "5", "comment": TEXT}, STAGED),
+        (
+            {"survey_type": "nps", "score": "5", "scale_min": "1", "scale_max": "5"},
+            "nps is asked on a scale other than 0 to 10",
+        ),
+        ({"survey_type": "nps", "score": "5", "scale_min": "0", "scale_max": "10"}, STAGED),
         ({"survey_type": "mood"}, "survey_type is not one of {one_of}"),
         ({"responded_at": "2025-03-01 11:00:00"}, "responded_at is before asked_at"),
         ({"responded_at": "2025-02-28"}, "responded_at is before asked_at"),

@@ -620,23 +620,26 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
         "Have Model Risk review the card, then set the next review_by.",
         f"{cards} f1_score has proxy_for delight, which is no metric. Known metrics are {known}.",
+        f"{cards} precision has leads_to happiness, which is no metric. Known metrics are {known}.",
         f"{cards} value_of_decisions has an incomplete card: owner missing under config.meta. "
         "Fill it in.",
-        f"{cards} precision has leads_to happiness, which is no metric. Known metrics are {known}.",
         f"{cards} wape has review_by 2027-02-30, which is no date. Write it as YYYY-MM-DD.",
         f"{cards}s ignore_rate and override_rate have the same definition: overridden_decisions / "
         "shown_decisions. Keep one and give it the other name as a synonym.",
         f"{seeds}/model_registry.csv: product Business sales has {core}",
         f"{seeds}/model_registry.csv: product Payments has {core}",
         f"{seeds}/metric_targets.csv, row 38: target 0.4 of precision contradicts its direction "
-        "up: worse than its floor 0.5. Correct the target, or direction in the metric card.",
+        "up: worse than its floor 0.5. "
+        "Correct the target, or direction in the metric card or in model_metrics.",
         f"{seeds}/metric_targets.csv, row 39: target 0.4 of precision contradicts its direction "
-        "up: worse than its baseline 0.5. Correct the target, or direction in the metric card.",
+        "up: worse than its baseline 0.5. "
+        "Correct the target, or direction in the metric card or in model_metrics.",
         f"{seeds}/metric_targets.csv, row 49: target 0.4 of error_rate contradicts its direction "
-        "down: worse than its floor 0.3. Correct the target, or direction in the metric card.",
+        "down: worse than its floor 0.3. "
+        "Correct the target, or direction in the metric card or in model_metrics.",
         f"{seeds}/metric_targets.csv, row 50: target -0.4 of prediction_bias contradicts its "
         "direction zero: worse than its floor 0.3. "
-        "Correct the target, or direction in the metric card.",
+        "Correct the target, or direction in the metric card or in model_metrics.",
         f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
         "lead_scoring: accuracy > value_of_decisions > credited_revenue > accuracy. "
         "Empty one parent of the chain.",
