@@ -447,6 +447,8 @@ class Values:
         for segment in table.segment_name[~in_total].unique():
             for period, hides in self.hidden(model_id, metric, segment).items():
                 rows = table[(table.segment_name == segment) & (table.period == period)]
+                if rows.empty:
+                    continue
                 at = zip(rows.period_end_date, rows.segment_value, strict=True)
                 private[rows.index] = hides.stack().reindex(list(at)).to_numpy()
         is_partial = start < all_from
