@@ -118,9 +118,10 @@ periods as (
 {# A bound of Wilson's 95 % interval of a share of `units`, never 0 of them: `-` the lower, `+` the upper. #}
 {% macro wilson_bound(share, units, sign) -%}
     {%- set z = '1.959963984540054' -%}
-    ({{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})
+    {#- rounding would pass 0 and 1 by a hair -#}
+    {{ 'greatest(0, (' if sign == '-' else 'least(1, (' }}{{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})
     {{ sign }} {{ z }} * sqrt(greatest({{ share }} * (1 - {{ share }}), 0) / {{ units }} + {{ z }} * {{ z }} / (4 * {{ units }} * {{ units }})))
-    / (1 + {{ z }} * {{ z }} / {{ units }})
+    / (1 + {{ z }} * {{ z }} / {{ units }}))
 {%- endmacro %}
 
 {# Whether two proportions differ beyond noise, by the pooled test at 99 %; NULL where they are no proportions. #}

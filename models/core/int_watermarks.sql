@@ -100,16 +100,17 @@ fed as (
 
 ),
 
+-- a label may become known long after it happened, so the feed lives as long as something becomes known
 label_feeds as (
 
     select
         models.model_id,
-        max(credited_outcomes.occurred_at) as last_at
+        max(credited_outcomes.observed_at) as last_at
     from models
     inner join credited_outcomes
         on models.model_id = credited_outcomes.model_id
         and models.label_outcome = credited_outcomes.outcome_name
-    where credited_outcomes.occurred_at <= {{ as_of() }}
+    where credited_outcomes.observed_at <= {{ as_of() }}
     group by models.model_id
 
 ),
@@ -152,7 +153,8 @@ judged_cost_types as (
 
     select
         *,
-        cast({{ dbt.dateadd('day', -1, 'cast(last_at as date)') }} as date) as known_through,
+        -- a period that ends at 23:59:59 ends with its day
+        cast({{ dbt.dateadd('day', -1, 'cast(' ~ dbt.dateadd('second', 1, 'last_at') ~ ' as date)') }} as date) as known_through,
         cost_type in ('{{ setting("one_off_costs") | join("', '") }}') as is_one_off,
         -- a type that fell silent for long has ended, rather than being late
         {{ dbt.datediff('last_at', as_of(), 'day') }} > greatest(62, 3 * usual_days) as has_ended -- noqa: LT05

@@ -60,7 +60,7 @@ DECISION_STYLES = {
 }
 WHAT_TO_DO = {
     "private": "it would tell of few people, so it is not shown",
-    "partial_window": "the data begin within it; wait until it is full",
+    "partial_window": "the data begin within it; the first period that lies after their beginning can be read",
     "labels_not_delivered": "labels have stopped arriving; ask who delivers business_outcomes",
     "labels_not_matured": "wait until the labels have had the time to arrive",
     "no_data": "nothing happened that it could count; no step is due",
