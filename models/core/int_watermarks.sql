@@ -1,4 +1,4 @@
--- One row per model and source: the days of which the world is known.
+-- One row per model and source: the first and the last day that its deliveries cover.
 {%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
 with models as (
 
@@ -85,7 +85,7 @@ feeds as (
 
 ),
 
--- what a model is credited with, or judged by, begins with its decisions
+-- predictions and outcomes count for a model from its first decision on, usage and lists from their own beginning
 fed as (
 
     select
@@ -168,7 +168,7 @@ costed as (
         model_id,
         'serving_costs' as source_name,
         cast(min(first_at) as date) as known_from,
-        -- of the open types the one that ends first; of ended ones, the last
+        -- the open type that ends first decides; where all have ended, the one that ended last
         coalesce(
             min(case when not is_one_off and not has_ended then known_through end),
             max(case when not is_one_off then known_through end),

@@ -61,7 +61,7 @@ first_days as (
 
 ),
 
--- a numerator of another fact that never came would read as zero
+-- a metric over two facts is read once it ever had a numerator; one that never came would read as zero
 measured as (
 
     select

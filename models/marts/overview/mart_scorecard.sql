@@ -37,7 +37,7 @@ windows as (
         *,
         case
             when known_through >= first_date then known_through
-            -- nothing is known yet: the last day says why
+            -- where no day is known yet, the last complete day says why
             else cast({{ dbt.dateadd('day', -1, as_of_date()) }} as date)
         end as window_end_date
     from model_metrics
