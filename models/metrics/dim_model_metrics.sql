@@ -61,7 +61,7 @@ first_days as (
 
 ),
 
--- a metric over two facts is read once it ever had a numerator; one that never came would read as zero
+-- a metric over two facts needs rows of both; of one that never came it would read zero, or nothing for ever
 measured as (
 
     select
@@ -70,7 +70,9 @@ measured as (
     from metric_days
     inner join metrics on metric_days.metric = metrics.metric
     group by metric_days.model_id, metric_days.metric
-    having max(case when not metrics.is_cross_fact or metric_days.numerator <> 0 then 1 else 0 end) = 1
+    having
+        max(case when not metrics.is_cross_fact or metric_days.numerator <> 0 then 1 else 0 end) = 1
+        and max(case when not metrics.is_cross_fact or metric_days.denominator <> 0 then 1 else 0 end) = 1
 
 ),
 

@@ -1,5 +1,6 @@
 -- One row per metric read for a model, version, segment, segment value and period: the value that may be read, or why there is none.
-{%- set sources = counted_bricks() if execute else [{'metric': ''}] %}
+{#- without segments nothing is counted, and one row keeps the query whole #}
+{%- set sources = (counted_bricks() if execute else []) or [{'metric': '', 'counted_brick': ''}] %}
 {%- set shown = "(reason is null or reason not in ('private', 'partial_window') or segment_name = 'all')" %}
 with metric_periods as (
 

@@ -285,7 +285,7 @@ class Values:
             if metric in ("close_rate", "deal_score", "pipeline_value"):
                 is_read &= model.label_is == "gain"
             if metric in CROSS_FACT:
-                is_read &= (rows.numerator != 0).any()
+                is_read &= (rows.numerator != 0).any() and (rows.denominator != 0).any()
             if (model_id, metric) in self.exceptions.index:
                 is_read &= self.exceptions.role[model_id, metric] != "not_read"
             if is_read:
