@@ -61,7 +61,7 @@ DECISION_STYLES = {
 WHAT_TO_DO = {
     "private": "it would tell of few people, so it is not shown",
     "partial_window": "the data begin within it; read a later one",
-    "labels_not_delivered": "its labels have not arrived; ask who delivers business_outcomes",
+    "labels_not_delivered": "the labels have not arrived; ask who delivers business_outcomes",
     "labels_not_matured": "wait until the labels have had the time to arrive",
     "no_data": "nothing happened that it could count; no step is due",
     "nothing_to_judge": "no decision has a class, a positive case or a unit value; complete the "
