@@ -101,8 +101,8 @@
     {{ return(found) }}
 {% endmacro %}
 
-{# The brick that a brick names in its meta: `once` counts over all models together what it counts for each, `kept` what it leaves over;
-   none where it names none. #}
+{# The brick that another brick names in its meta, or none. `once` is to be summed over several models, since it counts for one of
+   them what the brick counts for each. `kept` is what remains beside what the brick leaves out. #}
 {% macro named_brick(name, key) %}
     {{ return(without_prefix(bricks()[name].lift.get(key)) if name in bricks() else none) }}
 {% endmacro %}
@@ -266,8 +266,8 @@
 {# The brick that counts the rows of a fact, for the rule of privacy. No metric may use it. #}
 {% macro rows_brick(fact) %}{{ return(fact.name ~ '_rows') }}{% endmacro %}
 
-{# What is summed over one fact: its rows, and its measures by name. Squares are asked of weights alone: that of an amount may be
-   too large or too small for a number. #}
+{# What is summed over one fact: its rows, and its measures by name. Squares are summed of weights alone: the square of an
+   amount may be too large or too small for a number. #}
 {% macro summed_measures(fact) %}
     {% set weights = [] %}
     {% for metric in metrics() if metric.card.get('is_proportion') %}

@@ -1,7 +1,7 @@
-{# Periods and what a number over one of them needs to be readable. #}
+{# Periods, and what the number of a period needs before it may be read. #}
 
 {# CTEs that turn sums by day into sums by period, over every day since a series began; the last is `periods`. They read the CTEs
-   `daily` (keys, metric_date, sums), `series` (keys, first_date, is_total) and `dates`. Totals have days and weeks besides. #}
+   `daily` (keys, metric_date, sums), `series` (keys, first_date, is_total) and `dates`. Only totals have days and weeks. #}
 {% macro period_ctes(keys, sums) -%}
 dense as (
 
@@ -108,7 +108,7 @@ periods as (
     {{ return(names) }}
 {% endmacro %}
 
-{# The bricks by whose rows a metric's segments are private: the rows of its facts, and what contributes to an amount. #}
+{# A row per metric and brick whose rows decide which segment values are private: the rows of its facts, and what contributes to an amount. #}
 {% macro counted_bricks() %}
     {% set rows = [] %}
     {% set all_bricks = bricks() %}
@@ -124,15 +124,16 @@ periods as (
     {{ return(rows) }}
 {% endmacro %}
 
-{# A bound of Wilson's 95 % interval of a share of `units`, never 0 of them: `-` the lower, `+` the upper. #}
+{# The lower (`-`) or upper (`+`) bound of Wilson's 95 % interval of a share among `units`. Neither may be NULL, nor `units` 0. #}
 {% macro wilson_bound(share, units, sign) -%}
     {%- set z = '1.959963984540054' -%}
-    ({{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})
+    {#- rounding would pass 0 and 1 by a hair -#}
+    {{ 'greatest(0, (' if sign == '-' else 'least(1, (' }}{{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})
     {{ sign }} {{ z }} * sqrt(greatest({{ share }} * (1 - {{ share }}), 0) / {{ units }} + {{ z }} * {{ z }} / (4 * {{ units }} * {{ units }})))
-    / (1 + {{ z }} * {{ z }} / {{ units }})
+    / (1 + {{ z }} * {{ z }} / {{ units }}))
 {%- endmacro %}
 
-{# Whether two proportions differ beyond noise, by the pooled test at 99 %; NULL where they are no proportions. #}
+{# Whether two proportions differ beyond noise, by the pooled test at 99 %; NULL for values that are no proportions. #}
 {% macro is_beyond_noise(one, other) -%}
     {%- set pooled = '((' ~ one ~ '.value * ' ~ one ~ '.effective_units + ' ~ other ~ '.value * ' ~ other ~ '.effective_units) / ('
         ~ one ~ '.effective_units + ' ~ other ~ '.effective_units))' -%}

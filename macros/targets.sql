@@ -1,4 +1,4 @@
-{# How a value stands to its target. #}
+{# How a value compares with its target. #}
 
 {# The value that is on the way to a target by its due date, on a day; NULL without baseline or due, and from the due date on. #}
 {% macro expected_value(targets, day) -%}

@@ -1,4 +1,4 @@
-{# Until when the world is known: raw tables say by their freshness how far they may lag. #}
+{# Until which day a source is complete. The freshness of a raw table says how far it may lag. #}
 
 {# The days after which a raw table is late, by its `error_after`; without a table, as a case over `feeds.source_name`. #}
 {% macro late_after_days(table=none) %}
@@ -23,7 +23,7 @@
     {{ dbt.datediff(last_at, as_of(), 'second') }} <= 86400 * ({{ late_after }})
 {%- endmacro %}
 
-{# The last day known of a feed. The day of a late feed's last event is not known in full: it may have stopped at noon. #}
+{# The last day that a feed covers in full. A late feed may have stopped at noon, so the day of its last event does not count. #}
 {% macro known_through(last_at, late_after, last_day) -%}
     case
         when {{ is_on_time(last_at, late_after) }} then {{ last_day }}

@@ -1,4 +1,4 @@
--- One row per model and source: the days of which the world is known.
+-- One row per model and source: the first and the last day that its deliveries cover.
 {%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
 with models as (
 
@@ -85,7 +85,7 @@ feeds as (
 
 ),
 
--- what a model is credited with, or judged by, begins with its decisions
+-- predictions and outcomes count for a model from its first decision on, usage and lists from their own beginning
 fed as (
 
     select
@@ -100,16 +100,17 @@ fed as (
 
 ),
 
+-- a label may become known long after it happened, so the feed lives as long as something becomes known
 label_feeds as (
 
     select
         models.model_id,
-        max(credited_outcomes.occurred_at) as last_at
+        max(credited_outcomes.observed_at) as last_at
     from models
     inner join credited_outcomes
         on models.model_id = credited_outcomes.model_id
         and models.label_outcome = credited_outcomes.outcome_name
-    where credited_outcomes.occurred_at <= {{ as_of() }}
+    where credited_outcomes.observed_at <= {{ as_of() }}
     group by models.model_id
 
 ),
@@ -152,7 +153,8 @@ judged_cost_types as (
 
     select
         *,
-        cast({{ dbt.dateadd('day', -1, 'cast(last_at as date)') }} as date) as known_through,
+        -- a period that ends at 23:59:59 ends with its day
+        cast({{ dbt.dateadd('day', -1, 'cast(' ~ dbt.dateadd('second', 1, 'last_at') ~ ' as date)') }} as date) as known_through,
         cost_type in {{ one_off_costs() }} as is_one_off,
         {{ has_ended('last_at', 'usual_days') }} as has_ended -- noqa: LT05
     from cost_types
@@ -165,7 +167,7 @@ costed as (
         model_id,
         'serving_costs' as source_name,
         cast(min(first_at) as date) as known_from,
-        -- of the open types the one that ends first; of ended ones, the last
+        -- the open type that ends first decides; where all have ended, the one that ended last
         coalesce(
             min(case when not is_one_off and not has_ended then known_through end),
             max(case when not is_one_off then known_through end),

@@ -64,7 +64,7 @@ first_days as (
 
 ),
 
--- what was kept by another measure says nothing of a metric, and a numerator of another fact that never came would read as zero
+-- what another measure kept says nothing of a metric; a metric over two facts needs rows of both, or it would read zero or nothing
 measured as (
 
     select
@@ -80,6 +80,7 @@ measured as (
             when metric_days.unit_count > 0 or metric_days.excluded_count <> 0 then 1
             else 0
         end) = 1
+        and max(case when not metrics.is_cross_fact or metric_days.denominator <> 0 then 1 else 0 end) = 1
 
 ),
 

@@ -1,5 +1,6 @@
 -- One row per metric read for a model, version, segment, segment value and period: the value that may be read, or why there is none.
-{%- set sources = counted_bricks() if execute else [{'metric': ''}] %}
+{#- without segments nothing is counted, and one row keeps the query whole #}
+{%- set sources = (counted_bricks() if execute else []) or [{'metric': '', 'counted_brick': ''}] %}
 {%- set shown = "(reason is null or reason not in ('private', 'partial_window') or segment_name = 'all')" %}
 with metric_periods as (
 
@@ -166,8 +167,8 @@ metric_values as (
         period_start_date,
         period_end_date,
         value,
-        case when is_proportion then {{ wilson_bound('value', 'effective_units', '-') }} end as value_low,
-        case when is_proportion then {{ wilson_bound('value', 'effective_units', '+') }} end as value_high,
+        case when is_proportion and value is not null then {{ wilson_bound('value', 'effective_units', '-') }} end as value_low,
+        case when is_proportion and value is not null then {{ wilson_bound('value', 'effective_units', '+') }} end as value_high,
         cast(case when {{ shown }} then numerator end as {{ type_double() }}) as numerator,
         cast(case when {{ shown }} then numerator_once end as {{ type_double() }}) as numerator_once,
         cast(case when {{ shown }} then denominator end as {{ type_double() }}) as denominator,

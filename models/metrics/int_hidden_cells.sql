@@ -103,7 +103,7 @@ ranked as (
 
 ),
 
--- small cells, empty ones that would tell by being shown, and as many of the next as hide a single small one in a sum
+-- small cells; with them empty ones, which would tell by being shown; then the next smallest, until no sum gives one away
 hidden_cells as (
 
     select

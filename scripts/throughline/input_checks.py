@@ -598,12 +598,19 @@ def check_labels(
                 fix = "Correct it, or deliver such outcomes."
                 findings.append(Finding("warning", what, f"{place} {column}", fix))
         positive, found = row.values["positive_label"], labels.get(row.values["label_outcome"], {})
-        if positive and found and positive not in found:
+        if positive and found and _label(positive) not in map(_label, found):
             what = f"no '{row.values['label_outcome']}' has the label '{positive}'"
             place = f"{place} positive_label"
             fix = "Correct it: upper and lower case count."
             findings.append(Finding("warning", f"{what} (found: {_some(found)})", place, fix))
     return findings
+
+
+def _label(text: str) -> str:
+    """The one form of a label, as the macro `normal_label` writes it."""
+    if text.lower() in ("true", "false", "yes", "no"):
+        return text.lower()
+    return re.sub(r"^(-?[0-9]+)\.0+$", r"\1", text)
 
 
 def check_currencies(

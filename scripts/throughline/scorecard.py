@@ -60,8 +60,8 @@ DECISION_STYLES = {
 }
 WHAT_TO_DO = {
     "private": "it would tell of few people, so it is not shown",
-    "partial_window": "the data begin within it; wait until it is full",
-    "labels_not_delivered": "labels have stopped arriving; ask who delivers business_outcomes",
+    "partial_window": "the data begin within it; read a later one",
+    "labels_not_delivered": "the labels have not arrived; ask who delivers business_outcomes",
     "labels_not_matured": "wait until the labels have had the time to arrive",
     "no_data": "nothing happened that it could count; no step is due",
     "nothing_to_judge": "no decision has a class, a positive case or a unit value; complete the "
@@ -624,7 +624,7 @@ def _money_text(row: Row, page: Page) -> Iterator[Text]:
     elif row["unknown_month"] and (not row["month"] or row["reason"].endswith(OF_A_SOURCE)):
         said += f" {row['unknown_month']:%B %Y}: {row['what_to_do']}."
     elif not row["month"]:
-        said += f" {str(row['what_to_do']).capitalize()}."
+        said += " The data hold no whole one yet."
     yield from page.prose(said, indent=2)
 
 
@@ -691,7 +691,8 @@ def _steps_text(card: Scorecard, *, names: Mapping[str, str], page: Page) -> Ite
         said = "Nothing is judged: no metric has both a floor and a value. Floors stand in the "
         yield from page.prose(f"{said}seed metric_targets.")
     elif all(row["status"] != "breached" for row in floored):
-        yield from page.prose(f"No floor is missed, of {len(floored)} that were judged.")
+        were = "was" if len(floored) == 1 else "were"
+        yield from page.prose(f"No floor is missed, of {len(floored)} that {were} judged.")
 
 
 def show(

@@ -335,7 +335,8 @@ SETTINGS = (
     ),
     Setting(
         "minimum_cell",
-        "A segment value with fewer units than this is not shown.",
+        "A value of fewer units than this is not shown; a segment value with fewer rows shows\n"
+        "nothing.",
         "minimum_cell: 20",
         _count,
     ),

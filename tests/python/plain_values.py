@@ -231,8 +231,8 @@ class Values:
             labels = labels[
                 (labels.model_id == model_id)
                 & (labels.outcome_name == row.label_outcome)
-                & (labels.occurred_at <= c.as_of)
-            ].occurred_at
+                & (labels.observed_at <= c.as_of)
+            ].observed_at
             if made.empty or self.last_day - wait < begins:
                 through = self.last_day
             elif labels.empty:
@@ -262,7 +262,7 @@ class Values:
         for cost_type, rows in running.groupby("cost_type"):
             usual = (rows.period_end.dt.normalize() - rows.period_start.dt.normalize()).dt.days
             end = rows.period_end.max()
-            ends[cost_type] = end.normalize() - DAY
+            ends[cost_type] = (end + pd.Timedelta(seconds=1)).normalize() - DAY
             silent = (self.company.as_of.normalize() - end.normalize()).days
             is_open[cost_type] = silent <= max(62, 3 * usual.mean())
         still = [ends[name] for name in ends if is_open[name]]
@@ -287,7 +287,7 @@ class Values:
             if metric in ("close_rate", "deal_score", "pipeline_value"):
                 is_read &= model.label_is == "gain"
             if metric in CROSS_FACT:
-                is_read &= (rows.numerator != 0).any()
+                is_read &= (rows.numerator != 0).any() and (rows.denominator != 0).any()
             if (model_id, metric) in self.exceptions.index:
                 is_read &= self.exceptions.role[model_id, metric] != "not_read"
             if is_read and model_id in self.starts:

@@ -1245,11 +1245,21 @@ def test_label_outcome_that_never_happens(company: Company) -> None:
 
 
 def test_positive_label_that_never_happens(company: Company) -> None:
-    company.seed("model_registry", REGISTRY[0].replace("converted,true", "converted,True"))
+    company.seed("model_registry", REGISTRY[0].replace("converted,true", "converted,Sold"))
     assert only(company) == (
         "warning company/seeds/model_registry.csv, row 2, column positive_label: no 'converted' "
-        "has the label 'True' (found: 'true'). Correct it: upper and lower case count."
+        "has the label 'Sold' (found: 'true'). Correct it: upper and lower case count."
     )
+
+
+@pytest.mark.parametrize(("declared", "delivered"), [("True", "true"), ("1", "1.0"), ("no", "NO")])
+def test_a_positive_label_is_met_in_any_writing_that_the_build_reads_alike(
+    company: Company, declared: str, delivered: str
+) -> None:
+    company.seed("model_registry", REGISTRY[0].replace("converted,true", f"converted,{declared}"))
+    rows = [line.replace("true", delivered) for line in RAW["business_outcomes"]]
+    company.raw("business_outcomes", *rows)
+    assert findings(company) == []
 
 
 def test_as_of_before_every_row(company: Company) -> None:

@@ -228,7 +228,7 @@ def test_costs_that_stopped_are_named_with_the_month_they_stopped_in() -> None:
 
 def test_a_first_month_that_is_not_over_is_waited_for() -> None:
     found = said(tables(mart_value_ledger=[month("2026-06-01", is_complete=False)]))
-    assert "No month is known in full. The data begin within it; wait until it is full.\n" in found
+    assert "No month is known in full. The data hold no whole one yet.\n" in found
 
 
 def test_decisions_without_a_unit_value_have_a_cost_alone() -> None:
@@ -437,7 +437,7 @@ def test_next_steps_begin_with_floors_and_name_owners() -> None:
 
 
 def test_no_floor_is_missed_only_where_one_was_judged() -> None:
-    assert "No floor is missed, of 1 that were judged.\n" in said(tables())
+    assert "No floor is missed, of 1 that was judged.\n" in said(tables())
     unjudged = [
         metric(floor=None),
         missing("no_data", metric="recall", label="Recall"),

@@ -66,7 +66,7 @@ covered as (
 
 ),
 
--- of several models together what each outcome brought is counted once; customers do not add up
+-- over several models each outcome counts once; customers of several models do not add up
 last_values as (
 
     select

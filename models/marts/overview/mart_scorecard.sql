@@ -36,8 +36,8 @@ windows as (
     select
         *,
         case
-            when known_through >= first_date then known_through
-            -- nothing is known yet: the last day says why
+            when known_through >= greatest(first_date, known_from) then known_through
+            -- where no day is known yet, the last complete day says why
             else cast({{ dbt.dateadd('day', -1, as_of_date()) }} as date)
         end as window_end_date
     from model_metrics
