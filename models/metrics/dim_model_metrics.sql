@@ -38,7 +38,11 @@ brick_days as (
     where
         segment_name = 'all'
         and metric_date < {{ as_of_date() }}
-        and brick in ('{{ (event_bricks() if execute else []) | join("', '") }}')
+        and brick in (
+            {%- for name in (event_bricks() if execute else ['']) %}
+            '{{ name }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
 
 ),
 

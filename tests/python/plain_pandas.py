@@ -592,8 +592,9 @@ class Company:
             (self.outcomes.status == "final") & (self.outcomes.outcome_name == name)
         ]
         credited = self.links[self.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
-        said = ["outcome_id", "outcome_label", "amount", "occurred_at", "observed_at"]
-        rows = outcomes[said].merge(credited, on="outcome_id", how="left")
+        rows = outcomes[["outcome_id", "outcome_label", "amount", "occurred_at"]].merge(
+            credited, on="outcome_id", how="left"
+        )
         carried = self.predictions[["prediction_id", "model_version", *self.segments]]
         rows = rows.merge(carried, on="prediction_id", how="left")
         rows["model_id"] = rows.model_id.fillna("(none)")

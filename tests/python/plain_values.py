@@ -167,9 +167,11 @@ class Values:
         decisions = c.decisions.assign(day=c.decisions.predicted_at.dt.normalize())
         credited = c.links[c.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
         carried = c.predictions[["prediction_id", "model_version", *c.segments]]
-        outcomes = c.outcomes[["outcome_id", "outcome_name", "occurred_at", "status", "amount"]]
-        outcomes = outcomes.merge(credited, on="outcome_id").merge(
-            carried, on="prediction_id", how="left"
+        said = ["outcome_id", "outcome_name", "occurred_at", "observed_at", "status", "amount"]
+        outcomes = (
+            c.outcomes[said]
+            .merge(credited, on="outcome_id")
+            .merge(carried, on="prediction_id", how="left")
         )
         outcomes = outcomes.assign(day=outcomes.occurred_at.dt.normalize())
         asked = c.asked_about[["prediction_id", "model_version", *c.segments]]

@@ -93,9 +93,9 @@ def test_every_value_of_the_cases_equals_plain_pandas(cases: Path) -> None:
     plain = values.table()
     assert_values_are(cases, plain)
     by_role = plain[plain.segment_name == "role"].fillna({"reason": "ready"})
-    found = by_role.groupby("metric").reason.agg(set)
+    reasons = by_role.groupby("metric").reason.agg(set)
     for metric in ("adoption_rate", "task_completion_rate", "precision"):
-        assert {"private", "ready"} <= found[metric], metric
+        assert {"private", "ready"} <= reasons[metric], metric
 
 
 def told(
