@@ -262,7 +262,7 @@ def test_doctor_of_metrics_counts_exits_and_writes_nothing(
     assert ended.lines == [
         "error company/seeds/metric_targets.csv, row 2: target 0.5 of precision contradicts its "
         "direction up: worse than its floor 0.6. "
-        "Correct the target, or direction in the metric card."
+        "Correct the target, or direction in the metric card or in model_metrics."
     ]
     assert company.bytes() == before
     assert not (company.folder / "warehouse.duckdb").exists()

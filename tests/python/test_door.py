@@ -531,7 +531,10 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     uses = "select * from fct_usage order by all"
     before = query(folder, uses)
     changed("usage_events", event_name=str.upper).to_csv(place, index=False)
-    uses_and_health = (*NO_UNIT_TESTS, "--select", "+fct_usage", "+mart_input_health")
+    uses_and_health = (
+        *NO_UNIT_TESTS,
+        *("--select", "+fct_usage", "+mart_input_health", "model_metrics"),
+    )
     run = project.build(folder, *uses_and_health)
     assert run.status == 1
     assert "is_sound_stg_usage_events" in run.output
@@ -547,7 +550,8 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     # what was mended goes on from where it stood
     deliver_rows = FRAMES["usage_events"]
     deliver_rows.to_csv(place, index=False)
-    assert project.build(folder, *uses_and_health).status == 0
+    mended = project.build(folder, *uses_and_health)
+    assert mended.status == 0, mended.output
     pd.testing.assert_frame_equal(query(folder, uses), before)
 
 

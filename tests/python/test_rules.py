@@ -531,7 +531,7 @@ CARD_FAULTS = (
     ("value_of_decisions", "owner: Finance", "owner:"),
     ("precision", "leads_to: value_per_decision", "leads_to: happiness"),
     ("f1_score", "proxy_for: value_per_decision", "proxy_for: delight"),
-    ("ignore_rate", "numerator: ignored_decisions", "numerator: overridden_decisions"),
+    ("ignore_rate", "numerator: brick_ignored_decisions", "numerator: brick_overridden_decisions"),
     ("wape", "2027-06-30", "2027-02-30"),
     # within its grace
     ("csat", "2027-06-30", "2026-06-30"),
