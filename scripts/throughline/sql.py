@@ -58,7 +58,10 @@ def cast(expression: str, data_type: str) -> str:
         is_typed = f"typeof({expression}) <> 'VARCHAR'"
         return f"case when {is_typed} or {is_number} then try_cast({expression} as double) end"
     if data_type == "boolean":
-        return f"try_cast(trim(cast({expression} as varchar)) as boolean)"
+        # the number 2 is true, the text is not
+        as_text = f"try_cast(trim(cast({expression} as varchar)) as boolean)"
+        typed = f"try_cast({expression} as boolean)"
+        return f"case when typeof({expression}) = 'VARCHAR' then {as_text} else {typed} end"
     if data_type == "integer":
         number = cast(expression, "double")
         return f"case when {number} = floor({number}) then try_cast({number} as bigint) end"
