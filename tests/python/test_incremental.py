@@ -191,8 +191,8 @@ def test_another_formula_holds_for_history_too(tmp_path: Path, undisturbed: Path
     metrics = edited.root / "models/metrics/_metrics.yml"
     text = metrics.read_text(encoding="utf-8")
     before, after = text.split("- name: view_rate", 1)
-    after = after.replace("brick_viewed_decisions", "brick_correct_decisions", 1)
-    assert "brick_correct_decisions" in after
+    after = after.replace("brick_viewed_decisions", "brick_accepted_matured_decisions", 1)
+    assert "brick_accepted_matured_decisions" in after
     metrics.write_text(f"{before}- name: view_rate{after}", encoding="utf-8")
     folder = copied(undisturbed, "another_formula")
     fresh = histories.copied(folder)
