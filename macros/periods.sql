@@ -1,7 +1,8 @@
 {# Periods, and what the number of a period needs before it may be read. #}
 
 {# CTEs that turn sums by day into sums by period, over every day since a series began; the last is `periods`. They read the CTEs
-   `daily` (keys, metric_date, sums), `series` (keys, first_date, is_total) and `dates`. Only totals have days and weeks. #}
+   `daily` (keys, metric_date, sums), `series` (keys, first_date, judged_through, is_total) and `dates`. Only totals have days and
+   weeks. Period `all` goes from the first day to the last whose labels are known, once there is one. #}
 {% macro period_ctes(keys, sums) -%}
 dense as (
 
@@ -10,6 +11,8 @@ dense as (
         series.{{ key }},
         {%- endfor %}
         series.is_total,
+        series.first_date,
+        series.judged_through,
         dates.date_day,
         dates.month_start_date
         {%- for name in sums %},
@@ -95,6 +98,18 @@ periods as (
         {%- endfor %}
     from months
     where cast({{ dbt.last_day('month_start_date', 'month') }} as date) < {{ as_of_date() }}
+    union all
+    select
+        {{ keys | join(', ') }},
+        'all' as period,
+        first_date as period_start_date,
+        judged_through as period_end_date
+        {%- for name in sums %},
+        sum({{ name }}) as {{ name }}
+        {%- endfor %}
+    from dense
+    where date_day <= judged_through
+    group by {{ keys | join(', ') }}, first_date, judged_through
 
 )
 {%- endmacro %}

@@ -28,7 +28,10 @@ models as (
         registry.decision_threshold,
         registry.horizon_days,
         registry.label_delay_days,
+        registry.latency_slo_ms,
         registry.negative_on_absence,
+        coalesce(registry.score_is_probability, false) as score_is_probability,
+        coalesce(registry.outcome_depends_on_action, false) as outcome_depends_on_action,
         unit_values.model_id is not null as has_unit_values,
         registry.reference_from,
         registry.reference_to

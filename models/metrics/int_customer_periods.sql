@@ -13,6 +13,12 @@ dates as (
 
 ),
 
+spans as (
+
+    select * from {{ ref('int_model_spans') }}
+
+),
+
 checks as (
 
     select
@@ -58,8 +64,17 @@ spread as (
 
 windows as (
 
+    select
+        model_id,
+        'all' as period,
+        true as is_for_all,
+        cast('1900-01-01' as date) as period_start_date,
+        judged_through as period_end_date
+    from spans
+    union all
     {% for days in [1, 7, 28] -%}
     select
+        cast(null as {{ dbt.type_string() }}) as model_id,
         '{{ 'day' if days == 1 else days ~ 'd' }}' as period,
         {{ 'true' if days == 28 else 'false' }} as is_for_all,
         cast({{ dbt.dateadd('day', 1 - days, 'date_day') }} as date) as period_start_date,
@@ -68,6 +83,7 @@ windows as (
     union all
     {% endfor -%}
     select distinct
+        cast(null as {{ dbt.type_string() }}) as model_id,
         'month' as period,
         true as is_for_all,
         month_start_date as period_start_date,
@@ -97,6 +113,7 @@ seen as (
     from spread
     inner join windows
         on spread.outcome_date between windows.period_start_date and windows.period_end_date
+        and (windows.model_id is null or spread.model_id = windows.model_id)
         and (windows.is_for_all or spread.is_total)
 
 ),

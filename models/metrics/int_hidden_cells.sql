@@ -16,6 +16,12 @@ model_metrics as (
 
 ),
 
+spans as (
+
+    select * from {{ ref('int_model_spans') }}
+
+),
+
 dates as (
 
     select * from {{ ref('dim_dates') }}
@@ -74,10 +80,12 @@ series as (
         cells.segment_name,
         cells.segment_value,
         first_days.first_date,
+        spans.judged_through,
         false as is_total
     from cells
     inner join counted_bricks on cells.segment_name = counted_bricks.segment_name
     inner join first_days on cells.model_id = first_days.model_id
+    inner join spans on cells.model_id = spans.model_id
 
 ),
 

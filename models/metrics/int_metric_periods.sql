@@ -26,6 +26,12 @@ model_metrics as (
 
 ),
 
+spans as (
+
+    select * from {{ ref('int_model_spans') }}
+
+),
+
 dates as (
 
     select * from {{ ref('dim_dates') }}
@@ -99,10 +105,12 @@ series as (
         cells.segment_name,
         cells.segment_value,
         model_metrics.first_date,
+        spans.judged_through,
         cells.segment_name = 'all' and cells.model_version = 'all' as is_total
     from model_metrics
     inner join metrics on model_metrics.metric = metrics.metric
     inner join cells on model_metrics.model_id = cells.model_id
+    inner join spans on model_metrics.model_id = spans.model_id
     where
         (cells.segment_name = 'all' or ', ' || metrics.segments || ',' like '%, ' || cells.segment_name || ',%')
         and (cells.model_version = 'all' or metrics.is_versioned)

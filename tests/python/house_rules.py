@@ -15,11 +15,13 @@ import yaml
 READS: Mapping[str, frozenset[str]] = {
     "staging": frozenset({"staging", "config"}),
     "core": frozenset({"staging", "core", "config"}),
-    "metrics": frozenset({"core", "metrics", "config"}),
+    # features of decisions stand in staging alone
+    "quality": frozenset({"staging", "core", "quality", "config"}),
+    "metrics": frozenset({"core", "quality", "metrics", "config"}),
     "lift": frozenset({"core", "metrics", "lift", "config"}),
-    "marts": frozenset({"core", "metrics", "lift", "marts", "config"}),
+    "marts": frozenset({"core", "quality", "metrics", "lift", "marts", "config"}),
     # the ledger notes what all of them have seen
-    "builds": frozenset({"staging", "core", "metrics", "lift"}),
+    "builds": frozenset({"staging", "core", "quality", "metrics", "lift"}),
 }
 KEY_TESTS = frozenset({"grain", "unique"})
 MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})
