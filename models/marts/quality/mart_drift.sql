@@ -1,7 +1,5 @@
 -- One row per model, version, watched feature and week with decisions, of the score also day: whether it drifted from the reference.
 {%- set run = 'partition by model_id, model_version, feature, period' %}
-{%- set at_once = 'partition by model_id, model_version, period, period_start_date' %}
-{%- set inputs = "feature_role = 'input' and status <> 'not_ready'" %}
 {%- set importance = setting('feature_importance') or {} %}
 with verdicts as (
 
@@ -22,12 +20,7 @@ counted as (
         *,
         sum(case when status = 'stable' then 1 else 0 end) over (
             {{ run }} order by period_start_date nulls last rows unbounded preceding
-        ) as stable_count,
-        {% if importance -%}
-        case feature{% for feature, weight in importance.items() %} when '{{ feature }}' then {{ weight }}{% endfor %} else 0 end
-        {%- else -%}
-        0
-        {%- endif %} as importance
+        ) as stable_count
     from verdicts
 
 ),
@@ -36,18 +29,8 @@ begun as (
 
     select
         *,
-        case when status = 'drift' then
-            min(case when status = 'drift' then period_start_date end) over ({{ run }}, stable_count)
-        end as drifted_since_date,
-        case when status = 'drift' then
-            min(case when status = 'drift' then period_end_date end) over ({{ run }}, stable_count)
-        end as drifted_by_date,
-        {% for name, weight in [('drifted_share', '1'), ('importance_drifted_share', 'importance')] -%}
-        {{ safe_ratio(
-            "sum(case when " ~ inputs ~ " and status = 'drift' then " ~ weight ~ " else 0 end) over (" ~ at_once ~ ")",
-            "sum(case when " ~ inputs ~ " then " ~ weight ~ " else 0 end) over (" ~ at_once ~ ")"
-        ) }} as {{ name }}{{ ',' if not loop.last }}
-        {% endfor %}
+        min(case when status = 'drift' then period_start_date end) over ({{ run }}, stable_count) as since_date,
+        min(case when status = 'drift' then period_end_date end) over ({{ run }}, stable_count) as by_date
     from counted
 
 ),
@@ -57,13 +40,41 @@ released as (
 
     select distinct
         begun.model_id,
-        begun.drifted_since_date,
-        begun.drifted_by_date
+        begun.since_date,
+        begun.by_date
     from begun
     inner join feature_releases
         on begun.model_id = feature_releases.model_id
-        and feature_releases.released_date >= {{ dbt.dateadd('day', -7, 'begun.drifted_since_date') }}
-        and feature_releases.released_date <= begun.drifted_by_date
+        and feature_releases.released_date >= {{ dbt.dateadd('day', -7, 'begun.since_date') }}
+        and feature_releases.released_date <= begun.by_date
+
+),
+
+weighed as (
+
+    select
+        *,
+        case when status = 'drift' then 1 else 0 end as drifted,
+        {% if importance -%}
+        case feature{% for feature, weight in importance.items() %} when '{{ feature }}' then {{ weight }}{% endfor %} else 0 end
+        {%- else -%}
+        0
+        {%- endif %} as importance
+    from verdicts
+    where feature_role = 'input' and status <> 'not_ready'
+
+),
+
+model_shares as (
+
+    select
+        model_id,
+        model_version,
+        period_start_date,
+        {{ safe_ratio('sum(drifted)', 'count(*)') }} as drifted_share,
+        {{ safe_ratio('sum(drifted * importance)', 'sum(importance)') }} as importance_drifted_share
+    from weighed
+    group by model_id, model_version, period_start_date
 
 ),
 
@@ -89,18 +100,23 @@ drift as (
         begun.decision_count,
         begun.effective_count,
         begun.reference_count,
-        begun.drifted_share,
-        begun.importance_drifted_share,
+        model_shares.drifted_share,
+        model_shares.importance_drifted_share,
         begun.is_major,
         case when begun.status = 'drift' then released.model_id is not null end as began_with_feature_release,
         begun.period_start_date,
         begun.period_end_date,
-        begun.drifted_since_date
+        case when begun.status = 'drift' then begun.since_date end as drifted_since_date
     from begun
     left join released
         on begun.model_id = released.model_id
-        and begun.drifted_since_date = released.drifted_since_date
-        and begun.drifted_by_date = released.drifted_by_date
+        and begun.since_date = released.since_date
+        and begun.by_date = released.by_date
+    left join model_shares
+        on begun.model_id = model_shares.model_id
+        and begun.model_version = model_shares.model_version
+        and begun.period = 'week'
+        and begun.period_start_date = model_shares.period_start_date
 
 )
 
