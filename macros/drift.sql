@@ -24,6 +24,12 @@
     {{ return(watched_features() | selectattr('role', 'equalto', 'input') | map(attribute='name') | list) }}
 {% endmacro %}
 
+{# The distinct entities of decisions for which the condition holds; a decision about none counts as one. #}
+{% macro entity_count(condition='1 = 1', rows=none) -%}
+    {%- set entity_id = rows ~ '.entity_id' if rows else 'entity_id' -%}
+    count(distinct case when {{ condition }} then {{ entity_id }} end) + sum(case when {{ condition }} and {{ entity_id }} is null then 1 else 0 end)
+{%- endmacro %}
+
 {# What turned out, by the task of the model: the class, or for two classes which of them; amounts are numbers. #}
 {% macro actual_class(decisions, models) -%}
     case

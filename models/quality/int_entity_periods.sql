@@ -13,6 +13,7 @@ dated as {{ not_materialized() }} (
         model_id,
         model_version,
         entity_id,
+        label_state,
         feature_set_version,
         {{ week }} as week_start_date,
         decision_date
@@ -30,6 +31,7 @@ cells as {{ not_materialized() }} (
         {{ version }} as model_version,
         '{{ period }}' as period,
         entity_id,
+        label_state,
         feature_set_version,
         week_start_date,
         {{ start }} as period_start_date
@@ -47,7 +49,8 @@ entity_counts as (
         period,
         week_start_date,
         period_start_date,
-        count(distinct entity_id) + sum(case when entity_id is null then 1 else 0 end) as entity_count
+        {{ entity_count() }} as entity_count,
+        {{ entity_count("label_state = 'matured'") }} as labelled_entity_count
     from cells
     group by model_id, model_version, period, week_start_date, period_start_date
 
@@ -88,6 +91,7 @@ entity_periods as (
         entity_counts.period,
         ranked_sets.feature_set_version,
         cast(entity_counts.entity_count as bigint) as entity_count,
+        cast(entity_counts.labelled_entity_count as bigint) as labelled_entity_count,
         entity_counts.week_start_date,
         entity_counts.period_start_date
     from entity_counts

@@ -182,7 +182,7 @@ category_counts as (
         feature_role,
         feature_value,
         count(*) as row_count,
-        count(distinct entity_id) + sum(case when entity_id is null then 1 else 0 end) as entity_count
+        {{ entity_count() }} as entity_count
     from category_rows
     group by model_id, feature, feature_role, feature_value
 

@@ -151,9 +151,15 @@ period_sizes as (
         sum(period_bins.decision_count) as decision_count,
         least(
             sum(period_bins.decision_count) * sum(period_bins.decision_count) / sum(period_bins.weight_square_sum),
-            max(entity_periods.entity_count)
+            max(case
+                when feature_references.feature_role = 'label' then entity_periods.labelled_entity_count
+                else entity_periods.entity_count
+            end)
         ) as effective_count
     from period_bins
+    inner join feature_references
+        on period_bins.model_id = feature_references.model_id
+        and period_bins.feature = feature_references.feature
     inner join entity_periods
         on period_bins.model_id = entity_periods.model_id
         and period_bins.model_version = entity_periods.model_version

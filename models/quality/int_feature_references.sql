@@ -23,7 +23,8 @@ reference_entities as (
         decisions.model_id,
         min(decisions.decision_date) as reference_start_date,
         max(decisions.decision_date) as reference_end_date,
-        count(distinct decisions.entity_id) + sum(case when decisions.entity_id is null then 1 else 0 end) as entity_count
+        {{ entity_count(rows='decisions') }} as entity_count,
+        {{ entity_count("decisions.label_state = 'matured'", 'decisions') }} as labelled_entity_count
     from decisions
     inner join reference_days
         on decisions.model_id = reference_days.model_id
@@ -61,7 +62,12 @@ feature_references as (
         binned.feature_role,
         binned.edges_hash,
         binned.seen_once_share,
-        cast(reference_entities.entity_count as bigint) as entity_count,
+        cast(
+            case
+                when binned.feature_role = 'label' then reference_entities.labelled_entity_count
+                else reference_entities.entity_count
+            end as bigint
+        ) as entity_count,
         reference_entities.reference_start_date,
         reference_entities.reference_end_date
     from binned
