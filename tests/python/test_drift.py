@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from scipy import stats
 
 import plain_drift
 import plain_pandas
-from building import ROOT, Project, query
+from building import ROOT, WITHOUT_TESTS, Project, query, seed_row
 from plain_drift import Bins
+from throughline import seeds, workspace
 
 AS_OF = "2026-07-01"
 REFERENCE = (pd.Timestamp("2026-03-09"), pd.Timestamp("2026-04-05"))
@@ -215,3 +217,366 @@ def test_no_protected_attribute_and_no_value_is_in_the_mart(mart: pd.DataFrame) 
         *("partial_window", "in_reference", "too_few_units", "labels_not_matured"),
         *("psi", "missing", "psi, missing", "new_category", "psi, new_category"),
     }
+
+
+# Cases
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A model with four sound weeks of reference and a fifth that is judged."""
+
+    model_id: str
+    amounts: Callable[[np.random.Generator, int, bool], Any]
+    status: str
+    kinds: str | None = None
+    feature: str = "amount"
+    kind_names: Callable[[np.random.Generator, int, bool], Any] | None = None
+    rows: int = 1_000
+    repeats: int = 1
+    is_weighted: bool = False
+
+
+def normal(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    return random.normal(50, 10, count)
+
+
+def shifted(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    return random.normal(50 + 2.5 * is_now, 10, count)
+
+
+def with_outlier(draw: Callable[..., Any]) -> Callable[..., Any]:
+    def drawn(random: np.random.Generator, count: int, is_now: bool) -> Any:
+        return np.append(draw(random, count - 1, is_now), 1e9)
+
+    return drawn
+
+
+def half_lost(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    values = random.normal(50, 10, count)
+    return np.where(is_now & (random.random(count) < 0.5), np.nan, values)
+
+
+def with_zeros(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    """A mass at one value that grows, within the decile that it lies in."""
+    return np.where(random.random(count) < 0.3 + 0.1 * is_now, 0, random.exponential(9, count))
+
+
+def two_kinds(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    return random.choice(["a", "b"], count)
+
+
+def one_more(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    known = random.choice(["a", "b", "c"], count)
+    return np.where(is_now & (random.random(count) < 0.05), "d", known)
+
+
+def long_tail(random: np.random.Generator, count: int, is_now: bool) -> Any:
+    """A tenth of the rows have a name that no other row has."""
+    alone = [f"{is_now}{place}" for place in random.permutation(10 * count)[:count]]
+    return np.where(random.random(count) < 0.1, alone, random.choice(["a", "b"], count))
+
+
+CASES = (
+    Case(model_id="sound", amounts=normal, status="stable"),
+    Case(model_id="outlier", amounts=with_outlier(normal), status="stable", rows=10_000),
+    Case(
+        model_id="hidden",
+        amounts=with_outlier(shifted),
+        status="drift",
+        kinds="psi",
+        rows=10_000,
+    ),
+    Case(model_id="lost", amounts=half_lost, status="drift", kinds="psi, missing"),
+    Case(model_id="zeros", amounts=with_zeros, status="drift", kinds="psi"),
+    Case(model_id="small", amounts=shifted, status="not_ready", rows=90),
+    Case(model_id="repeated", amounts=shifted, status="not_ready", repeats=20),
+    Case(model_id="weighted", amounts=shifted, status="drift", kinds="psi", is_weighted=True),
+    Case(
+        model_id="new",
+        amounts=normal,
+        feature="kind",
+        kind_names=one_more,
+        status="drift",
+        kinds="new_category",
+    ),
+    Case(model_id="tail", amounts=normal, feature="kind", kind_names=long_tail, status="stable"),
+)
+CASE_SETTINGS = {
+    "as_of": "2026-02-10 00:00:00",
+    "inputs": ["prediction_logs"],
+    "segments": [],
+    "protected_attributes": [],
+    "numeric_features": ["amount"],
+    "categorical_features": ["kind"],
+    "feature_importance": {"amount": 3, "kind": 1},
+}
+BEGINS = pd.Timestamp("2026-01-05")
+# a model for the generic tests, with one that holds and one that fails of each
+GENERIC_YML = """\
+version: 2
+models:
+  - name: case_rows
+    data_tests:
+      - label_coverage_above: {name: sound_labels, arguments: {minimum: 0.4, label: half}}
+      - label_coverage_above:
+          name: broken_labels
+          arguments: {minimum: 0.5, label: half, is_due: number >= 0, by: [is_now]}
+    columns:
+      - name: number
+        data_tests:
+          - psi_below: {name: sound_psi, arguments: {reference: not is_now, now: is_now}}
+      - name: moved
+        data_tests:
+          - psi_below: {name: broken_psi, arguments: {reference: not is_now, now: is_now}}
+          - psi_below:
+              name: sound_psi_of_few
+              arguments: {reference: not is_now, now: is_now, minimum_count: 1000}
+      - name: half
+        data_tests:
+          - missing_share_below: {name: sound_share, arguments: {maximum: 0.51}}
+          - missing_share_below:
+              name: broken_share
+              arguments: {maximum: 0.5, where_true: is_now}
+      - name: word
+        data_tests:
+          - no_new_category:
+              name: sound_words
+              arguments: {reference: not is_now, now: is_now, maximum: 0.01}
+          - no_new_category:
+              name: broken_words
+              arguments: {reference: not is_now, now: is_now}
+"""
+GENERIC_SQL = """\
+-- One row per number.
+select
+    number,
+    case when is_now then number + 100 else number end as moved,
+    case when mod(number, 2) = 0 then number end as half,
+    case when is_now and number = 7 then 'new' when number > 3 then 'known' end as word,
+    is_now
+from (
+    select cast(range as double) as number, false as is_now from range(600)
+    union all
+    select cast(range as double) as number, true as is_now from range(600)
+)
+"""
+
+
+def rows_of(case: Case, random: np.random.Generator) -> pd.DataFrame:
+    parts = []
+    for week in range(5):
+        is_now = week == 4
+        count = case.rows
+        day = BEGINS + pd.Timedelta(days=7 * week) + pd.to_timedelta(np.arange(count) % 7, unit="D")
+        names = (case.kind_names or two_kinds)(random, count, is_now)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "prediction_id": [f"{case.model_id}-{week}-{n}" for n in range(count)],
+                    "model_id": case.model_id,
+                    "model_version": "1",
+                    "predicted_at": day + pd.Timedelta(hours=9),
+                    "entity_id": [f"e{week}-{n // case.repeats}" for n in range(count)],
+                    "score": 0.5,
+                    "amount": case.amounts(random, count, is_now),
+                    "kind": names,
+                    "sampling_fraction": random.choice([0.5, 1.0], count)
+                    if case.is_weighted
+                    else 1.0,
+                    "loaded_at": day + pd.Timedelta(hours=10),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def case_rows() -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    return pd.concat([rows_of(case, random) for case in CASES], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def case_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.without_comments(tmp_path_factory.mktemp("drift") / "project")
+
+
+@pytest.fixture(scope="module")
+def cases(case_project: Project, case_rows: pd.DataFrame) -> Path:
+    folder = case_project.root / "cases"
+    headers = {name: spec.header for name, spec in seeds.read_specs(case_project.root).items()}
+    workspace.create(folder, project=case_project.root, headers=headers)
+    shared = {"task": "binary", "horizon_days": "1", "label_delay_days": "0"}
+    shared |= {"negative_on_absence": "false", "label_outcome": "x", "positive_label": "true"}
+    shared |= {"label_is": "gain", "decision_threshold": "0.5", "owner": "Ann", "rationale": "why"}
+    shared |= {"model_name": "m", "product": "p", "team": "t", "charter": "c"}
+    with (folder / "seeds/model_registry.csv").open("a") as file:
+        for case in CASES:
+            file.write(seed_row("model_registry", model_id=case.model_id, **shared) + "\n")
+    (folder / "vars.yml").write_text(yaml.safe_dump(CASE_SETTINGS))
+    with duckdb.connect() as connection:
+        connection.register("rows", case_rows)
+        path = folder / "raw/prediction_logs/rows.parquet"
+        connection.execute(f"copy (from rows) to '{path}' (format parquet)")
+    run = case_project.build(folder, *WITHOUT_TESTS, "--select", "+mart_drift")
+    assert run.status == 0, run.output
+    return folder
+
+
+def week_of(folder: Path, case: Case) -> pd.Series[Any]:
+    (row,) = [
+        row
+        for _, row in query(
+            folder,
+            f"select * from mart_drift where model_id = '{case.model_id}' and period = 'week' "
+            f"and model_version = 'all' and feature = '{case.feature}' "
+            "and period_start_date = '2026-02-02'",
+        ).iterrows()
+    ]
+    return row
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.model_id)
+def test_what_raises_an_alarm(cases: Path, case_rows: pd.DataFrame, case: Case) -> None:
+    row = week_of(cases, case)
+    assert row.status == case.status
+    assert (None if pd.isna(row.drift_kind) else row.drift_kind) == case.kinds
+    if case.status == "not_ready":
+        assert row.reason == "too_few_units"
+        assert pd.isna(row.psi)
+        return
+    rows = case_rows[case_rows.model_id == case.model_id]
+    is_now = rows.predicted_at >= pd.Timestamp("2026-02-02")
+    weights, values = 1 / rows.sampling_fraction, rows[case.feature]
+    before = rows[~is_now]
+    bins: Bins
+    if case.feature == "amount":
+        bins = plain_drift.bins_of_numbers(before.amount)
+    else:
+        bins = plain_drift.bins_of_categories(before.kind, before.entity_id)
+    plain = plain_drift.verdict(
+        bins,
+        plain_drift.shares(bins.of(values[~is_now]), weights[~is_now]),
+        plain_drift.shares(bins.of(values[is_now]), weights[is_now]),
+        reference_count=plain_drift.effective(weights[~is_now], rows.entity_id[~is_now]),
+        count=plain_drift.effective(weights[is_now], rows.entity_id[is_now]),
+    )
+    for name in ("psi", "jensen_shannon_distance", "missing_share", "missing_share_change"):
+        assert row[name] == pytest.approx(plain[name], rel=1e-9, abs=1e-12)
+    assert row.status == plain["status"]
+
+
+def test_bins_are_values_that_were_delivered(cases: Path, case_rows: pd.DataFrame) -> None:
+    edges = query(cases, "select * from int_feature_edges where feature = 'amount'")
+    for model_id, found in edges.groupby("model_id"):
+        before = case_rows[
+            (case_rows.model_id == model_id) & (case_rows.predicted_at < pd.Timestamp("2026-02-02"))
+        ].amount
+        deciles = np.quantile(before, np.arange(1, 10) / 10, method="inverted_cdf")
+        lower = found[found.bin.str.startswith("q")].lower_bound.dropna().sort_values()
+        assert list(lower) == list(np.unique(deciles))
+        counts = before.value_counts()
+        points = found[found.bin.str.startswith("p")].lower_bound
+        assert set(points) == set(counts.index[counts > len(before) / 100])
+        assert found.reference_row_count.sum() == len(before)
+
+
+def test_importance_weighs_the_drifted_features(cases: Path) -> None:
+    (lost,) = (case for case in CASES if case.model_id == "lost")
+    row = week_of(cases, lost)
+    # amount drifted and weighs 3 of 4, the one category did not
+    assert (row.drifted_share, row.importance_drifted_share) == (0.5, 0.75)
+
+
+def test_generic_tests_tell_broken_from_sound(case_project: Project, cases: Path) -> None:
+    place = case_project.root / "models/quality"
+    (place / "case_rows.sql").write_text(GENERIC_SQL)
+    (place / "case_rows.yml").write_text(GENERIC_YML)
+    try:
+        run = case_project.build(cases, "--select", "case_rows")
+    finally:
+        (place / "case_rows.sql").unlink()
+        (place / "case_rows.yml").unlink()
+    passed = {name.split(".")[2] for name in run.well if name.startswith("test.")}
+    assert passed == {
+        *("sound_labels", "sound_psi", "sound_psi_of_few", "sound_share", "sound_words"),
+    }
+    for name in ("broken_labels", "broken_psi", "broken_share", "broken_words"):
+        assert f"FAIL 1 {name} " in run.output or f"FAIL 2 {name} " in run.output, run.output
+
+
+# Rates
+
+
+def alarms(
+    *,
+    reference_count: int,
+    count: int,
+    shift: float,
+    draw: Callable[[np.random.Generator, int], Any],
+    repetitions: int,
+    seed: int,
+) -> float:
+    """Share of feature-weeks with an alarm; each reference is followed by ten weeks."""
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(repetitions // 10):
+        reference = pd.Series(draw(random, reference_count))
+        bins = plain_drift.bins_of_numbers(reference)
+        ones = pd.Series(np.ones(reference_count))
+        before = plain_drift.shares(bins.of(reference), ones)
+        for _ in range(10):
+            values = pd.Series(draw(random, count) + shift)
+            now = plain_drift.shares(bins.of(values), pd.Series(np.ones(count)))
+            said = plain_drift.verdict(
+                bins, before, now, reference_count=reference_count, count=count
+            )
+            found.append(said["status"] == "drift")
+    return float(np.mean(found))
+
+
+def whole_years(random: np.random.Generator, count: int) -> Any:
+    return np.round(random.normal(40, 12, count))
+
+
+def tenths(random: np.random.Generator, count: int) -> Any:
+    """Rounded so that many values hold some 1 % of the rows."""
+    return np.round(random.exponential(9, count), 1)
+
+
+def standard(random: np.random.Generator, count: int) -> Any:
+    return random.normal(size=count)
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("draw", [standard, whole_years, tenths], ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize(("reference_count", "count"), [(400, 100), (2_800, 700), (4_000, 1_000)])
+def test_at_most_one_false_alarm_in_100_feature_weeks(
+    draw: Callable[[np.random.Generator, int], Any], reference_count: int, count: int
+) -> None:
+    rate = alarms(
+        reference_count=reference_count,
+        count=count,
+        shift=0,
+        draw=draw,
+        repetitions=2_000,
+        seed=11,
+    )
+    assert rate * 2_000 <= stats.binom.ppf(0.99, 2_000, 0.01)
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(("draw", "deviation"), [(standard, 1.0), (whole_years, 12.0)])
+def test_a_shift_of_a_quarter_deviation_is_found(
+    draw: Callable[[np.random.Generator, int], Any], deviation: float
+) -> None:
+    found = alarms(
+        reference_count=4_000,
+        count=1_000,
+        shift=0.25 * deviation,
+        draw=draw,
+        repetitions=500,
+        seed=12,
+    )
+    assert found >= 0.9

@@ -85,7 +85,8 @@ def dbt(project: Project, folder: Path, *arguments: str, as_of: str = LATER) -> 
 
 def test_late_rows_of_the_reference_move_its_bins(grown: Path, undisturbed: Path) -> None:
     """So all days of the model are counted anew, as the next test says."""
-    asked = "select edges_hash from int_feature_references where feature = 'score' order by model_id"
+    asked = "select edges_hash from int_feature_references "
+    asked += "where feature = 'score' order by model_id"
     before, after = (query(folder, asked).edges_hash for folder in (grown, undisturbed))
     assert len(before) == len(after) == 3
     assert (before != after).any()
