@@ -81,6 +81,8 @@ CENSUS_SETTINGS: dict[str, Any] = {
     "inputs": ["prediction_logs", "business_outcomes"],
     "segments": ["age_group"],
     "protected_attributes": ["sex", "rac1p"],
+    "numeric_features": ["agep", "schl"],
+    "categorical_features": ["mar", "cit", "nativity", "dis", "mil", "relp", "rac1p"],
     "sources": {
         "prediction_logs": "raw/predictions.parquet",
         "business_outcomes": "raw/outcomes.parquet",
@@ -218,6 +220,20 @@ def test_real_values_equal_pandas(built: Built) -> None:
     plain = Values(built.plain, project=ROOT, seeds=seeds, minimum_cell=20).table()
     assert_values_are(built.folder, plain)
     assert (plain.status == "ready").sum() > 100
+
+
+def test_real_features_do_not_drift(built: Built) -> None:
+    """The census of four years is alike, and a log of a week has no week to compare."""
+    drift = query(built.folder, "select * from mart_drift where model_version = 'all'")
+    assert not (drift.status == "drift").any(), drift[drift.status == "drift"].to_string()
+    judged = drift[drift.status == "stable"]
+    if built.folder.name == "census":
+        named = {"agep", "schl", "mar", "cit", "nativity", "dis", "mil", "relp"}
+        assert set(judged.feature) == named | {"score", "predicted_label", "actual_label"}
+        # three years by week, of the score also by day
+        assert len(judged) == 3 * (len(named) + 3) + 3
+        assert judged.psi.max() <= 0.00082
+        assert (judged.effective_count > 60_000).all()
 
 
 def test_real_metrics_equal_metricflow(built: Built) -> None:
