@@ -114,6 +114,61 @@ periods as (
 )
 {%- endmacro %}
 
+{# CTEs that make `daily` and `series` of `period_ctes` from sums of a fact by day, version and segment: totals and segments over all
+   versions, then each version in total. They read the CTE `spans` (int_model_spans). `names` are the columns that name a sum besides. #}
+{% macro spread_ctes(fact, date_name, names, sums) -%}
+{%- set cell = ['model_id', 'model_version', 'segment_name', 'segment_value'] + names -%}
+spread as (
+
+    select
+        model_id,
+        'all' as model_version,
+        segment_name,
+        segment_value,
+        {{ (names + sums) | join(',\n        ') }},
+        {{ date_name }} as metric_date
+    from {{ fact }}
+    union all
+    select
+        model_id,
+        model_version,
+        segment_name,
+        segment_value,
+        {{ (names + sums) | join(',\n        ') }},
+        {{ date_name }} as metric_date
+    from {{ fact }}
+    where segment_name = 'all'
+
+),
+
+daily as (
+
+    select
+        {{ cell | join(', ') }},
+        {%- for name in sums %}
+        sum({{ name }}) as {{ name }},
+        {%- endfor %}
+        metric_date
+    from spread
+    group by {{ cell | join(', ') }}, metric_date
+
+),
+
+series as (
+
+    select distinct
+        {%- for name in cell %}
+        daily.{{ name }},
+        {%- endfor %}
+        spans.first_decision_date as first_date,
+        spans.judged_through,
+        daily.segment_name = 'all' and daily.model_version = 'all' as is_total
+    from daily
+    inner join spans on daily.model_id = spans.model_id
+
+)
+{%- endmacro %}
+
 {# The bricks that count rows of facts about a model, by which its first day is known. Arrivals are about files. #}
 {% macro event_bricks() %}
     {% set names = [] %}
