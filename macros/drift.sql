@@ -75,7 +75,8 @@
 
 {# The quantile 1 - alpha of chi square with `freedom` degrees of freedom, by Wilson and Hilferty; z is that of the normal. #}
 {% macro chi_square_quantile(freedom, z='2.8070337683438114') -%}
-    ({{ freedom }} * power(1 - 2.0 / (9 * {{ freedom }}) + {{ z }} * sqrt(2.0 / (9 * {{ freedom }})), 3))
+    {%- set spread = '2 / (9 * cast(' ~ freedom ~ ' as ' ~ type_double() ~ '))' -%}
+    ({{ freedom }} * power(1 - {{ spread }} + {{ z }} * sqrt({{ spread }}), 3))
 {%- endmacro %}
 
 {# CTEs that measure how far the shares of `rows` lie from those of the reference, per cell of `keys`; the last is `distances`. Bins in
