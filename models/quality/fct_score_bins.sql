@@ -2,9 +2,14 @@
 -- depends_on: {{ ref('int_touched_score_dates') }}
 {%- set segments = setting('segments') %}
 {%- set double = type_double() %}
+{%- set has_two_classes = "models.task in ('binary', 'ranking')" %}
 {%- set counts = ['row_count', 'positive_row_count', 'negative_row_count'] %}
 {%- set sums = {
     'decision_count': 'decision_count',
+    'matured_count': 'matured_count',
+    'pending_count': 'pending_count',
+    'unlabelled_count': 'unlabelled_count',
+    'selected_count': 'case when is_selected then judged_weight end',
     'positive_count': 'positive_weight',
     'negative_count': 'negative_weight',
     'positive_weight_squares': 'positive_weight * positive_weight',
@@ -104,13 +109,6 @@ point_masses as (
 
 ),
 
-binned_models as (
-
-    select model_id from edges
-    where is_missing
-
-),
-
 -- what a decision of either kind is worth on a day, selected or passed by
 cell_values as (
 
@@ -146,9 +144,12 @@ binned as (
         {%- endfor %}
         coalesce(point_masses.bin_number, bins.bin_number, 0) as bin_number,
         decisions.decision_count,
-        decisions.actual_positive_count as positive_weight,
-        decisions.matured_count - decisions.actual_positive_count as negative_weight,
-        case when bins.bin_number is not null then decisions.matured_count else 0 end as judged_weight,
+        decisions.matured_count,
+        decisions.pending_count,
+        decisions.unlabelled_count,
+        case when {{ has_two_classes }} then decisions.actual_positive_count else 0 end as positive_weight,
+        case when {{ has_two_classes }} then decisions.matured_count - decisions.actual_positive_count else 0 end as negative_weight,
+        case when {{ has_two_classes }} and bins.bin_number is not null then decisions.matured_count else 0 end as judged_weight,
         case when bins.bin_number is not null then decisions.score end as score,
         case when decisions.actual_positive_count > 0 then 1 else 0 end as label,
         case when models.score_is_probability and bins.bin_number is not null then least(greatest(decisions.score, 0), 1) end as probability,
@@ -166,7 +167,6 @@ binned as (
         decisions.decision_date
     from decisions
     inner join models on decisions.model_id = models.model_id
-    inner join binned_models on decisions.model_id = binned_models.model_id
     left join bin_groups
         on decisions.model_id = bin_groups.model_id
         and decisions.score >= bin_groups.lower_bound

@@ -9,7 +9,6 @@ with decisions as (
 models as (
 
     select * from {{ ref('dim_models') }}
-    where task in ('binary', 'ranking')
 
 ),
 
@@ -112,16 +111,31 @@ told_scores as (
 thresholds as (
 
     select
-        decisions.model_id,
-        decisions.decision_threshold,
-        row_number() over (
-            partition by decisions.model_id
-            order by count(*) desc nulls last, decisions.decision_threshold nulls last
-        ) as place
+        model_id,
+        decision_threshold,
+        count(*) as row_count,
+        max(decision_date) as last_date
     from decisions
-    inner join models on decisions.model_id = models.model_id
-    where decisions.decision_threshold is not null and decisions.decision_threshold <> {{ not_a_number }}
-    group by decisions.model_id, decisions.decision_threshold
+    where decision_threshold is not null and decision_threshold <> {{ not_a_number }}
+    group by model_id, decision_threshold
+
+),
+
+ranked_thresholds as (
+
+    select
+        thresholds.model_id,
+        thresholds.decision_threshold,
+        row_number() over (
+            partition by thresholds.model_id
+            order by thresholds.row_count desc nulls last, thresholds.decision_threshold nulls last
+        ) as place,
+        row_number() over (
+            partition by thresholds.model_id
+            order by thresholds.last_date desc nulls last, thresholds.row_count desc nulls last, thresholds.decision_threshold nulls last
+        ) = 1 as is_in_force
+    from thresholds
+    inner join models on thresholds.model_id = models.model_id
 
 ),
 
@@ -130,9 +144,10 @@ kept_thresholds as (
 
     select
         model_id,
-        decision_threshold
-    from thresholds
-    where place <= 20
+        decision_threshold,
+        is_in_force
+    from ranked_thresholds
+    where place <= 20 or is_in_force
 
 ),
 
@@ -182,9 +197,9 @@ bins as (
         numbered.lower_edge,
         numbered.upper_edge,
         numbered.is_point_mass,
-        coalesce(not numbered.is_point_mass and points.lower_edge is not null, false) as is_left_open,
-        kept_thresholds.decision_threshold is not null and not coalesce(points.lower_edge is not null and not numbered.is_point_mass, false)
-            as is_threshold,
+        not numbered.is_point_mass and points.lower_edge is not null as is_left_open,
+        kept_thresholds.decision_threshold is not null and (points.lower_edge is null or numbered.is_point_mass) as is_threshold,
+        coalesce(kept_thresholds.is_in_force, false) and (points.lower_edge is null or numbered.is_point_mass) as is_threshold_in_force,
         false as is_missing
     from numbered
     left join numbered as points
@@ -203,6 +218,7 @@ bins as (
         false as is_point_mass,
         false as is_left_open,
         false as is_threshold,
+        false as is_threshold_in_force,
         true as is_missing
     from declared
 

@@ -10,7 +10,7 @@
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}
-    where not is_missing and decision_date < {{ as_of_date() }}
+    where not is_missing and decision_date < {{ as_of_date() }} and positive_count + negative_count > 0
 
 ),
 
