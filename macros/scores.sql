@@ -182,3 +182,14 @@
         -700
     ), 700)))
 {%- endmacro %}
+
+{# What the numbers of mart_model_quality mean where a convention could be another one, by task. #}
+{% macro metric_convention(task) -%}
+    case {{ task }}
+        when 'regression' then 'bias is predicted minus actual; wape is absolute error over absolute actual; r2 against the mean of the period'
+        when 'multiclass' then 'macro_f1 is the mean over classes that occur or are predicted'
+        else
+            'ties count half in roc_auc; average_precision by steps; log_loss clipped at 1e-15; brier_score of the positive class;'
+            || ' calibration_error over frozen bins of the score, left-closed; zero over zero is NULL'
+    end
+{%- endmacro %}

@@ -192,6 +192,7 @@ compared as (
     select
         reasoned.*,
         in_force.lower_edge as threshold_in_force,
+        case when in_force.reason is null and in_force.unvalued_reason is null then in_force.labelled_amount end as value_in_force_amount,
         reasoned.labelled_amount - in_force.labelled_amount as gain_amount,
         greatest(
             abs(reasoned.tp_amount - in_force.tp_amount), abs(reasoned.fp_amount - in_force.fp_amount),
@@ -259,6 +260,7 @@ threshold_curves as (
             when ranked.unvalued_reason is null and ranked.reason is null
                 then greatest(abs(ranked.tp_amount), abs(ranked.fp_amount), abs(ranked.fn_amount), abs(ranked.tn_amount)) * {{ tolerance }}
         end as value_band,
+        ranked.value_in_force_amount,
         ranked.actual_value_amount,
         case when ranked.money_left_reason is null then case when best.gain_amount > best.gain_noise then best.gain_amount else 0 end end
             as money_left_amount,
