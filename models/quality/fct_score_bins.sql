@@ -114,14 +114,14 @@ cell_values as (
 
     select
         models.model_id,
-        dates.date_day,
         {%- for cell in ['tp', 'fp', 'fn', 'tn'] %}
         max(case
             when unit_values.cell = '{{ cell }}'
                 then {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
         end) as {{ cell }}_amount,
-        max(case when unit_values.cell = '{{ cell }}' then unit_values.amount_coefficient end) as {{ cell }}_coefficient{{ ',' if not loop.last }}
+        max(case when unit_values.cell = '{{ cell }}' then unit_values.amount_coefficient end) as {{ cell }}_coefficient,
         {%- endfor %}
+        dates.date_day
     from models
     cross join dates
     inner join unit_values
@@ -152,7 +152,8 @@ binned as (
         case when {{ has_two_classes }} and bins.bin_number is not null then decisions.matured_count else 0 end as judged_weight,
         case when bins.bin_number is not null then decisions.score end as score,
         case when decisions.actual_positive_count > 0 then 1 else 0 end as label,
-        case when models.score_is_probability and bins.bin_number is not null then least(greatest(decisions.score, 0), 1) end as probability,
+        case when models.score_is_probability and bins.bin_number is not null then least(greatest(decisions.score, 0), 1) end
+            as probability,
         decisions.credited_amount,
         decisions.value_amount,
         {%- for cell in ['tp', 'fp', 'fn', 'tn'] %}
@@ -225,13 +226,12 @@ score_sums as (
         {%- endfor %}
         decision_date
     from weighed
-    group by
-        grouping sets (
-            (model_id, decision_date, bin_number, model_version)
-            {%- for segment in segments %},
-            (model_id, decision_date, bin_number, {{ segment }})
-            {%- endfor %}
-        )
+    group by grouping sets ( -- noqa: PRS, LT02
+        (model_id, decision_date, bin_number, model_version)
+        {%- for segment in segments %},
+        (model_id, decision_date, bin_number, {{ segment }})
+        {%- endfor %}
+    )
 
 ),
 

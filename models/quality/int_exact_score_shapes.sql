@@ -93,7 +93,10 @@ ordered as (
         count(case when spread_scores.negative_weight > 0 then 1 end) as negative_row_count
     from spread_scores
     inner join few_scores
-        on {% for name in cell %}spread_scores.{{ name }} = few_scores.{{ name }}{{ '\n        and ' if not loop.last }}{% endfor %}
+        on spread_scores.model_id = few_scores.model_id
+        {%- for name in cell[1:] %}
+        and spread_scores.{{ name }} = few_scores.{{ name }}
+        {%- endfor %}
         and spread_scores.decision_date >= few_scores.period_start_date
         and spread_scores.decision_date <= few_scores.period_end_date
     group by

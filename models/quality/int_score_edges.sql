@@ -128,11 +128,14 @@ ranked_thresholds as (
         thresholds.decision_threshold,
         row_number() over (
             partition by thresholds.model_id
-            order by thresholds.row_count desc nulls last, thresholds.decision_threshold nulls last
+            order by thresholds.row_count desc nulls last, thresholds.decision_threshold desc nulls last
         ) as place,
         row_number() over (
             partition by thresholds.model_id
-            order by thresholds.last_date desc nulls last, thresholds.row_count desc nulls last, thresholds.decision_threshold nulls last
+            order by
+                thresholds.last_date desc nulls last,
+                thresholds.row_count desc nulls last,
+                thresholds.decision_threshold desc nulls last
         ) = 1 as is_in_force
     from thresholds
     inner join models on thresholds.model_id = models.model_id
@@ -172,17 +175,17 @@ numbered as (
         row_number() over (
             partition by model_id
             order by
-                case when lower_edge is null then 0 else 1 end,
+                case when lower_edge is null then 0 else 1 end nulls last,
                 lower_edge nulls last,
-                case when is_point_mass then 0 else 1 end
+                case when is_point_mass then 0 else 1 end nulls last
         ) as bin_number,
         lower_edge,
         lead(lower_edge) over (
             partition by model_id
             order by
-                case when lower_edge is null then 0 else 1 end,
+                case when lower_edge is null then 0 else 1 end nulls last,
                 lower_edge nulls last,
-                case when is_point_mass then 0 else 1 end
+                case when is_point_mass then 0 else 1 end nulls last
         ) as upper_edge,
         is_point_mass
     from edges

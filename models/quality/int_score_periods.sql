@@ -119,9 +119,15 @@ score_periods as (
     from calibrations
     inner join models on calibrations.model_id = models.model_id
     inner join binned_shapes as shapes
-        on {% for name in period_cell %}calibrations.{{ name }} = shapes.{{ name }}{{ '\n        and ' if not loop.last }}{% endfor %}
+        on calibrations.model_id = shapes.model_id
+        {%- for name in period_cell[1:] %}
+        and calibrations.{{ name }} = shapes.{{ name }}
+        {%- endfor %}
     left join exact_shapes
-        on {% for name in period_cell %}calibrations.{{ name }} = exact_shapes.{{ name }}{{ '\n        and ' if not loop.last }}{% endfor %}
+        on calibrations.model_id = exact_shapes.model_id
+        {%- for name in period_cell[1:] %}
+        and calibrations.{{ name }} = exact_shapes.{{ name }}
+        {%- endfor %}
 
 )
 

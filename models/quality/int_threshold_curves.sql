@@ -96,10 +96,10 @@ cut_periods as (
         cuts.is_threshold_in_force,
         cuts.is_left_open,
         cuts.selects_all,
-        cuts.selects_none,
         {%- for name in summed %}
-        coalesce(bin_periods.{{ name }}, 0) as {{ name }}{{ ',' if not loop.last }}
+        coalesce(bin_periods.{{ name }}, 0) as {{ name }},
         {%- endfor %}
+        cuts.selects_none
     from model_periods
     inner join cuts on model_periods.model_id = cuts.model_id
     left join bin_periods
@@ -124,11 +124,11 @@ cumulated as (
         selects_all,
         selects_none,
         actual_value_amount,
-        valued_count,
         {%- for name in summed %}
         sum({{ name }}) over ({{ from_top }}) as {{ name }}_from,
-        sum({{ name }}) over ({{ whole }}) as {{ name }}_whole{{ ',' if not loop.last }}
+        sum({{ name }}) over ({{ whole }}) as {{ name }}_whole,
         {%- endfor %}
+        valued_count
     from cut_periods
 
 ),

@@ -79,10 +79,10 @@ side_bins as (
         sides.{{ name }},
         {%- endfor %}
         score_bins.bin_number as place,
-        edges.is_point_mass as is_tied,
         {%- for name in sums %}
-        sum(score_bins.{{ name }}) as {{ name }}{{ ',' if not loop.last }}
+        sum(score_bins.{{ name }}) as {{ name }},
         {%- endfor %}
+        edges.is_point_mass as is_tied
     from sides
     inner join score_bins
         on sides.model_id = score_bins.model_id
@@ -121,10 +121,16 @@ compared as (
         coalesce(splits.is_randomised, false) as is_randomised
     from pair_counts
     inner join side_bins_shapes as own
-        on {% for name in pair %}pair_counts.{{ name }} = own.{{ name }}{{ '\n        and ' if not loop.last }}{% endfor %}
+        on pair_counts.model_id = own.model_id
+        {%- for name in pair[1:] %}
+        and pair_counts.{{ name }} = own.{{ name }}
+        {%- endfor %}
         and own.side = 'own'
     inner join side_bins_shapes as other
-        on {% for name in pair %}pair_counts.{{ name }} = other.{{ name }}{{ '\n        and ' if not loop.last }}{% endfor %}
+        on pair_counts.model_id = other.model_id
+        {%- for name in pair[1:] %}
+        and pair_counts.{{ name }} = other.{{ name }}
+        {%- endfor %}
         and other.side = 'other'
     left join splits
         on pair_counts.model_id = splits.model_id

@@ -11,7 +11,13 @@
 with metric_values as (
 
     select * from {{ ref('fct_metric_values') }}
-    where period <> 'day' and metric in ('{{ numbers.values() | join("', '") }}')
+    where
+        period <> 'day'
+        and metric in (
+            {%- for metric in numbers.values() %}
+            '{{ metric }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
 
 ),
 
@@ -144,7 +150,10 @@ quality as (
     inner join models on pivoted.model_id = models.model_id
     {%- for name in ['label_periods', 'score_periods', 'class_periods', 'number_periods'] %}
     left join {{ name }}
-        on {% for key in cell %}pivoted.{{ key }} = {{ name }}.{{ key }}{{ '\n        and ' if not loop.last }}{% endfor %}
+        on pivoted.model_id = {{ name }}.model_id
+        {%- for key in cell[1:] %}
+        and pivoted.{{ key }} = {{ name }}.{{ key }}
+        {%- endfor %}
     {%- endfor %}
     left join comparisons
         on pivoted.model_id = comparisons.model_id
@@ -152,6 +161,8 @@ quality as (
         and pivoted.period = comparisons.period
         and pivoted.period_end_date = comparisons.period_end_date
     left join clusters on pivoted.model_id = clusters.model_id
+    -- an absent segment would tell that it had no decisions
+    where pivoted.segment_name <> 'all' or label_periods.matured_count + label_periods.pending_count + label_periods.unlabelled_count > 0
 
 )
 

@@ -43,7 +43,7 @@ threshold_curve as (
         curves.money_left_amount - curves.money_left_band as money_left_low_amount,
         curves.money_left_amount + curves.money_left_band as money_left_high_amount,
         curves.money_left_amount * 365.25 / 12
-        / ({{ dbt.datediff('curves.period_start_date', 'curves.period_end_date', 'day') }} + 1) as money_left_monthly_amount,
+        / ({{ dbt.datediff('curves.period_start_date', 'curves.period_end_date', 'day') }} + 1) as money_left_monthly_amount, -- noqa: LT05
         curves.reason,
         curves.value_reason,
         curves.money_left_reason,
