@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,10 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, rankdata
 
-import histories
-from building import WITHOUT_TESTS, Project, query
-from throughline.simulate import simulate
+from building import query
 
 Numbers = npt.NDArray[np.float64]
 CELL = ["model_id", "model_version", "segment_name", "segment_value", "period", "period_end_date"]
-LATER = "2026-07-01 00:00:00"
 
 
 @pytest.fixture(scope="module")
@@ -247,58 +242,3 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     changed = lead[lead.changed_count > 0]
     assert set(changed.reason) == {"outcome_not_observed"}
     assert changed[["value_amount", "precision", "money_left_amount"]].isna().all(axis=None)
-
-
-def build(project: Project, folder: Path) -> None:
-    """All that is incremental, and what it is made from."""
-    moment = ("--vars", f"{{as_of: '{LATER}'}}")
-    run = project.build(folder, *WITHOUT_TESTS, *moment, "--select", "+int_build_ledger")
-    assert run.status == 0, run.output
-
-
-def deliver(folder: Path, name: str, rows: Sequence[dict[str, object]]) -> None:
-    frame = pd.DataFrame(rows)
-    for column in ("predicted_at", "loaded_at"):
-        frame[column] = frame[column].astype("datetime64[us]")
-    frame.to_parquet(folder / "raw/prediction_logs" / f"{name}.parquet", index=False)
-
-
-def test_bins_are_made_anew_where_edges_move(tmp_path: Path) -> None:
-    """A late row of the reference days moves edges of one model, a new threshold of another."""
-    project = Project.without_comments(tmp_path / "project")
-    folder = project.root / "moved"
-    simulate(out=folder, predictions=2_000, days=60, seed=5)
-    build(project, folder)
-    row = {"environment": "prod", "loaded_at": "2026-06-30 12:00:00"}
-    days = query(folder, "select model_id, min(decision_date) as day from fct_decisions group by 1")
-    first = days.set_index("model_id").day
-    late = {
-        "prediction_id": "late",
-        "model_id": "lead_scoring",
-        "model_version": "1",
-        "predicted_at": first["lead_scoring"] + pd.Timedelta(hours=30),
-        "score": 0.987654,
-    }
-    other = {
-        "prediction_id": "other",
-        "model_id": "fraud_detection",
-        "model_version": "1",
-        "predicted_at": "2026-06-29 10:00:00",
-        "score": 0.5,
-        "decision_threshold": 0.123456,
-    }
-    deliver(folder, "late", [late | row, other | row])
-    build(project, folder)
-    touched = query(folder, "select distinct touched_key from int_touched_score_dates").touched_key
-    stood = query(folder, "select distinct model_id, decision_date from fct_score_bins")
-    keys = stood.model_id + " " + stood.decision_date.dt.strftime("%Y-%m-%d")
-    moved = stood.model_id.isin(["lead_scoring", "fraud_detection"])
-    assert set(keys[moved]) <= set(touched)
-    assert not set(keys[~moved]) <= set(touched)
-    assert 0.123456 in set(query(folder, "from int_score_edges").lower_edge)
-    fresh = histories.copied(folder)
-    build(project, fresh)
-    assert histories.differences(folder, fresh) == []
-    shutil.rmtree(folder)
-
-
