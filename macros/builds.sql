@@ -75,7 +75,7 @@
    it is made from. `parts` keeps those already taken. #}
 {% macro fingerprint(ancestry, parts) %}
     {% set taken = [dbt_version, project_macros()] %}
-    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'review_grace_days', 'input_thresholds', 'tolerated_checks'] %}
+    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'exact_row_cap', 'unit_value_tolerance', 'review_grace_days', 'input_thresholds', 'tolerated_checks'] %}
         {% do taken.append(setting(name) | string) %}
     {% endfor %}
     {% for id in ancestry %}

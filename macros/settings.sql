@@ -11,6 +11,8 @@
         'categorical_features': [],
         'reporting_currency': 'USD',
         'minimum_cell': 20,
+        'exact_row_cap': 100000,
+        'unit_value_tolerance': 0.2,
         'review_grace_days': 90,
         'one_off_costs': ['training'],
         'input_thresholds': {},

@@ -1,6 +1,6 @@
 -- One row per thing the last finished build has seen: as_of, each model's fingerprint, each delivery.
 -- It stands after all that is incremental:
--- depends_on: {{ ref('fct_metrics') }}, {{ ref('fct_unit_totals') }}, {{ ref('stg_arrivals') }}
+-- depends_on: {{ ref('fct_metrics') }}, {{ ref('fct_score_bins') }}, {{ ref('fct_unit_totals') }}, {{ ref('stg_arrivals') }}
 {% if not execute or is_whole_build() -%}
 with deliveries as (
 

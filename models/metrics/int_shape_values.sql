@@ -5,6 +5,12 @@ with number_periods as (
 
 ),
 
+score_shapes as (
+
+    select * from {{ ref('int_score_shapes') }}
+
+),
+
 number_shapes as (
 
     select
@@ -26,6 +32,8 @@ number_shapes as (
 shape_values as (
 
     select * from number_shapes
+    union all
+    select * from score_shapes
 
 )
 

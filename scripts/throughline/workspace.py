@@ -216,6 +216,12 @@ def _count(value: Any) -> int:
     return value
 
 
+def _share(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is not a number from 0 to 1")
+    return float(value)
+
+
 def _days(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r} is not a whole number of days, 0 or more")
@@ -339,6 +345,19 @@ SETTINGS = (
         "nothing.",
         "minimum_cell: 20",
         _count,
+    ),
+    Setting(
+        "exact_row_cap",
+        "Up to so many judged scores of a cell and period, they are put in order one by one;\n"
+        "beyond, they are ordered by their bins, and the bound of that is told.",
+        "exact_row_cap: 100000",
+        _count,
+    ),
+    Setting(
+        "unit_value_tolerance",
+        "Share by which each unit value may be off, for the band around what a threshold earns.",
+        "unit_value_tolerance: 0.2",
+        _share,
     ),
     Setting(
         "review_grace_days",

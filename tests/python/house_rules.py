@@ -44,6 +44,7 @@ ASKS = frozenset(
         *("maturing_begins", "unit_days_begin"),
         # for where the last build ended, from where this one goes on
         *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
+        "standing_score_bins",
         "note_replaced_deliveries",
         # for what experiments declare, since all else would be totalled for nothing
         *("declared_metrics", "declared_uptake", "has_trends", "has_covariates", "shifted_columns"),
