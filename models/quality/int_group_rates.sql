@@ -67,8 +67,8 @@ group_sizes as (
         sum(group_cells.decision_count) as decision_count,
         max(case
             {%- for name, value in named.items() %}
-            when group_tables.first_attribute = '{{ name }}' and group_cells.group_value <> '{{ value }}' then 0
-            when group_tables.second_attribute = '{{ name }}' and group_cells.other_value <> '{{ value }}' then 0
+            when group_tables.first_attribute = '{{ name }}' and group_cells.group_value <> {{ text_literal(value) }} then 0
+            when group_tables.second_attribute = '{{ name }}' and group_cells.other_value <> {{ text_literal(value) }} then 0
             {%- endfor %}
             when group_tables.attribute is not null then 1
         end) as may_be_reference
