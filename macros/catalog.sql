@@ -31,13 +31,16 @@
     {% set rows = [] %}
     {% for metric in metrics() %}
         {% set lines = [] %}
+        {% set fact_ids = [] %}
         {% for brick in [metric.numerator, metric.denominator] | reject('none') %}
-            {% set fact_id = all_bricks[brick].semantic_model.depends_on.nodes[0] %}
+            {% do fact_ids.append(all_bricks[brick].semantic_model.depends_on.nodes[0]) %}
+        {% endfor %}
+        {% for fact_id in (['model.' ~ package_name() ~ '.' ~ metric.computed_in] if metric.computed_in else fact_ids) %}
             {% if fact_id not in fact_ways %}
                 {% do fact_ways.update({fact_id: ways_from_raw(fact_id)}) %}
             {% endif %}
             {% for way in fact_ways[fact_id].values() %}
-                {% do lines.append((way + ['fct_bricks', 'fct_metrics']) | join(' > ')) %}
+                {% do lines.append((way + (['int_shape_values'] if metric.computed_in else ['fct_bricks', 'fct_metrics'])) | join(' > ')) %}
             {% endfor %}
         {% endfor %}
         {% do rows.append({'metric': metric.name, 'lineage': lines | unique | sort | join('; ')}) %}

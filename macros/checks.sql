@@ -138,7 +138,9 @@
     {% if metric.name in all_bricks %}
         {% do problems.append(problem(metric, name ~ " has the name of a brick", "Choose another.")) %}
     {% endif %}
-    {% if not is_brick_formula(metric) %}
+    {% if metric.computed_in and metric.numerator not in all_bricks %}
+        {% do problems.append(problem(metric, name ~ " is counted by " ~ metric.numerator ~ ", which is no brick", "Name the brick that counts its units as counted.")) %}
+    {% elif not metric.computed_in and not is_brick_formula(metric) %}
         {% do problems.append(problem(metric, name ~ " is neither a brick nor brick / brick: type simple over a measure or ratio of two measures, without filter, offset or fill", "Write it as one, or make a new brick.")) %}
     {% endif %}
     {% if card.get('tasks') is not none and (card.tasks is string or not card.tasks or card.tasks | reject('in', tasks()) | list) %}
@@ -239,7 +241,7 @@
 {# What an experiment must know of a metric, a row per governed metric; none before dbt has read them all. #}
 {% macro metric_unit_types() %}
     {% set rows = [] %}
-    {% for metric in (metrics() if execute else []) if is_brick_formula(metric) %}
+    {% for metric in (metrics() if execute else []) if metric.computed_in or is_brick_formula(metric) %}
         {% do rows.append({
             'metric': metric.name,
             'unit_types': unit_types(metric) | join(', '),

@@ -7,8 +7,9 @@
     {{ return([metric.numerator, metric.denominator] | reject('none') | unique | list) }}
 {% endmacro %}
 
-{# Units that a metric can be read for: those that all its facts carry. #}
+{# Units that a metric can be read for: those that all its facts carry. A shape is no mean of units. #}
 {% macro unit_types(metric) %}
+    {% if metric.computed_in %}{{ return([]) }}{% endif %}
     {% set all_bricks = bricks() %}
     {% set shared = namespace(types=['user', 'entity', 'prediction']) %}
     {% for name in bricks_of(metric) %}

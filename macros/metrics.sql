@@ -64,7 +64,7 @@
     {% endfor %}
 {% endmacro %}
 
-{# Every governed metric: those of `graph` that are not a bare brick, each with its bricks and card. #}
+{# Every governed metric: those of `graph` that are not a bare brick, and the shapes, each with its bricks and card. #}
 {% macro metrics() %}
     {% if remembered().metrics is not defined %}
         {% do remembered().update({'metrics': read_metrics()}) %}
@@ -91,12 +91,43 @@
             'excluded': without_prefix(node.config.meta.get('excluded')),
             'counted': without_prefix(node.config.meta.get('counted_by')),
             'original_file_path': node.original_file_path,
+            'computed_in': none,
         }) %}
     {% endfor %}
+    {% do found.extend(read_shapes()) %}
     {% for metric in found %}
         {% do metric.update({'once': named_brick(metric.numerator, 'once') or metric.numerator}) %}
         {% set base = metric.denominator or metric.numerator %}
         {% do metric.update({'kept': (named_brick(metric.excluded, 'kept') or base) if metric.excluded else none}) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# The governed numbers that are no ratio of sums. The model that computes them has their cards under meta.shape_metrics. Their
+   numerator is the brick that counts their units. #}
+{% macro read_shapes() %}
+    {% set found = [] %}
+    {% for node in ours(graph.nodes) if node.resource_type == 'model' %}
+        {% for name, card in node.config.meta.get('shape_metrics', {}) | dictsort %}
+            {% set kept = {'shape': 'computed'} %}
+            {% do kept.update(card) %}
+            {% for key in ['label', 'description', 'counted'] %}{% do kept.pop(key, none) %}{% endfor %}
+            {% do found.append({
+                'name': name,
+                'label': card.label,
+                'description': card.description,
+                'card': kept,
+                'type': 'shape',
+                'has_modifiers': false,
+                'numerator': without_prefix(card.counted),
+                'denominator': none,
+                'excluded': without_prefix(card.get('excluded')),
+                'counted': none,
+                'original_file_path': (node.patch_path or node.original_file_path).split('://')[-1],
+                'computed_in': node.name,
+                'checksum': node.checksum.checksum,
+            }) %}
+        {% endfor %}
     {% endfor %}
     {{ return(found) }}
 {% endmacro %}
@@ -176,6 +207,7 @@
                     'is_versioned': shared.versioned,
                     'has_denominator': metric.denominator is not none,
                     'is_rebuilt': metric.name in rebuilt('metric'),
+                    'is_additive': not metric.computed_in,
                     'counts_units': role == ('counted' if metric.counted else 'denominator' if metric.denominator else 'numerator'),
                 }) %}
             {% endfor %}
@@ -235,11 +267,12 @@
 
 {# Formula over the names of the bricks. #}
 {% macro formula(metric) %}
-    {{ return(metric.numerator ~ (' / ' ~ metric.denominator if metric.denominator else '')) }}
+    {{ return('computed in ' ~ metric.computed_in if metric.computed_in else metric.numerator ~ (' / ' ~ metric.denominator if metric.denominator else '')) }}
 {% endmacro %}
 
 {# The formula once more, with what each brick sums in place of its name. #}
 {% macro formula_in_words(metric) %}
+    {% if metric.computed_in %}{{ return(metric.description | trim | trim('.')) }}{% endif %}
     {% set all_bricks = bricks() %}
     {% set words = [] %}
     {% for name in [metric.numerator, metric.denominator] | reject('none') %}
@@ -248,10 +281,11 @@
     {{ return(words | join(' / ')) }}
 {% endmacro %}
 
-{# Changes when the formula, a brick or a brick's expression changes, and with nothing else. #}
+{# Changes when the formula, a brick or a brick's expression changes, and with nothing else; of a shape, when its model changes. #}
 {% macro definition_hash(metric) %}
     {% set all_bricks = bricks() %}
     {% set parts = [formula(metric)] %}
+    {% do parts.append(metric.checksum) if metric.computed_in %}
     {% for name in [metric.numerator, metric.denominator, metric.excluded] | reject('none') %}
         {% do parts.append(name ~ ' = sum(' ~ all_bricks[name].expression | trim ~ ') over ' ~ all_bricks[name].semantic_model.model) %}
     {% endfor %}
@@ -407,6 +441,7 @@
             'known_after': known_after(metric),
             'is_versioned': shared.versioned,
             'is_cross_fact': is_cross_fact(metric),
+            'shape': metric.card.get('shape'),
             'is_additive': not metric.card.get('shape'),
             'is_proportion': metric.card.get('is_proportion', false),
             'follows_label': metric.card.get('follows_label', false),

@@ -41,6 +41,7 @@ metrics as (
         known_after,
         definition_hash,
         read_where,
+        shape,
         minimum_meaningful_lift,
         is_proportion,
         follows_label,

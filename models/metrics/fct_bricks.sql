@@ -1,5 +1,6 @@
 -- One row per brick, day, model, version, segment and segment value with a sum other than nothing.
 -- depends_on: {{ ref('fct_decisions') }}
+-- depends_on: {{ ref('fct_lists') }}
 -- depends_on: {{ ref('fct_usage') }}
 -- depends_on: {{ ref('fct_outcomes') }}
 -- depends_on: {{ ref('fct_costs') }}

@@ -14,6 +14,12 @@ customer_periods as (
 
 ),
 
+shape_values as (
+
+    select * from {{ ref('int_shape_values') }}
+
+),
+
 hidden_cells as (
 
     select * from {{ ref('int_hidden_cells') }}
@@ -66,16 +72,18 @@ counted as (
         metric_periods.period_end_date,
         metric_periods.excluded_count,
         metric_periods.kept_count,
+        metrics.shape,
         metrics.is_additive,
         metrics.is_proportion,
         metrics.is_cross_fact,
         metrics.denominator_brick is not null as is_ratio,
         case
             when metrics.is_additive then metric_periods.numerator
+            when metrics.shape = 'computed' then null
             when metrics.denominator_brick is null then coalesce(customer_periods.customer_count - customer_periods.left_count, 0)
             else coalesce(customer_periods.left_count, 0)
         end as numerator,
-        metric_periods.numerator_once,
+        case when metrics.shape is null or metrics.shape <> 'computed' then metric_periods.numerator_once end as numerator_once,
         case
             when metrics.denominator_brick is null then null
             when metrics.is_additive then metric_periods.denominator
@@ -83,9 +91,13 @@ counted as (
         end as denominator,
         metric_periods.weight_squares,
         case
-            when metrics.is_additive then metric_periods.unit_count
-            else coalesce(customer_periods.customer_count, 0)
-        end as unit_count
+            when metrics.shape = 'customers' then coalesce(customer_periods.customer_count, 0)
+            else metric_periods.unit_count
+        end as unit_count,
+        shape_values.value as shape_value,
+        shape_values.value_low as shape_low,
+        shape_values.value_high as shape_high,
+        shape_values.reason as shape_reason
     from metric_periods
     inner join metrics on metric_periods.metric = metrics.metric
     left join customer_periods
@@ -95,7 +107,15 @@ counted as (
         and metric_periods.segment_value = customer_periods.segment_value
         and metric_periods.period = customer_periods.period
         and metric_periods.period_end_date = customer_periods.period_end_date
-        and not metrics.is_additive
+        and metrics.shape = 'customers'
+    left join shape_values
+        on metric_periods.metric = shape_values.metric
+        and metric_periods.model_id = shape_values.model_id
+        and metric_periods.model_version = shape_values.model_version
+        and metric_periods.segment_name = shape_values.segment_name
+        and metric_periods.segment_value = shape_values.segment_value
+        and metric_periods.period = shape_values.period
+        and metric_periods.period_end_date = shape_values.period_end_date
 
 ),
 
@@ -112,7 +132,7 @@ reasoned as (
             when
                 counted.period_start_date < model_metrics.known_from
                 and (
-                    not counted.is_ratio
+                    (not counted.is_ratio and coalesce(counted.shape, '') <> 'computed')
                     or counted.segment_name <> 'all'
                     or (counted.is_cross_fact and model_metrics.known_from > model_metrics.partly_known_from)
                 )
@@ -122,6 +142,7 @@ reasoned as (
             when counted.unit_count = 0 and counted.excluded_count = 0 then 'no_data'
             when counted.unit_count = 0 then 'nothing_to_judge'
             when counted.unit_count < {{ setting('minimum_cell') }} then 'too_few_units'
+            else counted.shape_reason
         end as reason
     from counted
     inner join model_metrics
@@ -143,6 +164,7 @@ valued as (
         *,
         case
             when reason is not null then null
+            when shape = 'computed' then shape_value
             when is_ratio then {{ safe_ratio('numerator', 'denominator') }}
             else numerator
         end as value,
@@ -167,8 +189,16 @@ metric_values as (
         period_start_date,
         period_end_date,
         value,
-        case when is_proportion and value is not null then {{ wilson_bound('value', 'effective_units', '-') }} end as value_low,
-        case when is_proportion and value is not null then {{ wilson_bound('value', 'effective_units', '+') }} end as value_high,
+        case
+            when value is null then null
+            when shape = 'computed' then shape_low
+            when is_proportion then {{ wilson_bound('value', 'effective_units', '-') }}
+        end as value_low,
+        case
+            when value is null then null
+            when shape = 'computed' then shape_high
+            when is_proportion then {{ wilson_bound('value', 'effective_units', '+') }}
+        end as value_high,
         cast(case when {{ shown }} then numerator end as {{ type_double() }}) as numerator,
         cast(case when {{ shown }} then numerator_once end as {{ type_double() }}) as numerator_once,
         cast(case when {{ shown }} then denominator end as {{ type_double() }}) as denominator,

@@ -10,7 +10,7 @@ metric_bricks as (
 
     {{ literal_rows(
         metric_bricks() if execute else [{'metric': ''}],
-        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'is_rebuilt', 'counts_units']
+        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'is_additive', 'is_rebuilt', 'counts_units']
     ) }}
 
 ),
@@ -21,6 +21,7 @@ roles as (
         metric_bricks.metric,
         metric_bricks.role,
         metric_bricks.has_denominator,
+        metric_bricks.is_additive,
         metric_bricks.counts_units,
         bricks.metric_date,
         bricks.model_id,
@@ -53,9 +54,10 @@ totals as (
         coalesce(sum(square_sum) filter (where role = 'denominator'), 0) as weight_squares,
         coalesce(sum(amount) filter (where role = 'excluded'), 0) as excluded_count,
         coalesce(sum(amount) filter (where role = 'kept'), 0) as kept_count,
-        cast(coalesce(sum(unit_count) filter (where counts_units), 0) as bigint) as unit_count
+        cast(coalesce(sum(unit_count) filter (where counts_units), 0) as bigint) as unit_count,
+        is_additive
     from roles
-    group by metric, metric_date, model_id, model_version, segment_name, segment_value, has_denominator
+    group by metric, metric_date, model_id, model_version, segment_name, segment_value, has_denominator, is_additive
 
 ),
 
@@ -75,7 +77,7 @@ metric_days as (
         excluded_count,
         kept_count,
         unit_count,
-        true as is_additive,
+        is_additive,
         {{ dbt.hash("metric || '|' || model_id || '|' || model_version || '|' || segment_name || '|' || segment_value") }} as series_id
     from totals
     where numerator <> 0 or coalesce(denominator, 0) <> 0 or excluded_count <> 0 or kept_count <> 0 or unit_count <> 0

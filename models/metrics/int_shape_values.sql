@@ -1,0 +1,32 @@
+-- One row per computed shape, model, version, segment, segment value and period: its value, or why it has none.
+with number_periods as (
+
+    select * from {{ ref('int_number_periods') }}
+
+),
+
+number_shapes as (
+
+    select
+        'rmse' as metric,
+        model_id,
+        model_version,
+        segment_name,
+        segment_value,
+        period,
+        period_end_date,
+        rmse as value,
+        cast(null as {{ type_double() }}) as value_low,
+        cast(null as {{ type_double() }}) as value_high,
+        cast(null as {{ dbt.type_string() }}) as reason
+    from number_periods
+
+),
+
+shape_values as (
+
+    select * from number_shapes
+
+)
+
+select * from shape_values
