@@ -57,6 +57,11 @@
     {{ return(sums) }}
 {% endmacro %}
 
+{# The type of one of group_sums: rows are whole. #}
+{% macro sum_type(name) -%}
+    {{ 'bigint' if name.startswith('row') or name.endswith('rows') else type_double() }}
+{%- endmacro %}
+
 {# The rates of a group: name -> what it is a share of, and whether that takes labels. #}
 {% macro group_rates() %}
     {{ return([
@@ -67,6 +72,15 @@
         {'name': 'precision', 'over': 'called', 'part': 'true_positive_count', 'whole': 'true_positive_count + false_positive_count'},
     ]) }}
 {% endmacro %}
+
+{# Whether the setting reference_groups lets a group be the reference of its table. #}
+{% macro may_be_reference(tables, groups) -%}
+    {%- for name, value in setting('reference_groups').items() -%}
+    ({{ tables }}.first_attribute <> '{{ name }}' or {{ groups }}.group_value = {{ text_literal(value) }})
+            and (coalesce({{ tables }}.second_attribute, '') <> '{{ name }}' or {{ groups }}.other_value = {{ text_literal(value) }})
+            and {% endfor -%}
+    {{ groups }}.row_count > 0
+{%- endmacro %}
 
 {# The quantiles of a two-sided interval at 95 %, and of each of two that hold together at 95 %. #}
 {% macro quantile_of_one() %}1.959963984540054{% endmacro %}
@@ -111,5 +125,5 @@
 {# Whether a group fails by Holm's procedure over the groups of its table: `place` is 1 for the one that lies farthest below the
    bound, and none before it may have held. One-sided at 2.5 %, as the upper bound of an interval at 95 %. #}
 {% macro beats_holm(distance, place, group_count) -%}
-    {{ distance }} >= {{ normal_quantile('1 - cast(0.025 as ' ~ type_double() ~ ') / (' ~ group_count ~ ' - ' ~ place ~ ' + 1)') | indent(4) }}
+    {{ distance }} >= {{ normal_quantile('1 - cast(0.025 as ' ~ type_double() ~ ') / (' ~ group_count ~ ' - ' ~ place ~ ' + 1)') }}
 {%- endmacro %}

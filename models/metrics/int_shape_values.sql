@@ -5,6 +5,12 @@ with number_periods as (
 
 ),
 
+latency_shapes as (
+
+    select * from {{ ref('int_latency_shapes') }}
+
+),
+
 number_shapes as (
 
     select
@@ -26,6 +32,8 @@ number_shapes as (
 shape_values as (
 
     select * from number_shapes
+    union all
+    select * from latency_shapes
 
 )
 

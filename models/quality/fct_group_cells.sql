@@ -71,7 +71,7 @@ group_cells as (
         group_value,
         other_value,
         {%- for name in sums %}
-        cast(sum({{ name }}) as {{ 'bigint' if name.endswith('rows') or name == 'row_count' else type_double() }}) as {{ name }},
+        cast(sum({{ name }}) as {{ sum_type(name) }}) as {{ name }},
         {%- endfor %}
         decision_date
     from placed

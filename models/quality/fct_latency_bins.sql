@@ -24,7 +24,7 @@ binned as (
         {%- for segment in segments %}
         coalesce({{ segment }}, '(unknown)') as {{ segment }},
         {%- endfor %}
-        {{ latency_bin('latency_ms') | indent(8) }} as bin_number,
+        {{ latency_bin('latency_ms') }} as bin_number,
         sampling_weight,
         decision_date
     from decisions
@@ -45,7 +45,11 @@ cells as (
         count(*) as row_count,
         decision_date
     from binned
-    group by {% for name in ['model_id', 'model_version'] + segments %}{{ name }}, {% endfor %}bin_number, decision_date
+    group by
+        {%- for name in ['model_id', 'model_version'] + segments + ['bin_number'] %}
+        {{ name }},
+        {%- endfor %}
+        decision_date
 
 ),
 
@@ -73,7 +77,7 @@ latency_bins as (
         segment_name,
         segment_value,
         bin_number,
-        cast({{ latency_bin_edge('bin_number') | indent(8) }} as {{ type_double() }}) as lower_edge,
+        cast({{ latency_bin_edge('bin_number') }} as {{ type_double() }}) as lower_edge,
         cast(sum(decision_count) as {{ type_double() }}) as decision_count,
         cast(sum(row_count) as bigint) as row_count,
         decision_date

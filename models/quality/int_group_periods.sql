@@ -126,17 +126,22 @@ summed as (
         {%- for name in cell %}
         spread.{{ name }},
         {%- endfor %}
+        {%- for name in sums %}
+        sum(spread.{{ name }}) as {{ name }},
+        {%- endfor %}
         periods.period,
         periods.period_end_date
-        {%- for name in sums %},
-        sum(spread.{{ name }}) as {{ name }}
-        {%- endfor %}
     from spread
     inner join periods
         on spread.model_id = periods.model_id
         and spread.decision_date >= periods.period_start_date
         and spread.decision_date <= periods.period_end_date
-    group by {% for name in cell %}spread.{{ name }}, {% endfor %}periods.period, periods.period_end_date
+    group by
+        {%- for name in cell %}
+        spread.{{ name }},
+        {%- endfor %}
+        periods.period,
+        periods.period_end_date
 
 ),
 
@@ -146,10 +151,10 @@ group_periods as (
         {%- for name in cell %}
         dense.{{ name }},
         {%- endfor %}
-        dense.period
-        {%- for name in sums %},
-        cast(coalesce(summed.{{ name }}, 0) as {{ 'bigint' if name.endswith('rows') or name == 'row_count' else type_double() }}) as {{ name }}
-        {%- endfor %},
+        dense.period,
+        {%- for name in sums %}
+        cast(coalesce(summed.{{ name }}, 0) as {{ sum_type(name) }}) as {{ name }},
+        {%- endfor %}
         dense.period_start_date,
         dense.period_end_date
     from dense

@@ -1,7 +1,6 @@
 -- One row per model, version, protected attribute or pair of them, group, month or all judged days: its rates, or why there are none.
 {%- set rates = group_rates() %}
 {%- set cell = ['model_id', 'model_version', 'attribute', 'group_value', 'other_value'] %}
-{%- set named = setting('reference_groups') %}
 {%- set counts = ['matured_count', 'true_positive_count', 'false_positive_count', 'false_negative_count', 'true_negative_count'] %}
 with group_periods as (
 
@@ -65,13 +64,7 @@ group_sizes as (
         group_cells.group_value,
         group_cells.other_value,
         sum(group_cells.decision_count) as decision_count,
-        max(case
-            {%- for name, value in named.items() %}
-            when group_tables.first_attribute = '{{ name }}' and group_cells.group_value <> {{ text_literal(value) }} then 0
-            when group_tables.second_attribute = '{{ name }}' and group_cells.other_value <> {{ text_literal(value) }} then 0
-            {%- endfor %}
-            when group_tables.attribute is not null then 1
-        end) as may_be_reference
+        max(case when {{ may_be_reference('group_tables', 'group_cells') }} then 1 else 0 end) as may_be_reference
     from group_cells
     inner join group_tables on group_cells.attribute = group_tables.attribute
     group by group_cells.model_id, group_cells.attribute, group_cells.group_value, group_cells.other_value
@@ -85,7 +78,7 @@ ranked_groups as (
         *,
         row_number() over (
             partition by model_id, attribute
-            order by decision_count desc nulls last, group_value nulls last, other_value nulls last
+            order by decision_count desc nulls last, group_value asc nulls last, other_value asc nulls last
         ) as place
     from group_sizes
     where may_be_reference = 1
@@ -131,8 +124,8 @@ shares as (
 
     select
         *,
-        coalesce(closed_reason, open_label_reason) as label_gap
-        {%- for rate in rates %},
+        coalesce(closed_reason, open_label_reason) as label_gap,
+        {%- for rate in rates %}
         case
             when
                 closed_reason is null
@@ -143,8 +136,8 @@ shares as (
                 then {{ safe_ratio(rate.part, '(' ~ rate.whole ~ ')') }}
         end as {{ rate.name }},
         -- Kish's number of decisions: what as many equal weights would tell
-        {{ safe_ratio('(' ~ rate.whole ~ ') * (' ~ rate.whole ~ ')', rate.over ~ '_squares') }} as {{ rate.name }}_units
-        {%- endfor %},
+        {{ safe_ratio('(' ~ rate.whole ~ ') * (' ~ rate.whole ~ ')', rate.over ~ '_squares') }} as {{ rate.name }}_units,
+        {%- endfor %}
         coalesce(closed_reason, open_label_reason) is null and scored_rows >= {{ setting('minimum_cell') }} as has_scores
     from reasoned
 
@@ -172,12 +165,12 @@ group_rates as (
         {%- for side, sign in [('low', '-'), ('high', '+')] %}
         case
             when {{ rate.name }} is not null
-                then {{ wilson_limit(rate.name, rate.name ~ '_units', sign, quantile_of_one()) | indent(16) }}
+                then {{ wilson_limit(rate.name, rate.name ~ '_units', sign, quantile_of_one()) }}
         end as {{ rate.name }}_{{ side }},
         {%- if rate.name in ['true_positive_rate', 'false_positive_rate'] %}
         case
             when {{ rate.name }} is not null
-                then {{ wilson_limit(rate.name, rate.name ~ '_units', sign, quantile_of_two()) | indent(16) }}
+                then {{ wilson_limit(rate.name, rate.name ~ '_units', sign, quantile_of_two()) }}
         end as {{ rate.name }}_wide_{{ side }},
         {%- endif %}
         {%- endfor %}

@@ -183,14 +183,23 @@ line_sums as (
 
 ),
 
+judged_lines as (
+
+    select
+        *,
+        case when {{ covers_hidden('hidden_cells', 'hidden_units') }} then 0 else 1 end as gives_away
+    from line_sums
+
+),
+
 -- where a line does not hold, the whole table is hidden; where one of a version does not, those of all versions
 tables as (
 
     select
         {{ table }},
-        max(case when model_version = 'all' and not ({{ covers_hidden('hidden_cells', 'hidden_units') }}) then 1 else 0 end) as hides_all,
-        max(case when shows_small_cells = 1 or not ({{ covers_hidden('hidden_cells', 'hidden_units') }}) then 1 else 0 end) as hides_versions
-    from line_sums
+        max(case when model_version = 'all' then gives_away else 0 end) as hides_all,
+        max(greatest(gives_away, shows_small_cells)) as hides_versions
+    from judged_lines
     group by {{ table }}
 
 ),

@@ -71,10 +71,10 @@ cumulated as (
 percentiles as (
 
     select
-        {{ day }}
-        {%- for name, share in latency_percentiles().items() %},
-        min(case when {{ reaches_share('reached_count', 'timed_count', share) }} then latency_ms end) as {{ name }}
+        {%- for name, share in latency_percentiles().items() %}
+        min(case when {{ reaches_share('reached_count', 'timed_count', share) }} then latency_ms end) as {{ name }},
         {%- endfor %}
+        {{ day }}
     from cumulated
     group by {{ day }}
 

@@ -60,7 +60,9 @@ bins_of_percentiles as (
     select
         {{ cell }},
         {%- for name, share in percentiles.items() %}
-        min(case when {{ has_latency }} and {{ reaches_share('reached_count', 'timed_count', share) }} then bin_number end) as {{ name }}_bin,
+        min(
+            case when {{ has_latency }} and {{ reaches_share('reached_count', 'timed_count', share) }} then bin_number end
+        ) as {{ name }}_bin,
         {%- endfor %}
         sum(decision_count) as decision_count,
         max(timed_count) as timed_count,
@@ -79,7 +81,7 @@ latency_periods as (
         segment_value,
         period,
         {%- for name in percentiles %}
-        cast({{ latency_of_edge('(' ~ latency_bin_edge(name ~ '_bin') ~ ')') | indent(8) }} as {{ type_double() }}) as {{ name }},
+        cast({{ latency_of_edge('(' ~ latency_bin_edge(name ~ '_bin') ~ ')') }} as {{ type_double() }}) as {{ name }},
         {%- endfor %}
         cast({{ latency_bin_error() }} as {{ type_double() }}) as percentile_error,
         decision_count,

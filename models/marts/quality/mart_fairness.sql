@@ -1,184 +1,67 @@
 -- One row per model, version, protected attribute or pair of them, group, month or all judged days: its rates beside the reference's.
-{%- set table = 'model_id, model_version, attribute, period, period_end_date' %}
-{%- set rates = group_rates() | map(attribute='name') | list %}
-{%- set differences = {
-    'statistical_parity': 'selection_rate',
-    'equal_opportunity': 'true_positive_rate',
-    'predictive_equality': 'false_positive_rate',
-} %}
-{%- set ratios = {'disparate_impact': 'selection_rate', 'opportunity': 'true_positive_rate'} %}
-{%- set bound = setting('fairness_bound') %}
-{%- set has_odds = 'equal_opportunity_difference is not null and predictive_equality_difference is not null' %}
+{%- set cell = ['model_id', 'model_version', 'attribute', 'group_value', 'other_value', 'period', 'period_end_date'] %}
+{%- set counts = ['row_count', 'decision_count', 'selected_count', 'matured_count'] %}
+{%- set cells = ['true_positive', 'false_positive', 'false_negative', 'true_negative'] %}
+{%- set ratios = ['disparate_impact_ratio', 'opportunity_ratio'] %}
+{%- set differences = ['statistical_parity', 'equal_opportunity', 'predictive_equality', 'equalised_odds'] %}
 with group_rates as (
 
     select * from {{ ref('int_group_rates') }}
 
 ),
 
-references_of_tables as (
+group_comparisons as (
 
-    select * from group_rates
-    where is_reference
-
-),
-
-compared as (
-
-    select
-        ours.*,
-        theirs.group_value as reference_group_value,
-        theirs.other_value as reference_other_value
-        {%- for name, rate in differences.items() %},
-        case when not ours.is_reference then ours.{{ rate }} - theirs.{{ rate }} end as {{ name }}_difference
-        {%- for ending, width in ([('', ''), ('_wide', '_wide')] if rate != 'selection_rate' else [('', '')]) %}
-        {%- for side, sign in [('low', '-'), ('high', '+')] %}
-        {%- set of = rate ~ width %},
-        case
-            when not ours.is_reference
-                then {{ newcombe_bound('ours.' ~ rate, 'ours.' ~ of ~ '_low', 'ours.' ~ of ~ '_high', 'theirs.' ~ rate, 'theirs.' ~ of ~ '_low', 'theirs.' ~ of ~ '_high', sign) | indent(16) }}
-        end as {{ name }}{{ ending }}_{{ side }}
-        {%- endfor %}
-        {%- endfor %}
-        {%- endfor %}
-        {%- for name, rate in ratios.items() %}
-        {%- set of = ['ours.' ~ rate, 'ours.' ~ rate ~ '_units', 'theirs.' ~ rate, 'theirs.' ~ rate ~ '_units'] %},
-        case when not ours.is_reference then {{ safe_ratio('ours.' ~ rate, 'theirs.' ~ rate) }} end as {{ name }}_ratio,
-        case when not ours.is_reference then {{ log_ratio(*of) | indent(8) }} end as {{ name }}_logarithm,
-        case when not ours.is_reference then {{ log_ratio_error(*of) | indent(8) }} end as {{ name }}_error
-        {%- endfor %}
-    from group_rates as ours
-    left join references_of_tables as theirs
-        on ours.model_id = theirs.model_id
-        and ours.model_version = theirs.model_version
-        and ours.attribute = theirs.attribute
-        and ours.period = theirs.period
-        and ours.period_end_date = theirs.period_end_date
-
-),
-
--- the group farthest below the bound comes first
-placed as (
-
-    select
-        *
-        {%- for name in ratios %},
-        {{ distance_below(name ~ '_logarithm', name ~ '_error', bound) }} as {{ name }}_distance,
-        count({{ name }}_logarithm) over (partition by {{ table }}) as {{ name }}_groups,
-        row_number() over (
-            partition by {{ table }}
-            order by
-                {{ distance_below(name ~ '_logarithm', name ~ '_error', bound) }} desc nulls last,
-                group_value nulls last,
-                other_value nulls last
-        ) as {{ name }}_place
-        {%- endfor %}
-    from compared
-
-),
-
-tested as (
-
-    select
-        *
-        {%- for name in ratios %},
-        case
-            when {{ name }}_place > {{ name }}_groups then 0
-            when {{ beats_holm(name ~ '_distance', name ~ '_place', name ~ '_groups') | indent(12) }} then 1
-            else 0
-        end as {{ name }}_fails_alone
-        {%- endfor %}
-    from placed
-
-),
-
-judged as (
-
-    select
-        *
-        {%- for name in ratios %},
-        exp({{ name }}_logarithm - {{ quantile_of_one() }} * {{ name }}_error) as {{ name }}_low,
-        exp({{ name }}_logarithm + {{ quantile_of_one() }} * {{ name }}_error) as {{ name }}_high,
-        min({{ name }}_fails_alone) over (
-            partition by {{ table }}
-            order by {{ name }}_place nulls last
-            rows between unbounded preceding and current row
-        ) as {{ name }}_fails
-        {%- endfor %}
-    from tested
+    select * from {{ ref('int_group_comparisons') }}
 
 ),
 
 fairness as (
 
     select
-        model_id,
-        model_version,
-        attribute,
-        group_value,
-        other_value,
-        period,
-        reference_group_value,
-        reference_other_value,
-        reason,
-        label_reason,
-        {%- for verdict, name in {'verdict': 'disparate_impact', 'opportunity_verdict': 'opportunity'}.items() %}
-        case
-            when is_reference then cast(null as {{ dbt.type_string() }})
-            when {{ name }}_fails = 1 then 'fail'
-            when {{ name }}_low > {{ bound }} then 'pass'
-            else 'insufficient'
-        end as {{ verdict }},
+        {%- for name in cell[:-1] %}
+        group_rates.{{ name }},
         {%- endfor %}
+        group_comparisons.reference_group_value,
+        group_comparisons.reference_other_value,
+        group_rates.reason,
+        group_rates.label_reason,
+        group_comparisons.disparate_impact_verdict as verdict,
+        group_comparisons.opportunity_verdict,
         'group minus reference, Newcombe 95 %; log ratio + 0.5, 95 %; Holm, one-sided 2.5 %' as metric_convention,
-        row_count,
-        decision_count,
-        selected_count,
-        matured_count,
-        true_positive_count,
-        false_positive_count,
-        false_negative_count,
-        true_negative_count,
-        {%- for rate in rates %}
-        {{ rate }},
-        {{ rate }}_low,
-        {{ rate }}_high,
+        {%- for name in counts %}
+        group_rates.{{ name }},
         {%- endfor %}
-        mean_score,
-        observed_share,
+        {%- for name in cells %}
+        group_rates.{{ name }}_count,
+        {%- endfor %}
+        {%- for rate in group_rates() %}
+        group_rates.{{ rate.name }},
+        group_rates.{{ rate.name }}_low,
+        group_rates.{{ rate.name }}_high,
+        {%- endfor %}
+        group_rates.mean_score,
+        group_rates.observed_share,
         {%- for name in ratios %}
-        {{ name }}_ratio,
-        {{ name }}_low as {{ name }}_ratio_low,
-        {{ name }}_high as {{ name }}_ratio_high,
+        group_comparisons.{{ name }},
+        group_comparisons.{{ name }}_low,
+        group_comparisons.{{ name }}_high,
         {%- endfor %}
         {%- for name in differences %}
-        {{ name }}_difference,
-        {{ name }}_low as {{ name }}_difference_low,
-        {{ name }}_high as {{ name }}_difference_high,
+        group_comparisons.{{ name }}_difference,
+        group_comparisons.{{ name }}_difference_low,
+        group_comparisons.{{ name }}_difference_high,
         {%- endfor %}
-        case when {{ has_odds }} then greatest(abs(equal_opportunity_difference), abs(predictive_equality_difference)) end
-            as equalised_odds_difference,
-        case
-            when {{ has_odds }} then greatest(
-                0,
-                equal_opportunity_wide_low,
-                -equal_opportunity_wide_high,
-                predictive_equality_wide_low,
-                -predictive_equality_wide_high
-            )
-        end as equalised_odds_difference_low,
-        case
-            when {{ has_odds }} then greatest(
-                equal_opportunity_wide_high,
-                -equal_opportunity_wide_low,
-                predictive_equality_wide_high,
-                -predictive_equality_wide_low
-            )
-        end as equalised_odds_difference_high,
-        cast({{ bound }} as {{ type_double() }}) as fairness_bound,
-        is_reference,
-        period_start_date,
-        period_end_date
-    from judged
+        cast({{ setting('fairness_bound') }} as {{ type_double() }}) as fairness_bound,
+        group_rates.is_reference,
+        group_rates.period_start_date,
+        group_rates.period_end_date
+    from group_rates
+    inner join group_comparisons
+        on group_rates.model_id = group_comparisons.model_id
+        {%- for name in cell[1:] %}
+        and group_rates.{{ name }} = group_comparisons.{{ name }}
+        {%- endfor %}
 
 )
 

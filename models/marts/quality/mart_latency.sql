@@ -24,10 +24,10 @@ read_values as (
 
     select
         {{ cell | join(',\n        ') }},
-        max(case when metric = 'latency_p95' then coalesce(reason, 'ready') end) as standing
-        {%- for name in beside %},
-        max(case when metric = '{{ name }}' then value end) as {{ name }}
+        {%- for name in beside %}
+        max(case when metric = '{{ name }}' then value end) as {{ name }},
         {%- endfor %}
+        max(case when metric = 'latency_p95' then coalesce(reason, 'ready') end) as standing
     from metric_values
     group by {{ cell | join(', ') }}
 
@@ -42,7 +42,10 @@ gated as (
         read_values.{{ name }},
         {%- endfor %}
         case
-            when latency_periods.period = 'day' and latency_periods.model_version <> 'all' and latency_periods.timed_rows < {{ setting('minimum_cell') }}
+            when
+                latency_periods.period = 'day'
+                and latency_periods.model_version <> 'all'
+                and latency_periods.timed_rows < {{ setting('minimum_cell') }}
                 then 'too_few_units'
             else nullif(coalesce(read_values.standing, days.standing, 'not_read'), 'ready')
         end as reason
