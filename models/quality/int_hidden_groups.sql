@@ -250,7 +250,8 @@ hidden_groups as (
         all_cells.period,
         all_cells.period_end_date
     from all_cells
-    inner join settled_tables
+    -- a pair of which every row and column is hidden has no line
+    left join settled_tables
         on {{ same_table_of_groups('all_cells', 'settled_tables') }}
         and all_cells.attribute = settled_tables.attribute
     where
