@@ -84,6 +84,19 @@ def test_percentiles_of_longer_periods_are_within_their_error(
         assert told.timed_count == rows.latency_ms.notna().sum()
 
 
+def test_each_bin_is_two_percent_wider_than_the_one_before(
+    demo: Path, decisions: pd.DataFrame
+) -> None:
+    bins = query(demo, "from fct_latency_bins where segment_name = 'all'")
+    timed = bins[bins.bin_number > -349]
+    np.testing.assert_allclose(timed.lower_edge, 1.02 ** (timed.bin_number - 0.5), rtol=1e-9)
+    assert len(timed) > 1_000
+    plain = np.floor(np.log(decisions.latency_ms) / np.log(1.02) + 0.5).fillna(-1000)
+    counts = decisions.groupby(["model_id", plain]).size()
+    built = bins[bins.decision_date < AS_OF].groupby(["model_id", "bin_number"]).decision_count.sum()
+    assert built.tolist() == counts.tolist()
+
+
 def test_the_incident_stands_out_on_its_day_alone(demo: Path, latency: pd.DataFrame) -> None:
     truth = json.loads((demo / "truth.json").read_text(encoding="utf-8"))
     incident = truth["plants"]["latency_incident"]
