@@ -167,7 +167,7 @@
     {% set names = governed | map(attribute='name') | list %}
     {% set outcomes = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
     {% for key in ['leads_to', 'proxy_for'] if card.get(key) and card[key] not in names %}
-        {% do problems.append(problem(metric, "metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is no metric", "Known metrics are " ~ names | join(', ') ~ ".")) %}
+        {% do problems.append(problem(metric, "metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is no metric", "Known metrics are " ~ names | sort | join(', ') ~ ".")) %}
     {% endfor %}
     {% if card.get('io_class') in ['input', 'output'] and card.get('leads_to') not in outcomes and (not card.get('leads_to') or card.leads_to in names) %}
         {% do problems.append(problem(metric, "metric " ~ metric.name ~ " is an " ~ card.io_class ~ " that leads to no outcome metric (vanity)", "Name one of " ~ outcomes | join(', ') ~ " as leads_to.")) %}

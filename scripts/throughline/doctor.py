@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import yaml
 from packaging.requirements import Requirement
@@ -196,4 +197,13 @@ def metrics(project: Path) -> set[str]:
         text = path.read_text(encoding="utf-8")
         if re.search("^metrics:", text, re.MULTILINE):
             names |= {metric["name"] for metric in yaml.safe_load(text)["metrics"] or ()}
+        if "shape_metrics:" in text:
+            models = yaml.safe_load(text)["models"]
+            names.update(*(shapes_of(model) for model in models))
     return names
+
+
+def shapes_of(model: Mapping[str, Any]) -> set[str]:
+    """The names of the metrics that a model of dbt computes itself."""
+    meta = (model.get("config") or {}).get("meta") or {}
+    return set(meta.get("shape_metrics") or ())

@@ -51,6 +51,7 @@ def queries(
             fix = did_you_mean(name, sorted(said["metrics"]))
             raise refuse(f"no metric '{name}'", where="models/metrics/_metrics.yml", fix=fix)
         if name not in said["queries"]:
-            what = f"{name} is not one brick, or one divided by another: it has no plain query"
-            raise refuse(what, where="models/metrics/_metrics.yml", fix="throughline doctor")
+            what = f"{name} is neither one brick nor one divided by another: it has no plain query"
+            fix = "Read the formula that mart_metric_catalog has of it."
+            raise refuse(what, where="models/metrics/_metrics.yml", fix=fix)
     return {name: query.strip() for name, query in said["queries"].items()}

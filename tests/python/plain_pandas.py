@@ -50,8 +50,8 @@ COST_TYPES = [
 ]
 # What is read of each table: a column that was not delivered has no values.
 TEXTS = {
-    "prediction_logs": "prediction_id model_id model_version entity_id user_id predicted_label "
-    "environment error_type",
+    "prediction_logs": "prediction_id model_id model_version entity_id user_id list_id "
+    "predicted_label environment error_type",
     "usage_events": "event_id event_name user_id model_id prediction_id is_passive",
     "business_outcomes": "outcome_id outcome_name prediction_id entity_id user_id outcome_label "
     "currency status",
@@ -616,6 +616,9 @@ class Company:
         should = cell.isin(["tp", "fn"])
         measured, unmeasured = d.error.notna(), left_out & d.predicted_value.notna()
         size, magnitude = d.error.abs(), d.actual.abs().where(measured, 0.0)
+        scored = d.score.notna()
+        promised = d.model_id.map(self.registry.set_index("model_id").latency_slo_ms)
+        timed = d.latency_ms.notna() | failed
         of_decisions = {
             "precision": (cell == "tp", cell.isin(["tp", "fp"]), left_out & d.says_yes),
             "recall": (cell == "tp", should, ~judged),
@@ -624,7 +627,14 @@ class Company:
             "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), ~judged),
             "mean_absolute_error": (size, measured, unmeasured),
             "prediction_bias": (d.error, measured, unmeasured),
+            "mean_squared_error": (d.error**2, measured, unmeasured),
             "wape": (size, magnitude, unmeasured),
+            "brier_score": (
+                ((d.score - d.is_yes) ** 2).where(matured & d.score.between(0, 1)),
+                matured & scored,
+                left_out & scored,
+            ),
+            "slo_share": ((d.latency_ms <= promised) & ~failed, timed, one * 0),
             "label_coverage": (matured, state != "pending", state == "pending"),
             "acceptance_rate": (accepted, shown, one * 0),
             "view_rate": (seen, shown, one * 0),
@@ -651,6 +661,22 @@ class Company:
             )
             for name, (n, m, x) in of_decisions.items()
         ]
+
+        lists = self.lists()
+        for name, above, below in (
+            ("ndcg_at_10", lists.gain, lists.judged & lists.has_wanted),
+            ("mean_reciprocal_rank", lists.reciprocal, lists.judged),
+            ("hit_rate_at_1", lists.reciprocal == 1, lists.judged),
+        ):
+            parts.append(
+                spread(
+                    lists,
+                    metric=name,
+                    numerator=above * lists.weight,
+                    denominator=below * lists.weight,
+                    excluded=~lists.judged * lists.weight,
+                )
+            )
 
         revenue, churn = self.credited("revenue"), self.credited("churned")
         parts.append(spread(revenue, metric="credited_revenue", numerator=revenue.amount))
@@ -750,6 +776,48 @@ class Company:
         table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
         sums = table[[*SUMS, "unit_count"]].fillna(0)
         return table[(sums != 0).any(axis=1)]
+
+    def lists(self) -> pd.DataFrame:
+        """Each ranked list of a day with its gain, reciprocal rank and whether it is judged."""
+        d = self.decisions
+        d = d[(d.task == "ranking") & d.list_id.notna() & d.rank_position.notna()]
+        labels = self.links.merge(self.outcomes[["outcome_id", "outcome_name"]], on="outcome_id")
+        of_list = dict(zip(d.prediction_id, d.label_outcome, strict=True))
+        labels = labels[labels.outcome_name == labels.prediction_id.map(of_list)]
+        found = []
+        names = ["model_id", "model_version", "list_id", "day"]
+        for key, rows in d.groupby(names):
+            rows = rows.sort_values(["rank_position", "prediction_id"])
+            wanted = rows.is_yes.where(rows.state == "matured", rows.action == "accepted")
+            wanted = wanted.to_numpy(dtype=bool)
+            weight = (1 / rows.sampling_fraction.fillna(1)).max()
+            outcome_ids = labels[labels.prediction_id.isin(rows.prediction_id)].outcome_id
+            is_partial = weight != 1 and len(rows) < rows.rank_position.max()
+            judged = not (
+                is_partial or outcome_ids.duplicated().any() or (rows.state == "pending").any()
+            )
+            discount = 1 / np.log2(np.arange(2, len(rows) + 2))
+            best = discount[: min(wanted.sum(), 10)].sum()
+            shared = {
+                name: rows[name].iloc[0]
+                for name in self.segments
+                if rows[name].notna().all() and rows[name].nunique() == 1
+            }
+            found.append(
+                {
+                    **dict(zip(names, key, strict=True)),
+                    **dict.fromkeys(self.segments),
+                    **shared,
+                    "weight": weight,
+                    "judged": judged,
+                    "has_wanted": wanted.any(),
+                    "gain": (discount * wanted)[:10].sum() / best if judged and best else 0.0,
+                    "reciprocal": 1 / (wanted.argmax() + 1) if judged and best else 0.0,
+                }
+            )
+        columns = [*names, *self.segments, "weight", "judged", "has_wanted", "gain", "reciprocal"]
+        kinds = {"day": "datetime64[us]", "judged": bool, "has_wanted": bool, "weight": float}
+        return pd.DataFrame(found, columns=columns).astype(kinds)
 
     def _viewed(self) -> pd.Series:
         """The decisions somebody looked at."""

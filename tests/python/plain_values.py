@@ -40,6 +40,8 @@ SOURCES: Mapping[str, Sequence[str]] = {
             "f1_score",
             "mean_absolute_error",
             "prediction_bias",
+            "mean_squared_error",
+            "brier_score",
             "wape",
             "label_coverage",
             "conversion_rate",
@@ -49,9 +51,15 @@ SOURCES: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(
         ("value_of_decisions", "value_per_decision"), (*OF_LABELS, "business_outcomes")
     ),
+    **dict.fromkeys(
+        ("ndcg_at_10", "mean_reciprocal_rank", "hit_rate_at_1"),
+        ("prediction_logs", "usage_events", "labels"),
+    ),
     "close_rate": (*OF_LABELS, "usage_events"),
     **dict.fromkeys(["acceptance_rate", "view_rate", "override_rate", "ignore_rate"], OF_USE),
-    **dict.fromkeys(["deal_score", "error_rate", "availability"], ("prediction_logs",)),
+    **dict.fromkeys(
+        ["deal_score", "error_rate", "availability", "slo_share"], ("prediction_logs",)
+    ),
     "adoption_rate": ("usage_events", "eligible_users"),
     "task_completion_rate": ("usage_events",),
     **dict.fromkeys(
@@ -127,6 +135,8 @@ def segment_facts(metric: str) -> tuple[str, ...]:
     """The facts of a metric that has segments; none where it has none."""
     if metric in ("csat", "relevance", "response_rate", "promoter_share", "detractor_share"):
         return ("feedback",)
+    if metric in ("ndcg_at_10", "mean_reciprocal_rank", "hit_rate_at_1"):
+        return ("lists",)
     if metric in ("credited_revenue", "pipeline_value", "churn_rate", "retained_customers"):
         return ("outcomes",)
     if metric == "revenue_per_decision":
@@ -160,6 +170,7 @@ class Values:
         self.daily = self._daily()
         self.starts = self._starts()
         self.watermarks = self._watermarks()
+        self.judged = {model_id: self._judged_through(model_id) for model_id in self.registry.index}
 
     def _facts(self) -> dict[str, pd.DataFrame]:
         """Rows of the facts: model, version, day and segments."""
@@ -182,6 +193,7 @@ class Values:
             "decisions": decisions,
             "outcomes": outcomes,
             "feedback": feedback,
+            "lists": c.lists(),
             "usage": c.user_days,
             "costs": c.costs,
             "releases": c.releases.assign(day=c.releases.event_at.dt.normalize()),
@@ -252,6 +264,16 @@ class Values:
                 )
         return found
 
+    def _judged_through(self, model_id: str) -> pd.Timestamp:
+        """The last day whose predictions are there and whose labels have matured and are there."""
+        model = self.registry.loc[model_id]
+        wait = pd.Timedelta(days=int(model.horizon_days + model.label_delay_days))
+        ends = [self.last_day - wait]
+        for source in ("prediction_logs", "labels"):
+            if (model_id, source) in self.watermarks:
+                ends.append(self.watermarks[model_id, source][1])
+        return min(ends)
+
     def _through(self, last: pd.Timestamp, source: str) -> pd.Timestamp:
         is_late = self.company.as_of - last > LATE_AFTER[source] * DAY
         return last.normalize() - DAY if is_late else self.last_day
@@ -288,6 +310,10 @@ class Values:
                 is_read &= not pd.isna(model.amount_outcome)
             if metric in ("close_rate", "deal_score", "pipeline_value"):
                 is_read &= model.label_is == "gain"
+            if metric == "brier_score":
+                is_read &= str(model.score_is_probability).lower() == "true"
+            if metric == "slo_share":
+                is_read &= not pd.isna(model.latency_slo_ms)
             if metric in CROSS_FACT:
                 is_read &= (rows.numerator != 0).any() and (rows.denominator != 0).any()
             if (model_id, metric) in self.exceptions.index:
@@ -349,7 +375,7 @@ class Values:
                 index=counts.index,
                 columns=counts.columns,
             )
-            for period, counts in periods_of(table, self.last_day).items()
+            for period, counts in periods_of(table, self.last_day, self.judged[model_id]).items()
         }
 
     def _counted(self, name: str) -> pd.DataFrame:
@@ -380,10 +406,10 @@ class Values:
         for name in SUMS:
             table = rows.pivot_table(index="metric_date", columns=names, values=name, aggfunc="sum")
             table = self._dense(table, model_id).reindex(columns=cells).fillna(0.0)
-            sums[name] = periods_of(table, self.last_day)
+            sums[name] = periods_of(table, self.last_day, self.judged[model_id])
         if "shape" in self.cards[metric]:
             self._count_customers(model_id, metric, sums)
-        for period in ("day", "7d", "28d", "month"):
+        for period in ("day", "7d", "28d", "month", "all"):
             wide = {name: by_period[period] for name, by_period in sums.items()}
             if period in ("day", "7d"):
                 wide = {name: t.loc[:, [("all", "all", "all")]] for name, t in wide.items()}
@@ -416,7 +442,7 @@ class Values:
                 key = model_id, period, series
                 if key not in self._customers:
                     self._customers[key] = customers_of(checks, series, period, table.index)
-                gone, counted = np.array(self._customers[key], dtype=float).T
+                gone, counted = np.array(self._customers[key], dtype=float).reshape(-1, 2).T
                 table[series] = gone if metric == "churn_rate" else counted - gone
                 for name in ("denominator", "unit_count", "weight_squares"):
                     sums[name][period][series] = counted
@@ -440,10 +466,10 @@ class Values:
         matured = self.last_day
         if "labels" in SOURCES[metric]:
             matured -= pd.Timedelta(days=int(model.horizon_days + model.label_delay_days))
-        length = table.period.map({"day": 0, "7d": 6, "28d": 27, "month": 0})
+        length = table.period.map({"day": 0, "7d": 6, "28d": 27, "month": 0, "all": 0})
         start = table.period_end_date - pd.to_timedelta(length, unit="D")
         first = table.period_end_date - pd.to_timedelta(table.period_end_date.dt.day - 1, unit="D")
-        start = start.where(table.period != "month", first)
+        start = start.where(table.period != "month", first).where(table.period != "all", begins)
         in_total = table.segment_name == "all"
         private = pd.Series(False, index=table.index)
         for segment in table.segment_name[~in_total].unique():
@@ -508,6 +534,8 @@ def start_of(period: str, end: pd.Timestamp) -> pd.Timestamp:
     """The first day of a period."""
     if period == "month":
         return end.replace(day=1)
+    if period == "all":
+        return pd.Timestamp("1900-01-01")
     return end - (int(period.removesuffix("d") if period != "day" else 1) - 1) * DAY
 
 
@@ -535,14 +563,19 @@ def customers_of(
     return found
 
 
-def periods_of(table: pd.DataFrame, last_day: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """Sums over days, weeks, 28 days and complete months of a table of days."""
+def periods_of(
+    table: pd.DataFrame, last_day: pd.Timestamp, judged_through: pd.Timestamp
+) -> dict[str, pd.DataFrame]:
+    """Sums of a table of days: days, weeks, 28 days, complete months, all days that are judged."""
+    judged = table[table.index <= judged_through]
+    everything = judged.sum().to_frame(judged_through).T if len(judged) else judged
     months = table.groupby(table.index + pd.offsets.MonthEnd(0)).sum()
     return {
         "day": table,
         "7d": table.rolling(7, min_periods=1).sum(),
         "28d": table.rolling(28, min_periods=1).sum(),
         "month": months[months.index <= last_day],
+        "all": everything,
     }
 
 
@@ -561,7 +594,12 @@ def hidden_cells(counts: Sequence[float], minimum: int) -> list[bool]:
 
 def assert_values_are(workspace: Path, plain: pd.DataFrame) -> None:
     """Holds every row of fct_metric_values against the same row computed elsewhere, both ways."""
-    built = query(workspace, "from fct_metric_values")
+    # a shape that is computed has a second path of its own
+    built = query(
+        workspace,
+        "from fct_metric_values where metric not in "
+        "(select metric from dim_metrics where coalesce(shape, '') = 'computed')",
+    )
     sides = [
         side.astype({"period_end_date": "datetime64[us]", "period_start_date": "datetime64[us]"})
         for side in (plain, built)

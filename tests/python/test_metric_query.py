@@ -51,7 +51,9 @@ def test_the_query_of_every_metric_gives_what_the_waist_has(
     last_date = date(2026, 6, 30)
     asked = metric_query.queries(chosen, metrics=[], model_id=model_id, last_date=last_date)
     with duckdb.connect(str(chosen.warehouse), read_only=True) as connection:
-        governed = connection.execute("select metric from main_metrics.dim_metrics").fetchall()
+        governed = connection.execute(
+            "select metric from main_metrics.dim_metrics where coalesce(shape, '') <> 'computed'"
+        ).fetchall()
         assert asked.keys() == {metric for (metric,) in governed}
         with_values = 0
         for metric, query in asked.items():
