@@ -28,11 +28,18 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "predicted_at",
         "entity_id",
         "user_id",
+        "list_id",
         "score",
+        "predicted_label",
         "predicted_value",
+        "rank_position",
         "environment",
+        "latency_ms",
         "sampling_fraction",
         "channel",
+        "age_band",
+        "size",
+        "industry",
         "loaded_at",
     ],
     "usage_events": [
@@ -98,20 +105,25 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 }
 MINIMUM_CELL = 2
 SETTINGS = (
-    f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: []\n"
+    f"inputs: [{', '.join(COLUMNS)}]\nsegments: [channel]\nprotected_attributes: [age_band]\n"
+    "numeric_features: [size]\ncategorical_features: [industry]\n"
     f"minimum_cell: {MINIMUM_CELL}\n"
 )
 
 
 def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, list[str]]:
-    """Each company has a binary and a regression model of its own."""
+    """Each company has a model of each task of its own."""
     registry, values, experiments = [], [], []
     for number in range(companies):
         registry += [
             f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,gain,revenue,0.5,"
-            f"{horizon_days},1,true,,,ann,why",
+            f"{horizon_days},1,true,,,true,false,15,ann,why",
             f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,neutral,,,"
-            "2,0,false,,,ann,why",
+            "2,0,false,,,,,,ann,why",
+            f"offer{number},Offer,CRM {number},ranking,team,charter,taken,,gain,,0,"
+            "2,0,true,,,,,,ann,why",
+            f"kind{number},Kind,CRM {number},multiclass,team,charter,sorted,,neutral,,,"
+            "2,1,false,,,,,,ann,why",
         ]
         values += [
             f"lead{number},tp,10,0.1,USD,2025-01-01,,ann,why",
