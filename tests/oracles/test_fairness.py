@@ -95,7 +95,8 @@ def by_group(rows: pd.DataFrame, macros: ModuleType) -> pd.DataFrame:
     )
     sums = ", ".join(f"sum({sql}) as {name}" for name, sql in sums_of(macros).items())
     shares = ", ".join(
-        f"({rate['part']}) / nullif({rate['whole']}, 0) as {rate['name']}" for rate in rates_of(macros)
+        f"({rate['part']}) / nullif({rate['whole']}, 0) as {rate['name']}"
+        for rate in rates_of(macros)
     )
     sql = f"""
         with decided as (
@@ -149,7 +150,10 @@ def test_rates_and_gaps_equal_fairlearn(seed: int, macros: ModuleType) -> None:
         theirs = demographic_parity_ratio(truth, called, **arguments)
         assert theirs == pytest.approx(ratio, abs=1e-9)
     if ours[["true_positive_rate", "false_positive_rate"]].notna().all().all():
-        gaps = [ours[name].max() - ours[name].min() for name in ("true_positive_rate", "false_positive_rate")]
+        gaps = [
+            ours[name].max() - ours[name].min()
+            for name in ("true_positive_rate", "false_positive_rate")
+        ]
         theirs = equalized_odds_difference(truth, called, **arguments)
         assert theirs == pytest.approx(max(gaps), abs=1e-9)
 
@@ -159,20 +163,27 @@ def test_intervals_equal_statsmodels(macros: ModuleType) -> None:
     for n, m in draw.integers(5, 500, (60, 2)):
         x, y = int(draw.integers(0, n + 1)), int(draw.integers(0, m + 1))
         quantile = macros.quantile_of_one()
-        shares = {"p": (x / n, n), "q": (y / m, m)}
+        shares = {"p": (repr(x / float(n)), f"{n}.0"), "q": (repr(y / float(m)), f"{m}.0")}
         limits = ", ".join(
-            f"{macros.wilson_limit(repr(float(p)), repr(float(size)), sign, quantile)} as {name}_{end}"
-            for name, (p, size) in shares.items()
+            f"{macros.wilson_limit(share, size, sign, quantile)} as {name}_{end}"
+            for name, (share, size) in shares.items()
             for sign, end in (("-", "low"), ("+", "high"))
         )
         ends = ["p_low", "p_high", repr(float(y / m)), "q_low", "q_high"]
-        bounds = ", ".join(str(macros.newcombe_bound(repr(float(x / n)), *ends, sign)) for sign in "-+")
+        bounds = ", ".join(
+            str(macros.newcombe_bound(repr(float(x / n)), *ends, sign)) for sign in "-+"
+        )
         with duckdb.connect() as connection:
             limit_row = connection.sql(f"select {limits}").fetchone()
-            bound_row = connection.sql(f"select {bounds} from (select {limits}) as limits").fetchone()
+            bound_row = connection.sql(
+                f"select {bounds} from (select {limits}) as limits"
+            ).fetchone()
         assert limit_row is not None
         assert bound_row is not None
-        theirs = [*proportion_confint(x, n, method="wilson"), *proportion_confint(y, m, method="wilson")]
+        theirs = [
+            *proportion_confint(x, n, method="wilson"),
+            *proportion_confint(y, m, method="wilson"),
+        ]
         np.testing.assert_allclose(limit_row, theirs, atol=1e-9)
         newcombe = confint_proportions_2indep(x, n, y, m, method="newcomb", compare="diff")
         np.testing.assert_allclose(bound_row, newcombe, atol=1e-9)
@@ -180,6 +191,8 @@ def test_intervals_equal_statsmodels(macros: ModuleType) -> None:
 
 def test_the_macros_are_named_as_the_models_call_them() -> None:
     """The tests above read the macros themselves; the models must call the same ones."""
-    called = "\n".join(path.read_text() for path in (ROOT / "models/quality").glob("int_group_*.sql"))
+    called = "\n".join(
+        path.read_text() for path in (ROOT / "models/quality").glob("int_group_*.sql")
+    )
     for name in ("wilson_limit", "newcombe_bound", "log_ratio", "group_rates"):
         assert re.search(rf"\b{name}\(", called), name

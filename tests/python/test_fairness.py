@@ -185,7 +185,10 @@ def assert_compared_with(
 ) -> None:
     """Holds differences, ratios and verdicts against those of the shares that were counted."""
     expected_verdicts = {}
-    for column, rate in (("verdict", "selection_rate"), ("opportunity_verdict", "true_positive_rate")):
+    for column, rate in (
+        ("verdict", "selection_rate"),
+        ("opportunity_verdict", "true_positive_rate"),
+    ):
         of = shares[rate]
         ratios = {key: log_ratio(of[key], of[base]) for key in of if base in of and key != base}
         expected_verdicts[column] = verdicts(ratios)
@@ -195,8 +198,8 @@ def assert_compared_with(
             assert pd.isna(row["verdict"])
             assert pd.isna(row["statistical_parity_difference"])
             continue
-        for column, found in expected_verdicts.items():
-            assert row[column] == found.get(key, "insufficient"), (key, column)
+        for column, expected_of in expected_verdicts.items():
+            assert row[column] == expected_of.get(key, "insufficient"), (key, column)
         bounds = []
         for name, rate in (
             ("statistical_parity", "selection_rate"),
@@ -241,7 +244,9 @@ def test_the_planted_groups_fail_and_no_other(demo: Path, fairness: pd.DataFrame
         (truth["groups"]["protected_attribute"], truth["groups"]["treated_worse"]),
     }
     whole = fairness[
-        (fairness.period == "all") & (fairness.model_version == "all") & (fairness.attribute != PAIR)
+        (fairness.period == "all")
+        & (fairness.model_version == "all")
+        & (fairness.attribute != PAIR)
     ]
     failed = whole[(whole.opportunity_verdict == "fail") | (whole.verdict == "fail")]
     assert set(failed.model_id) == {"lead_scoring"}
@@ -295,7 +300,9 @@ class Sight:
 
         free = null_space(np.array([sum_of(cell) for cell in sorted(known)]), rcond=1e-10)
         return {
-            cell for cell in self.tables - self.shown if not (np.abs(sum_of(cell) @ free) > 1e-9).any()
+            cell
+            for cell in self.tables - self.shown
+            if not (np.abs(sum_of(cell) @ free) > 1e-9).any()
         }
 
     def amount(self, wanted: tuple[str, str, str]) -> int:
@@ -354,7 +361,9 @@ def test_no_hidden_group_of_random_tables_follows_from_the_rest(hiding: str) -> 
     for number in range(600):
         scale = draw.choice([1, 6])
         shape = [draw.integers(1, 4), draw.integers(2, 5), draw.integers(2, 4)]
-        names = [[f"{kind}{i}" for i in range(size)] for kind, size in zip("vac", shape, strict=True)]
+        names = [
+            [f"{kind}{i}" for i in range(size)] for kind, size in zip("vac", shape, strict=True)
+        ]
         sights[f"m{number}"] = {
             cell: int(scale * draw.choice([0, 1, 3, 12, 20, 30, 400], p=weights))
             for weights in [draw.dirichlet([1, 0.4, 0.4, 0.4, 1, 2, 2])]
@@ -368,11 +377,13 @@ def test_no_hidden_group_of_random_tables_follows_from_the_rest(hiding: str) -> 
     with duckdb.connect() as connection:
         connection.register("random_groups", random_groups)
         found = connection.sql(hiding).df()
-    hidden = {model_id: rows for model_id, rows in found.groupby("model_id")}
+    hidden = dict(iter(found.groupby("model_id")))
     versions_shown = pairs_in_part = 0
     for model_id, cells in sights.items():
         of_model = hidden.get(model_id)
-        closed = set() if of_model is None else {as_cell(row) for row in of_model.to_dict("records")}
+        closed = (
+            set() if of_model is None else {as_cell(row) for row in of_model.to_dict("records")}
+        )
         tables = tables_of(cells)
         sight = Sight(cells, frozenset(tables - closed), tables)
         for cell in sight.shown:
@@ -418,7 +429,9 @@ def test_no_row_of_the_mart_gives_a_hidden_group_away(
     decisions: pd.DataFrame, fairness: pd.DataFrame
 ) -> None:
     attacked = 0
-    for (model_id, period, end), told in fairness.groupby(["model_id", "period", "period_end_date"]):
+    for (model_id, period, end), told in fairness.groupby(
+        ["model_id", "period", "period_end_date"]
+    ):
         if (told.reason == "partial_window").any():
             assert told.row_count.isna().all()
             continue
@@ -438,7 +451,9 @@ def test_no_row_of_the_mart_gives_a_hidden_group_away(
         assert not sight.given_away(), (model_id, period, end)
         for attribute, place in (("age_band", 1), ("gender", 2)):
             values = sorted(axes[place])
-            wholes = [("all", value, "all") if place == 1 else ("all", "all", value) for value in values]
+            wholes = [
+                ("all", value, "all") if place == 1 else ("all", "all", value) for value in values
+            ]
             hides = hidden_cells([sight.amount(cell) for cell in wholes], MINIMUM)
             assert [cell not in shown for cell in wholes] == hides, (model_id, period, attribute)
         attacked += (told.reason == "private").any()
@@ -455,7 +470,9 @@ def test_protected_attributes_are_in_no_other_mart(demo: Path) -> None:
     for mart, of_mart in columns[columns.table_name != "mart_fairness"].groupby("table_name"):
         for name in of_mart.column_name:
             assert not any(attribute in name for attribute in ATTRIBUTES), (mart, name)
-        for name in of_mart[of_mart.column_name.str.contains("segment_name|feature|attribute")].column_name:
+        for name in of_mart[
+            of_mart.column_name.str.contains("segment_name|feature|attribute")
+        ].column_name:
             found = set(query(demo, f"select distinct {name} as found from {mart}").found)
             assert not found & set(ATTRIBUTES), (mart, name)
         if "segment_value" in set(of_mart.column_name):
@@ -483,7 +500,11 @@ def test_intervals_are_those_of_scipy(macros: ModuleType) -> None:
     shares = counts / sizes
     rows = {"p": shares[:, 0], "n": sizes[:, 0] * 1.0, "q": shares[:, 1], "m": sizes[:, 1] * 1.0}
     found = interval_rows(macros, pd.DataFrame(rows))
-    pairs = [(int(x), int(n)) for side in (0, 1) for x, n in zip(counts[:, side], sizes[:, side], strict=True)]
+    pairs = [
+        (int(x), int(n))
+        for side in (0, 1)
+        for x, n in zip(counts[:, side], sizes[:, side], strict=True)
+    ]
     for row, one, other in zip(found.itertuples(), pairs[:100], pairs[100:], strict=True):
         expected = [*newcombe(one, other), *newcombe(one, other, confidence=0.975)]
         bounds = [row.difference_low, row.difference_high, row.wide_low, row.wide_high]

@@ -93,7 +93,9 @@ def test_each_bin_is_two_percent_wider_than_the_one_before(
     assert len(timed) > 1_000
     plain = np.floor(np.log(decisions.latency_ms) / np.log(1.02) + 0.5).fillna(-1000)
     counts = decisions.groupby(["model_id", plain]).size()
-    built = bins[bins.decision_date < AS_OF].groupby(["model_id", "bin_number"]).decision_count.sum()
+    built = (
+        bins[bins.decision_date < AS_OF].groupby(["model_id", "bin_number"]).decision_count.sum()
+    )
     assert built.tolist() == counts.tolist()
 
 
@@ -126,7 +128,14 @@ def test_the_incident_stands_out_on_its_day_alone(demo: Path, latency: pd.DataFr
 
 def test_what_a_mart_shows_is_what_may_be_read(demo: Path, latency: pd.DataFrame) -> None:
     values = query(demo, "from fct_metric_values where metric = 'latency_p95'")
-    key = ["model_id", "model_version", "segment_name", "segment_value", "period", "period_end_date"]
+    key = [
+        "model_id",
+        "model_version",
+        "segment_name",
+        "segment_value",
+        "period",
+        "period_end_date",
+    ]
     both = latency.merge(values, on=key, how="inner", suffixes=("", "_of_values"))
     assert len(both) > 3_000
     one, other = both.latency_p95.astype(float), both.value.astype(float)

@@ -233,8 +233,12 @@ def test_real_groups_equal_pandas(built: Built) -> None:
     checked = 0
     for attribute, names in (("sex", ["SEX"]), ("rac1p", ["RAC1P"]), (PAIR, ["SEX", "RAC1P"])):
         told = fairness[(fairness.attribute == attribute) & (fairness.model_version == "all")]
-        told = told.set_index(["group_value"] if len(names) == 1 else ["group_value", "other_value"])
-        plain = rows.groupby(names if len(names) > 1 else names[0]).apply(rates, include_groups=False)
+        told = told.set_index(
+            ["group_value"] if len(names) == 1 else ["group_value", "other_value"]
+        )
+        plain = rows.groupby(names if len(names) > 1 else names[0]).apply(
+            rates, include_groups=False
+        )
         if len(names) == 1:
             hides = hidden_cells(plain.row_count.tolist(), 20)
             assert told.row_count.isna()[plain.index].tolist() == hides
@@ -248,7 +252,9 @@ def test_real_groups_equal_pandas(built: Built) -> None:
             np.testing.assert_allclose(shown[name].astype(float), expected, rtol=1e-9)
         checked += len(shown)
     # nobody learns of the six people of race 4
-    assert set(fairness[fairness.row_count.isna() & (fairness.attribute == "rac1p")].group_value) == {
+    assert set(
+        fairness[fairness.row_count.isna() & (fairness.attribute == "rac1p")].group_value
+    ) == {
         "4",
         "7",
     }
