@@ -11,45 +11,54 @@ with decisions as (
 latencies as (
 
     select
-        model_id,
-        model_version,
+        {{ day }},
         latency_ms,
-        extract(hour from predicted_at) as day_hour,
         sum(sampling_weight) as decision_count,
-        count(*) as row_count,
-        decision_date
+        count(*) as row_count
     from decisions
-    group by model_id, model_version, latency_ms, extract(hour from predicted_at), decision_date
+    group by {{ day }}, latency_ms
+
+),
+
+hours as (
+
+    select
+        {{ day }},
+        extract(hour from predicted_at) as day_hour,
+        sum(sampling_weight) as decision_count
+    from decisions
+    group by {{ day }}, extract(hour from predicted_at)
 
 ),
 
 -- all versions together, then each
-spread as (
+spread_latencies as (
 
-    {% for version in ["'all'", 'model_version'] -%}
+    select model_id, model_version, decision_date, latency_ms, decision_count, row_count from latencies
+    union all
     select
         model_id,
-        {{ version }}{{ ' as model_version' if version != 'model_version' }},
+        'all' as model_version,
+        decision_date,
         latency_ms,
-        day_hour,
-        decision_count,
-        row_count,
-        decision_date
+        sum(decision_count) as decision_count,
+        sum(row_count) as row_count
     from latencies
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    group by model_id, decision_date, latency_ms
 
 ),
 
-distinct_latencies as (
+spread_hours as (
 
+    select model_id, model_version, decision_date, decision_count from hours
+    union all
     select
-        {{ day }},
-        latency_ms,
+        model_id,
+        'all' as model_version,
+        decision_date,
         sum(decision_count) as decision_count
-    from spread
-    where latency_ms is not null
-    group by {{ day }}, latency_ms
+    from hours
+    group by model_id, decision_date, day_hour
 
 ),
 
@@ -58,49 +67,39 @@ cumulated as (
     select
         {{ day }},
         latency_ms,
-        sum(decision_count) over (
+        decision_count,
+        row_count,
+        sum(case when latency_ms is not null then decision_count else 0 end) over (
             partition by {{ day }}
             order by latency_ms nulls last
             rows between unbounded preceding and current row
         ) as reached_count,
-        sum(decision_count) over (partition by {{ day }}) as timed_count
-    from distinct_latencies
-
-),
-
-percentiles as (
-
-    select
-        {%- for name, share in latency_percentiles().items() %}
-        min(case when {{ reaches_share('reached_count', 'timed_count', share) }} then latency_ms end) as {{ name }},
-        {%- endfor %}
-        {{ day }}
-    from cumulated
-    group by {{ day }}
-
-),
-
-hours as (
-
-    select
-        {{ day }},
-        sum(decision_count) as decision_count,
-        coalesce(sum(case when latency_ms is not null then decision_count end), 0) as timed_count,
-        coalesce(sum(case when latency_ms is not null then row_count end), 0) as timed_rows
-    from spread
-    group by {{ day }}, day_hour
+        sum(case when latency_ms is not null then decision_count else 0 end) over (partition by {{ day }}) as timed_count
+    from spread_latencies
 
 ),
 
 days as (
 
     select
-        {{ day }},
+        {%- for name, share in latency_percentiles().items() %}
+        min(case when {{ reaches_share('reached_count', 'timed_count', share) }} then latency_ms end) as {{ name }},
+        {%- endfor %}
         sum(decision_count) as decision_count,
-        sum(timed_count) as timed_count,
-        sum(timed_rows) as timed_rows,
+        max(timed_count) as timed_count,
+        sum(case when latency_ms is not null then row_count else 0 end) as timed_rows,
+        {{ day }}
+    from cumulated
+    group by {{ day }}
+
+),
+
+busiest_hours as (
+
+    select
+        {{ day }},
         max(decision_count) as busiest_hour_count
-    from hours
+    from spread_hours
     group by {{ day }}
 
 ),
@@ -111,18 +110,18 @@ latency_days as (
         days.model_id,
         days.model_version,
         {%- for name in latency_percentiles() %}
-        percentiles.{{ name }},
+        days.{{ name }},
         {%- endfor %}
         cast(days.decision_count as {{ type_double() }}) as decision_count,
         cast(days.timed_count as {{ type_double() }}) as timed_count,
         cast(days.timed_rows as bigint) as timed_rows,
-        cast(days.busiest_hour_count as {{ type_double() }}) as busiest_hour_count,
+        cast(busiest_hours.busiest_hour_count as {{ type_double() }}) as busiest_hour_count,
         days.decision_date
     from days
-    left join percentiles
-        on days.model_id = percentiles.model_id
-        and days.model_version = percentiles.model_version
-        and days.decision_date = percentiles.decision_date
+    inner join busiest_hours
+        on days.model_id = busiest_hours.model_id
+        and days.model_version = busiest_hours.model_version
+        and days.decision_date = busiest_hours.decision_date
 
 )
 

@@ -229,6 +229,8 @@ def test_real_groups_equal_pandas(built: Built) -> None:
         return
     people = plain_pandas.read_parquet(CENSUS / "predictions.parquet")
     answers = plain_pandas.read_parquet(CENSUS / "outcomes.parquet")[["id", "employed"]]
+    # the labels of 2018 are not known to be complete
+    people = people[people.year < 2018]
     rows = people.merge(answers, on="id").astype({"SEX": str, "RAC1P": str})
     checked = 0
     for attribute, names in (("sex", ["SEX"]), ("rac1p", ["RAC1P"]), (PAIR, ["SEX", "RAC1P"])):
