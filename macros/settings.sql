@@ -7,6 +7,8 @@
         'mapping': {},
         'segments': ['channel', 'device', 'region'],
         'protected_attributes': ['age_band', 'gender'],
+        'reference_groups': {},
+        'fairness_bound': 0.8,
         'numeric_features': [],
         'categorical_features': [],
         'reporting_currency': 'USD',
