@@ -217,9 +217,19 @@ def _count(value: Any) -> int:
 
 
 def _share(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not a number from 0 to 1")
-    return float(value)
+    return value
+
+
+def _weights(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a mapping of features to weights")
+    _names(list(value))
+    for name, weight in value.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e9:
+            raise ValueError(f"{name} weighs {weight!r}, which is no number of at least 0")
+    return value
 
 
 def _days(value: Any) -> int:
@@ -351,6 +361,39 @@ SETTINGS = (
         "Text columns of prediction_logs that are watched for drift.",
         "categorical_features: [industry]",
         _names,
+    ),
+    Setting(
+        "feature_importance",
+        "What a feature weighs in the weighted share of features that drifted; what is not named\n"
+        "weighs nothing.",
+        "feature_importance: {lead_age_days: 0.7, industry: 0.3}",
+        _weights,
+    ),
+    Setting(
+        "drift_minimum",
+        "The size of a drift, as PSI beyond what chance makes or as change of the missing share,\n"
+        "below which no alarm is raised.",
+        "drift_minimum: 0.02",
+        _share,
+    ),
+    Setting(
+        "drift_major",
+        "PSI beyond what chance makes from which a drift is major.",
+        "drift_major: 0.1",
+        _share,
+    ),
+    Setting(
+        "drift_minimum_count",
+        "Fewer independent entities than this, in a week or its reference, are not tested for\n"
+        "drift.",
+        "drift_minimum_count: 100",
+        _count,
+    ),
+    Setting(
+        "new_category_maximum",
+        "The share of categories that the reference lacks which is tolerated.",
+        "new_category_maximum: 0.01",
+        _share,
     ),
     Setting(
         "reporting_currency",

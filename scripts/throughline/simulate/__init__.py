@@ -199,6 +199,7 @@ def _truth(connection: duckdb.DuckDBPyConnection, *, written: dict[str, int]) ->
         },
         "forecast_errors": _keyed(_rows(connection, "forecast_errors"), "model_version"),
         "experiments": _experiment_truth(connection),
+        "drift": _rows(connection, "truth_drift"),
         "plants": _keyed(_rows(connection, "truth_plants"), "plant"),
     }
 

@@ -384,6 +384,26 @@ from (values
         'version 3.1 errs by six units upwards instead of half a unit')
 ) as planted(plant, model_id, starts_at, ends_at, description);
 
+-- Features that drift, and by which test that shows. What only follows from a plant shows where
+-- there are rows enough.
+create view truth_drift as
+select
+    model_id, feature, kind, starts_at::varchar as starts_at, ends_at::varchar as ends_at,
+    is_consequence, starts_at >= getvariable('first_day') as is_within_logs
+from (values
+    ('lead_scoring', 'company_size', 'psi', drift_from(), null, false),
+    ('lead_scoring', 'days_since_contact', 'psi', drift_from(), null, false),
+    ('lead_scoring', 'industry', 'psi', drift_from(), null, false),
+    ('lead_scoring', 'score', 'psi', drift_from(), null, true),
+    ('lead_scoring', 'actual_label', 'label', drift_from(), null, true),
+    ('lead_scoring', 'days_since_contact', 'missing', loss_from(), loss_to(), false),
+    ('fraud_detection', 'payment_amount', 'psi', shift_from(), null, false),
+    ('fraud_detection', 'score', 'psi', incident_from(), incident_to(), true),
+    ('next_best_offer', 'offer_category', 'new_category', bad_release_from(), bad_release_to(),
+        false),
+    ('next_best_offer', 'actual_label', 'label', bad_release_from(), bad_release_to(), true)
+) as planted(model_id, feature, kind, starts_at, ends_at, is_consequence);
+
 create view truth_malformed as
 select 'prediction_logs' as table_name, kind, prediction_id as key from malformed_prediction_logs
 union all
