@@ -197,7 +197,16 @@
     {% set rows = [] %}
     {% for metric in metrics() %}
         {% set shared = shared_segments(metric) %}
+        {#- what is counted once, or kept, is mostly there in another role and needs no row of its own -#}
+        {% set roles = [] %}
+        {% set role_of = {} %}
         {% for role in ['numerator', 'denominator', 'excluded', 'counted', 'once', 'kept'] if metric[role] %}
+            {% if role not in ['once', 'kept'] or metric[role] not in role_of %}
+                {% do roles.append(role) %}
+                {% do role_of.setdefault(metric[role], role) %}
+            {% endif %}
+        {% endfor %}
+        {% for role in roles %}
             {% for segment in ['all'] + shared.segments %}
                 {% do rows.append({
                     'metric': metric.name,
@@ -208,6 +217,8 @@
                     'has_denominator': metric.denominator is not none,
                     'is_rebuilt': metric.name in rebuilt('metric'),
                     'is_additive': not metric.computed_in,
+                    'counts_once': role == role_of[metric.once],
+                    'counts_kept': role == role_of.get(metric.kept),
                     'counts_units': role == ('counted' if metric.counted else 'denominator' if metric.denominator else 'numerator'),
                 }) %}
             {% endfor %}

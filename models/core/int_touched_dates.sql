@@ -29,9 +29,9 @@ metric_dates as (
 
 touched_dates as (
 
-    select 'fct_lists' as relation_name, touched_date from touched_decisions where touched_date is not null
+    select distinct 'fct_lists' as relation_name, touched_date from touched_decisions where touched_date is not null
     union all
-    select 'fct_class_counts' as relation_name, touched_date from touched_decisions where touched_date is not null
+    select distinct 'fct_class_counts' as relation_name, touched_date from touched_decisions where touched_date is not null
     union all
     select 'fct_bricks' as relation_name, touched_date from metric_dates where touched_date is not null
     union all

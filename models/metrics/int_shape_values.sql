@@ -5,6 +5,18 @@ with number_periods as (
 
 ),
 
+score_shapes as (
+
+    select * from {{ ref('int_score_shapes') }}
+
+),
+
+latency_shapes as (
+
+    select * from {{ ref('int_latency_shapes') }}
+
+),
+
 number_shapes as (
 
     select
@@ -26,6 +38,10 @@ number_shapes as (
 shape_values as (
 
     select * from number_shapes
+    union all
+    select * from score_shapes
+    union all
+    select * from latency_shapes
 
 )
 

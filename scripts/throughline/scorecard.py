@@ -67,6 +67,8 @@ WHAT_TO_DO = {
     "nothing_to_judge": "no decision has a class, a positive case or a unit value; complete the "
     "seeds model_registry and unit_values, or the labels",
     "too_few_units": "fewer units than the setting minimum_cell; read a longer period",
+    "one_class": "all labels are positive, or all are negative; read a longer period",
+    "equal_scores": "all scores are the same; ask who serves the model",
 }
 """What to do by the reason why a number is missing."""
 OF_A_SOURCE = "_not_delivered"

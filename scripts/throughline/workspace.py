@@ -238,6 +238,13 @@ def _days(value: Any) -> int:
     return value
 
 
+def _share(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= 1:
+        raise ValueError(f"{value!r} is not a number above 0 and up to 1")
+    return float(value)
+
+
 # As the macro `default_thresholds`; a test says so.
 THRESHOLDS: Mapping[str, tuple[str, ...]] = {
     "rejected_rows": ("warn", "stop", "least"),
@@ -332,6 +339,18 @@ SETTINGS = (
         _names,
     ),
     Setting(
+        "reference_groups",
+        "The group that others are compared with, by protected attribute. Without it: the largest.",
+        "reference_groups: {gender: male}",
+        _texts,
+    ),
+    Setting(
+        "fairness_bound",
+        "The ratio to the reference group below which a group fails: four fifths by default.",
+        "fairness_bound: 0.8",
+        _share,
+    ),
+    Setting(
         "numeric_features",
         "Number columns of prediction_logs that are watched for drift.",
         "numeric_features: [lead_age_days]",
@@ -388,6 +407,19 @@ SETTINGS = (
         "nothing.",
         "minimum_cell: 20",
         _count,
+    ),
+    Setting(
+        "exact_row_cap",
+        "Up to so many judged scores of a cell and period, they are put in order one by one;\n"
+        "beyond, they are ordered by their bins, and the bound of that is told.",
+        "exact_row_cap: 100000",
+        _count,
+    ),
+    Setting(
+        "unit_value_tolerance",
+        "Share by which each unit value may be off, for the band around what a threshold earns.",
+        "unit_value_tolerance: 0.2",
+        _share,
     ),
     Setting(
         "review_grace_days",
@@ -503,6 +535,15 @@ def _unknown_names(
     ]
     if REQUIRED_INPUT not in settings.get("inputs", [REQUIRED_INPUT]):
         findings.append(finding(f"inputs: lacks {REQUIRED_INPUT}", "It is always required."))
+    attributes = settings.get("protected_attributes", DEFAULTS["protected_attributes"])
+    findings += [
+        finding(
+            f"reference_groups: '{name}' is no protected attribute",
+            did_you_mean(name, attributes) if attributes else "There are none.",
+        )
+        for name in settings.get("reference_groups", ())
+        if name not in attributes
+    ]
     for table, columns in settings.get("mapping", {}).items():
         if table not in contract:
             continue

@@ -527,6 +527,7 @@ class Company:
             amount=amount,
             error=(rows.predicted_value - actual).where(state == "matured"),
             actual=actual,
+            actual_class=classes,
             day=rows.predicted_at.dt.normalize(),
             action=self._actions().reindex(rows.index).fillna("not_shown"),
         )

@@ -40,7 +40,6 @@ SOURCES: Mapping[str, Sequence[str]] = {
             "f1_score",
             "mean_absolute_error",
             "prediction_bias",
-            "mean_squared_error",
             "brier_score",
             "wape",
             "label_coverage",

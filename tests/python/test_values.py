@@ -66,10 +66,52 @@ def test_every_value_of_awkward_rows_equals_plain_pandas(project: Project) -> No
     plain = Values(company, project=ROOT, seeds=folder / "seeds", minimum_cell=2).table()
     assert_values_are(folder, plain)
     assert (plain.status == "ready").sum() > 3_000
+    assert_classes_are(folder, company)
     assert "idle" not in set(plain.model_id)
     # every table fell silent at one time or another
     tables = ("prediction_logs", "usage_events", "business_outcomes", "eligible_users", "labels")
     assert {f"{table}_not_delivered" for table in tables} <= set(plain.reason.dropna())
+
+
+def assert_classes_are(workspace: Path, company: plain_pandas.Company) -> None:
+    """The mean F1 score over classes, of all judged days and of months, counted class by class."""
+    rows = company.decisions[company.decisions.is_right.notna()]
+    rows = rows[rows.task == "multiclass"].assign(
+        weight=1 / rows.sampling_fraction.fillna(1), month=rows.day + pd.offsets.MonthEnd(0)
+    )
+    built = query(workspace, "from int_class_periods where segment_name = 'all'")
+    built = built[(built.model_version == "all") & (built.period == "month")]
+    assert len(built) == rows.month.nunique() > 0
+    for month in built.itertuples():
+        seen = rows[rows.month == month.period_end_date]
+        scores = []
+        for name in set(seen.predicted_label) | set(seen.actual_class):
+            said, was = seen.predicted_label == name, seen.actual_class == name
+            right = seen.weight[said & was].sum()
+            scores.append(2 * right / (seen.weight[said].sum() + seen.weight[was].sum()))
+        assert month.macro_f1 == pytest.approx(np.mean(scores), rel=1e-12)
+        assert month.class_count == len(scores)
+
+
+def test_errors_of_numbers_equal_numpy(demo: Path, company: plain_pandas.Company) -> None:
+    rows = company.decisions[company.decisions.error.notna()]
+    shown = query(demo, "from fct_metric_values where metric = 'rmse' and value is not null")
+    held = query(demo, "from int_number_periods")
+    assert len(shown) > 400
+    keys = ["model_id", "model_version", "segment_name", "segment_value", "period"]
+    both = shown.merge(held, on=[*keys, "period_end_date"], validate="one_to_one")
+    assert len(both) == len(shown)
+    for cell in both.iloc[::37].itertuples():
+        start, end = (pd.Timestamp(day) for day in (cell.period_start_date, cell.period_end_date))
+        seen = rows[(rows.model_id == cell.model_id) & rows.day.between(start, end)]
+        if cell.model_version != "all":
+            seen = seen[seen.model_version == cell.model_version]
+        if cell.segment_name != "all":
+            seen = seen[seen[cell.segment_name].fillna("(unknown)") == cell.segment_value]
+        assert cell.unit_count == len(seen)
+        assert cell.value == pytest.approx(np.sqrt((seen.error**2).mean()), rel=1e-9)
+        around = ((seen.actual - seen.actual.mean()) ** 2).sum()
+        assert cell.r2 == pytest.approx(1 - (seen.error**2).sum() / around, rel=1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -174,6 +174,13 @@ def test_as_of_is_utc(company: Company, written: str, read: str) -> None:
             "review_grace_days: -1 is not a whole number of days, 0 or more.",
         ),
         ("minimum_cell: 0", "minimum_cell: 0 is not a whole number of at least 1."),
+        ("fairness_bound: 1.2", "fairness_bound: 1.2 is not a number above 0 and up to 1."),
+        ("fairness_bound: yes", "fairness_bound: True is not a number above 0 and up to 1."),
+        ("reference_groups: m", "reference_groups: 'm' is not a mapping of names to texts."),
+        (
+            "reference_groups: {gendr: m}",
+            "reference_groups: 'gendr' is no protected attribute. Did you mean 'gender'?",
+        ),
         ("as_of: yesterday", "as_of: 'yesterday' is not a timestamp like 2025-06-30 00:00:00."),
         ("as_of: 7", "as_of: 7 is not a timestamp like 2025-06-30 00:00:00."),
         ("reporting_currency: euro", "reporting_currency: 'euro' is not a currency code like USD."),

@@ -17,7 +17,7 @@ select
     null::varchar as error_type, null::double as sampling_fraction,
     pick(['web', 'phone', 'partner', 'event'], u('lead channel', lead) ** 1.5) as channel,
     device(u('lead device', lead)) as device, region(u('lead region', lead)) as region,
-    age_band, gender(u('lead gender', lead)) as gender, company_size,
+    age_band, gender, company_size,
     if(is_lost(happened_at, i), null, days_since_contact) as days_since_contact,
     pick(if(first_at >= drift_from(),
         ['retail', 'retail', 'retail', 'software', 'healthcare', 'finance'],
@@ -30,6 +30,7 @@ select
     second_arrival('lead score', i, arrival('lead score', i, happened_at)) as again_at
 from lead_scores
 join leads using (lead)
+join lead_genders using (lead)
 union all
 select
     'fraud_detection', 'fd-' || i, fraud_version(happened_at), happened_at, 'payment-' || i,

@@ -18,7 +18,7 @@ with arrived as (
 )
 
 select
-    lead, is_converted, outcome_at, revenue_at, age_band, is_in_trial, variant,
+    lead, is_converted, outcome_at, revenue_at, age_band, gender, is_in_trial, variant,
     case
         when label_status = 'never' or not is_visible(label_arrived_at) then 'unknown'
         when is_converted and label_status = 'final'
@@ -28,7 +28,8 @@ select
     case when is_converted and label_status = 'final' and is_visible(revenue_arrived_at)
         and not is_retracted('revenue', lead, revenue_arrived_at)
         then usd(revenue, currency, revenue_at) end as revenue_usd
-from arrived;
+from arrived
+join lead_genders using (lead);
 
 create table lead_truth as
 with visible as (
@@ -73,7 +74,7 @@ select
     lead_value(cell, coalesce(amount_usd, 0)) as value_usd,
     is_seen(4 * i, shown_at) as shown, is_seen(4 * i, viewed_at) as viewed,
     case when is_seen(4 * i, acted_at) then action end as action,
-    age_band, if(is_in_trial, variant, null) as variant
+    age_band, gender, if(is_in_trial, variant, null) as variant
 from judged;
 
 create view fraud_truth as
@@ -184,7 +185,7 @@ from judged;
 
 create table truth_decisions as
 with decided as (
-    select * exclude (age_band, variant) from lead_truth
+    select * exclude (age_band, gender, variant) from lead_truth
     union all by name
     from fraud_truth
     union all by name
@@ -281,6 +282,15 @@ select
 from lead_truth
 group by all;
 
+create view truth_missed_group as
+select
+    if(gender = 'not_stated', 'missed', 'rest') as group_name,
+    count(*) as decisions,
+    count(*) filter (cell = 'tp') as tp,
+    count(*) filter (cell = 'fn') as fn
+from lead_truth
+group by all;
+
 -- Decisions of a unit that count for its experiment: those in its window.
 create view truth_variants as
 with counted as (
@@ -364,6 +374,8 @@ select
 from (values
     ('drift', 'lead_scoring', drift_from(), null,
         'company_size falls, days_since_contact rises, industry shifts to retail'),
+    ('missed_group', 'lead_scoring', getvariable('first_day')::timestamp, null,
+        'leads whose gender is not_stated are found half as often as the others'),
     ('latency_incident', 'fraud_detection', incident_from(), incident_to(),
         'slow calls, a third fails with status 503 and the fallback score'),
     ('bad_release', 'next_best_offer', bad_release_from(), bad_release_to(),

@@ -1,0 +1,195 @@
+{# Bins of scores: their edges, and what is told from sums over them. #}
+
+{# True where the values from `before` up to `through` of `total` rows, in order, hold a quantile first/parts to (parts - 1)/parts: the
+   smallest value that so large a share of the rows does not exceed. Whole numbers alone, so that every engine finds the same one. #}
+{% macro holds_quantile(before, through, total, parts, first=1) -%}
+    least(({{ parts }} * {{ through }} - mod({{ parts }} * {{ through }}, {{ total }})) / {{ total }}, {{ parts - 1 }})
+    >= greatest(({{ parts }} * {{ before }} - mod({{ parts }} * {{ before }}, {{ total }})) / {{ total }} + 1, {{ first }})
+{%- endmacro %}
+
+{# How a row of fct_score_bins is known to what says which of them are touched. #}
+{% macro score_day_key(date_name='decision_date') -%}
+    concat(model_id, ' ', {{ date_name }})
+{%- endmacro %}
+
+{# What stands in fct_score_bins: model, bin with its edges, and day. No row where nothing stands. It is looked up and not referred to,
+   since it is made after the model that asks. #}
+{% macro standing_score_bins() %}
+    {%- set node = graph.nodes.get('model.' ~ package_name() ~ '.fct_score_bins') if execute else none -%}
+    {%- set relation = none -%}
+    {%- if node and may_look() and model.resource_type == 'model' and build_ledger() is not none -%}
+        {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
+        {#- one of another form is made anew as a whole -#}
+        {%- set names = adapter.get_columns_in_relation(relation) | map(attribute='name') | list if relation is not none else [] -%}
+        {%- set relation = relation if 'lower_edge' in names and 'is_point_mass' in names else none -%}
+    {%- endif -%}
+    {%- if relation is none -%}
+    select
+        cast(null as {{ dbt.type_string() }}) as model_id,
+        cast(null as bigint) as bin_number,
+        cast(null as {{ type_double() }}) as lower_edge,
+        cast(null as {{ type_double() }}) as upper_edge,
+        cast(null as boolean) as is_point_mass,
+        cast(null as date) as decision_date
+    where 1 = 0
+    {%- else -%}
+    select distinct
+        model_id,
+        bin_number,
+        lower_edge,
+        upper_edge,
+        is_point_mass,
+        decision_date
+    from {{ relation }}
+    where segment_name = 'all'
+    {%- endif -%}
+{% endmacro %}
+
+{# CTEs that tell from weights by place how well an order separates the classes; the last is `<rows>_shapes`, one row per cell. They
+   read the CTE `rows`: the columns of `cell`, place, is_tied, and of either class the weights, their squares and the rows. Rows of one
+   place are taken as tied, and what another order of them could make of it is the bound. #}
+{% macro score_shape_ctes(rows, cell) -%}
+{%- set cell = cell | join(', ') -%}
+{%- set above = 'partition by ' ~ cell ~ ' order by place desc nulls last rows between unbounded preceding and 1 preceding' -%}
+{{ rows }}_above as (
+
+    select
+        {{ cell }},
+        is_tied,
+        positive_count,
+        negative_count,
+        positive_weight_squares,
+        negative_weight_squares,
+        positive_row_count,
+        negative_row_count,
+        coalesce(sum(positive_count) over ({{ above }}), 0) as positives_above,
+        coalesce(sum(negative_count) over ({{ above }}), 0) as negatives_above,
+        nullif(sum(positive_count) over (partition by {{ cell }}), 0) as positives,
+        nullif(sum(negative_count) over (partition by {{ cell }}), 0) as negatives
+    from {{ rows }}
+    where positive_count + negative_count > 0
+
+),
+
+-- the share of the other class that stands below a positive, and above a negative
+{{ rows }}_placed as (
+
+    select
+        *,
+        (negatives - negatives_above - negative_count / 2) / negatives as negatives_below_share,
+        (positives_above + positive_count / 2) / positives as positives_above_share,
+        positives_above + positive_count + negatives_above + negative_count as selected_count
+    from {{ rows }}_above
+
+),
+
+{{ rows }}_told as (
+
+    select
+        *,
+        sum(positive_count * negatives_below_share) over (partition by {{ cell }}) / positives as auc,
+        positive_count * (positives_above + positive_count) / selected_count as precision_sum,
+        case
+            when positive_count = 0 then 0
+            when is_tied or negatives_above + negative_count = 0 then positive_count * (positives_above + positive_count) / selected_count
+            else
+                positive_count - (negatives_above + negative_count)
+                * ln(selected_count / (positives_above + negatives_above + negative_count))
+        end as precision_sum_low,
+        case
+            when positive_count = 0 then 0
+            when is_tied then positive_count * (positives_above + positive_count) / selected_count
+            else positive_count * (positives_above + positive_count) / (positives_above + positive_count + negatives_above)
+        end as precision_sum_high
+    from {{ rows }}_placed
+
+),
+
+{{ rows }}_summed as (
+
+    select
+        {{ cell }},
+        max(positives) as positive_count,
+        max(negatives) as negative_count,
+        cast(sum(positive_row_count) as bigint) as positive_row_count,
+        cast(sum(negative_row_count) as bigint) as negative_row_count,
+        count(*) as place_count,
+        min(case when is_tied then 1 else 0 end) as is_tied,
+        max(auc) as roc_auc,
+        sum(case when is_tied then 0 else positive_count * negative_count end) / (2 * max(positives) * max(negatives)) as roc_auc_bound,
+        sum(positive_weight_squares * (negatives_below_share - auc) * (negatives_below_share - auc)) / (max(positives) * max(positives))
+            as positive_variance,
+        sum(negative_weight_squares * (positives_above_share - auc) * (positives_above_share - auc)) / (max(negatives) * max(negatives))
+            as negative_variance,
+        sum(precision_sum) / max(positives) as average_precision,
+        sum(precision_sum_low) / max(positives) as average_precision_low,
+        sum(precision_sum_high) / max(positives) as average_precision_high,
+        max(abs((positives_above + positive_count) / positives - (negatives_above + negative_count) / negatives)) as ks
+    from {{ rows }}_told
+    group by {{ cell }}
+
+),
+
+{{ rows }}_errors as (
+
+    select
+        *,
+        case
+            when positive_count is null or negative_count is null then 'one_class'
+            when place_count = 1 and is_tied = 1 then 'equal_scores'
+        end as reason,
+        -- the variance by DeLong, DeLong and Clarke-Pearson
+        sqrt(
+            positive_variance * positive_row_count / nullif(positive_row_count - 1, 0)
+            + negative_variance * negative_row_count / nullif(negative_row_count - 1, 0)
+        ) as roc_auc_error
+    from {{ rows }}_summed
+
+),
+
+{{ rows }}_shapes as (
+
+    select
+        {{ cell }},
+        positive_row_count,
+        negative_row_count,
+        case when reason is null then roc_auc end as roc_auc,
+        case
+            when reason is null and least(positive_row_count, negative_row_count) >= 20 and roc_auc > 0 and roc_auc < 1
+                then greatest(0, {{ logit_bound('roc_auc', 'roc_auc_error', '-') }} - roc_auc_bound)
+        end as roc_auc_low,
+        case
+            when reason is null and least(positive_row_count, negative_row_count) >= 20 and roc_auc > 0 and roc_auc < 1
+                then least(1, {{ logit_bound('roc_auc', 'roc_auc_error', '+') }} + roc_auc_bound)
+        end as roc_auc_high,
+        case when reason is null then roc_auc_bound end as roc_auc_bound,
+        case when reason is null then roc_auc_error end as roc_auc_error,
+        case when reason is null then average_precision end as average_precision,
+        case when reason is null then average_precision_low end as average_precision_low,
+        case when reason is null then average_precision_high end as average_precision_high,
+        case when reason is null then ks end as ks,
+        reason
+    from {{ rows }}_errors
+
+)
+{%- endmacro %}
+
+{# The lower (`-`) or upper (`+`) bound of the 95 % interval of a share strictly between 0 and 1 with this standard error, by its logit. #}
+{% macro logit_bound(share, error, sign) -%}
+    {#- exp of a large number is an error on some engines -#}
+    1 / (1 + exp(least(greatest(
+        -ln({{ share }} / (1 - {{ share }})) {{ '+' if sign == '-' else '-' }} 1.959963984540054 * {{ error }} / ({{ share }} * (1 - {{ share }})),
+        -700
+    ), 700)))
+{%- endmacro %}
+
+{# What the numbers of mart_model_quality mean where a convention could be another one, by task. #}
+{% macro metric_convention(task) -%}
+    case {{ task }}
+        when 'regression' then 'bias is predicted minus actual; wape is absolute error over absolute actual; r2 against the mean of the period'
+        when 'multiclass' then 'macro_f1 is the mean over classes that occur or are predicted'
+        else
+            'ties count half in roc_auc; average_precision by steps; log_loss clipped at 1e-15; brier_score of the positive class;'
+            || ' calibration_error over frozen bins of the score, left-closed; zero over zero is NULL'
+    end
+{%- endmacro %}

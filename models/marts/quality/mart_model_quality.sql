@@ -1,0 +1,169 @@
+-- One row per model, version, segment, segment value and period: how good the model was.
+{%- set cell = ['model_id', 'model_version', 'segment_name', 'segment_value', 'period', 'period_end_date'] %}
+{%- set numbers = {
+    'precision': 'precision', 'recall': 'recall', 'f1': 'f1_score', 'false_positive_rate': 'false_positive_rate',
+    'accuracy': 'accuracy', 'brier_score': 'brier_score', 'roc_auc': 'roc_auc', 'calibration_error': 'calibration_error',
+    'mae': 'mean_absolute_error', 'rmse': 'rmse', 'bias': 'prediction_bias', 'wape': 'wape',
+    'ndcg_at_10': 'ndcg_at_10', 'mrr': 'mean_reciprocal_rank', 'hit_rate_at_1': 'hit_rate_at_1'
+} %}
+{%- set of_order = ['roc_auc_bound', 'average_precision', 'average_precision_low', 'average_precision_high', 'ks'] %}
+{%- set of_probability = ['log_loss', 'calibration_error_expected', 'calibration_z', 'observed_expected_ratio'] %}
+with metric_values as (
+
+    select * from {{ ref('fct_metric_values') }}
+    where
+        period <> 'day'
+        and metric in (
+            {%- for metric in numbers.values() %}
+            '{{ metric }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+label_periods as (
+
+    select * from {{ ref('int_label_periods') }}
+
+),
+
+score_periods as (
+
+    select * from {{ ref('int_score_periods') }}
+
+),
+
+class_periods as (
+
+    select * from {{ ref('int_class_periods') }}
+
+),
+
+number_periods as (
+
+    select * from {{ ref('int_number_periods') }}
+
+),
+
+comparisons as (
+
+    select * from {{ ref('int_version_comparisons') }}
+
+),
+
+clusters as (
+
+    select * from {{ ref('int_row_clusters') }}
+
+),
+
+pivoted as (
+
+    select
+        {{ cell | join(', ') }},
+        {%- for name, metric in numbers.items() %}
+        max(case when metric = '{{ metric }}' then value end) as {{ name }},
+        {%- endfor %}
+        max(case when metric = 'roc_auc' then value_low end) as roc_auc_low,
+        max(case when metric = 'roc_auc' then value_high end) as roc_auc_high,
+        max(case when metric = 'recall' and status = 'ready' then numerator end) as true_positive_count,
+        max(case when metric = 'recall' and status = 'ready' then denominator - numerator end) as false_negative_count,
+        max(case when metric = 'false_positive_rate' and status = 'ready' then numerator end) as false_positive_count,
+        max(case when metric = 'false_positive_rate' and status = 'ready' then denominator - numerator end) as true_negative_count,
+        max(case when metric = 'roc_auc' and (status = 'ready' or reason in ('one_class', 'equal_scores')) then 1 else 0 end) = 1
+            as shows_scores,
+        max(case when metric = 'roc_auc' then 1 else 0 end) as has_scores,
+        max(case when metric = 'roc_auc' then reason end) as score_reason,
+        max(case when metric in ('precision', 'accuracy', 'mean_absolute_error') then reason end) as decision_reason,
+        max(case when reason = 'private' or (reason = 'partial_window' and segment_name <> 'all') then 1 else 0 end) = 1 as is_hidden
+    from metric_values
+    group by {{ cell | join(', ') }}
+
+),
+
+quality as (
+
+    select
+        {%- for name in cell[:5] %}
+        pivoted.{{ name }},
+        {%- endfor %}
+        models.task,
+        {%- for name in ['matured_count', 'pending_count', 'unlabelled_count'] %}
+        case when not pivoted.is_hidden then label_periods.{{ name }} end as {{ name }},
+        {%- endfor %}
+        case when pivoted.shows_scores then score_periods.prevalence end as prevalence,
+        pivoted.roc_auc,
+        pivoted.roc_auc_low,
+        pivoted.roc_auc_high,
+        {%- for name in of_order %}
+        case when pivoted.shows_scores then score_periods.{{ name }} end as {{ name }},
+        {%- endfor %}
+        pivoted.brier_score,
+        pivoted.calibration_error,
+        {%- for name in of_probability %}
+        case when pivoted.shows_scores then score_periods.{{ name }} end as {{ name }},
+        {%- endfor %}
+        pivoted.precision,
+        pivoted.recall,
+        pivoted.f1,
+        {{ safe_ratio(
+            'pivoted.true_positive_count * pivoted.true_negative_count - pivoted.false_positive_count * pivoted.false_negative_count',
+            'sqrt(pivoted.true_positive_count + pivoted.false_positive_count) * sqrt(pivoted.true_positive_count + pivoted.false_negative_count)'
+            ~ ' * sqrt(pivoted.true_negative_count + pivoted.false_positive_count)'
+            ~ ' * sqrt(pivoted.true_negative_count + pivoted.false_negative_count)'
+        ) }} as mcc,
+        pivoted.false_positive_rate,
+        1 - pivoted.recall as false_negative_rate,
+        pivoted.mae,
+        pivoted.rmse,
+        pivoted.bias,
+        pivoted.wape,
+        case when pivoted.rmse is not null then number_periods.r2 end as r2,
+        pivoted.ndcg_at_10,
+        pivoted.mrr,
+        pivoted.hit_rate_at_1,
+        pivoted.accuracy,
+        case when pivoted.accuracy is not null then class_periods.macro_f1 end as macro_f1,
+        comparisons.compared_with,
+        comparisons.common_days,
+        case when pivoted.shows_scores then comparisons.roc_auc_difference end as roc_auc_difference,
+        case when pivoted.shows_scores then comparisons.roc_auc_difference_low end as roc_auc_difference_low,
+        case when pivoted.shows_scores then comparisons.roc_auc_difference_high end as roc_auc_difference_high,
+        case
+            when comparisons.reason is not null then comparisons.reason
+            when comparisons.is_randomised then 'split_by_experiment'
+            when comparisons.model_id is not null then 'not_randomised'
+            when pivoted.model_version <> 'all' and pivoted.has_scores = 1 and pivoted.period in ('month', 'all') then 'no_common_days'
+        end as comparison_note,
+        case when pivoted.has_scores = 1 then pivoted.score_reason else pivoted.decision_reason end as reason,
+        {{ metric_convention('models.task') }} as metric_convention,
+        coalesce(score_periods.is_exact, false) as is_exact,
+        coalesce(clusters.is_clustered, false) as is_clustered,
+        pivoted.period_end_date
+    from pivoted
+    inner join models on pivoted.model_id = models.model_id
+    {%- for name in ['label_periods', 'score_periods', 'class_periods', 'number_periods'] %}
+    left join {{ name }}
+        on pivoted.model_id = {{ name }}.model_id
+        {%- for key in cell[1:] %}
+        and pivoted.{{ key }} = {{ name }}.{{ key }}
+        {%- endfor %}
+    {%- endfor %}
+    left join comparisons
+        on pivoted.model_id = comparisons.model_id
+        and pivoted.model_version = comparisons.model_version
+        and pivoted.period = comparisons.period
+        and pivoted.period_end_date = comparisons.period_end_date
+    left join clusters on pivoted.model_id = clusters.model_id
+    -- an absent segment would tell that it had no decisions
+    where pivoted.segment_name <> 'all' or label_periods.matured_count + label_periods.pending_count + label_periods.unlabelled_count > 0
+
+)
+
+select * from quality

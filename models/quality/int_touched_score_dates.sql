@@ -1,0 +1,71 @@
+-- One row per model and day of its score bins that is recomputed in this build.
+with touched_decisions as (
+
+    select * from {{ ref('int_touched_decisions') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
+edges as (
+
+    select * from {{ ref('int_score_edges') }}
+
+),
+
+standing as (
+
+    {{ standing_score_bins() }}
+
+),
+
+-- a late row of the reference days or a new threshold moves edges, and what was put into the bins before stands in wrong ones
+moved_models as (
+
+    select distinct standing.model_id
+    from standing
+    left join edges
+        on standing.model_id = edges.model_id
+        and standing.bin_number = edges.bin_number
+        and coalesce(standing.lower_edge, 0) = coalesce(edges.lower_edge, 0)
+        and coalesce(standing.upper_edge, 0) = coalesce(edges.upper_edge, 0)
+        and (standing.lower_edge is null) = (edges.lower_edge is null)
+        and (standing.upper_edge is null) = (edges.upper_edge is null)
+        and standing.is_point_mass = edges.is_point_mass
+    where edges.model_id is null
+
+),
+
+-- a decision that left a model leaves a day of that model, so each model has the day
+score_days as (
+
+    select
+        models.model_id,
+        touched_decisions.touched_date as decision_date
+    from touched_decisions
+    cross join models
+    where touched_decisions.touched_date is not null
+    union
+    select
+        standing.model_id,
+        standing.decision_date
+    from standing
+    inner join moved_models on standing.model_id = moved_models.model_id
+
+),
+
+touched_score_dates as (
+
+    select
+        cast('fct_score_bins' as {{ dbt.type_string() }}) as relation_name,
+        {{ score_day_key() }} as touched_key,
+        decision_date as touched_date
+    from score_days
+
+)
+
+select * from touched_score_dates

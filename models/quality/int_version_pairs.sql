@@ -1,0 +1,66 @@
+-- One row per model, version, the version before it and day on which labels are known of both.
+with score_bins as (
+
+    select * from {{ ref('fct_score_bins') }}
+    where segment_name = 'all' and not is_missing and positive_count + negative_count > 0
+
+),
+
+spans as (
+
+    select * from {{ ref('int_model_spans') }}
+
+),
+
+version_days as (
+
+    select distinct
+        model_id,
+        model_version,
+        decision_date
+    from score_bins
+
+),
+
+versions as (
+
+    select
+        model_id,
+        model_version,
+        min(decision_date) as first_date
+    from version_days
+    group by model_id, model_version
+
+),
+
+pairs as (
+
+    select
+        model_id,
+        model_version,
+        lag(model_version) over (partition by model_id order by first_date nulls last, model_version nulls last) as compared_with
+    from versions
+
+),
+
+version_pairs as (
+
+    select
+        pairs.model_id,
+        pairs.model_version,
+        pairs.compared_with,
+        version_days.decision_date
+    from pairs
+    inner join spans on pairs.model_id = spans.model_id
+    inner join version_days
+        on pairs.model_id = version_days.model_id
+        and pairs.model_version = version_days.model_version
+    inner join version_days as other_days
+        on pairs.model_id = other_days.model_id
+        and pairs.compared_with = other_days.model_version
+        and version_days.decision_date = other_days.decision_date
+    where version_days.decision_date <= spans.judged_through
+
+)
+
+select * from version_pairs

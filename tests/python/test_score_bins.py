@@ -1,0 +1,244 @@
+"""Bins of scores, and what is told from them, against numpy on the single decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from scipy.stats import norm, rankdata
+
+from building import query
+
+Numbers = npt.NDArray[np.float64]
+CELL = ["model_id", "model_version", "segment_name", "segment_value", "period", "period_end_date"]
+
+
+@pytest.fixture(scope="module")
+def scored(demo: Path) -> pd.DataFrame:
+    """Every decision of the demo that has a score, with what is known of its label."""
+    return query(
+        demo,
+        "select decisions.*, models.reference_from, models.reference_to, models.score_is_probability "
+        "from fct_decisions as decisions join dim_models as models using (model_id) "
+        "where score is not null and models.task in ('binary', 'ranking')",
+    )
+
+
+@pytest.fixture(scope="module")
+def judged(scored: pd.DataFrame) -> pd.DataFrame:
+    matured = scored[scored.label_state == "matured"].copy()
+    matured["label"] = (matured.actual_positive_count > 0).astype(float)
+    return matured
+
+
+@pytest.fixture(scope="module")
+def periods(demo: Path) -> pd.DataFrame:
+    return query(demo, "from int_score_periods")
+
+
+def auc_of(score: Numbers, label: Numbers) -> float:
+    ranks = rankdata(score)
+    positives = label.sum()
+    below = ranks[label == 1].sum() - positives * (positives + 1) / 2
+    return float(below / (positives * (len(label) - positives)))
+
+
+def average_precision_of(score: Numbers, label: Numbers) -> float:
+    """Recall gained times precision, over distinct scores from the top."""
+    total, before, found = label.sum(), 0.0, 0.0
+    for value in np.unique(score)[::-1]:
+        selected = score >= value
+        now = label[selected].sum()
+        found += (now - before) / total * now / selected.sum()
+        before = now
+    return float(found)
+
+
+def auc_error_of(score: Numbers, label: Numbers) -> float:
+    """DeLong's standard error from all pairs."""
+    high, low = score[label == 1][:, None], score[label == 0][None, :]
+    wins = (high > low) + 0.5 * (high == low)
+    by_positive, by_negative = wins.mean(axis=1), wins.mean(axis=0)
+    return float(
+        np.sqrt(by_positive.var(ddof=1) / len(by_positive) + by_negative.var(ddof=1) / wins.shape[1])
+    )
+
+
+def rows_of(judged: pd.DataFrame, cell: Any, *, first: Any = None) -> pd.DataFrame:
+    rows = judged[(judged.model_id == cell.model_id) & (judged.decision_date <= cell.period_end_date)]
+    if first is not None:
+        rows = rows[rows.decision_date >= first]
+    if cell.model_version != "all":
+        rows = rows[rows.model_version == cell.model_version]
+    if cell.segment_name != "all":
+        rows = rows[rows[cell.segment_name].fillna("(unknown)") == cell.segment_value]
+    return rows
+
+
+def test_edges_are_quantiles_of_the_reference_days(demo: Path, scored: pd.DataFrame) -> None:
+    edges = query(demo, "from int_score_edges")
+    shares = np.concatenate(
+        [np.arange(1, 50) / 50, np.arange(225, 250) / 250, np.arange(2475, 2500) / 2500]
+    )
+    for model_id, rows in scored.groupby("model_id"):
+        days = rows.decision_date.between(rows.reference_from.iloc[0], rows.reference_to.iloc[0])
+        reference = rows.score[days].to_numpy()
+        wanted = set(np.quantile(reference, shares, method="inverted_cdf"))
+        values, counts = np.unique(reference, return_counts=True)
+        heavy = set(values[counts * 100 > len(reference)])
+        thresholds = set(rows.decision_threshold.dropna())
+        found = edges[(edges.model_id == model_id) & edges.lower_edge.notna()]
+        assert set(found.lower_edge) == wanted | heavy | thresholds
+        assert set(found.lower_edge[found.is_point_mass]) == heavy
+        assert set(found.lower_edge[found.is_threshold]) == thresholds
+        assert found.lower_edge[found.is_threshold_in_force].size == 1
+
+
+def bin_of(edges: pd.DataFrame, score: Numbers) -> npt.NDArray[np.int64]:
+    """The bin of each score, one by one through the edges."""
+    bins = np.ones(len(score), dtype=np.int64)
+    for edge in edges[edges.lower_edge.notna()].sort_values("bin_number").itertuples():
+        reached = score > edge.lower_edge if edge.is_left_open else score >= edge.lower_edge
+        bins[reached] = edge.bin_number
+    return bins
+
+
+def test_bins_add_up_to_the_decisions(
+    demo: Path, scored: pd.DataFrame, judged: pd.DataFrame
+) -> None:
+    edges = query(demo, "from int_score_edges")
+    built = query(
+        demo,
+        "select model_id, bin_number, segment_name, sum(row_count) as rows, sum(positive_count) as positives, "
+        "sum(negative_weight_squares) as squares, sum(score_sum) as score, sum(squared_error_sum) as error, "
+        "sum(value_amount) as value "
+        "from fct_score_bins where not is_missing group by all",
+    )
+    for (model_id, segment_name), found in built.groupby(["model_id", "segment_name"]):
+        rows = scored[scored.model_id == model_id]
+        if rows.empty:
+            continue
+        bins = bin_of(edges[edges.model_id == model_id], rows.score.to_numpy())
+        rows = rows.assign(bin_number=bins)
+        known = judged[judged.model_id == model_id].join(rows.bin_number)
+        plain = pd.DataFrame(
+            {
+                "rows": rows.groupby("bin_number").size(),
+                "positives": known.label.groupby(known.bin_number).sum(),
+                "squares": (1 - known.label).groupby(known.bin_number).sum(),
+                "score": known.score.groupby(known.bin_number).sum(),
+                "error": ((known.score - known.label) ** 2).groupby(known.bin_number).sum(),
+                "value": rows.value_amount.groupby(rows.bin_number).sum(),
+            }
+        ).fillna(0)
+        found = found.set_index("bin_number").sort_index()[plain.columns]
+        pd.testing.assert_frame_equal(
+            found.astype(float), plain.astype(float), check_names=False, rtol=1e-9, atol=1e-9
+        ), (model_id, segment_name)
+
+
+def test_numbers_of_all_days_are_those_of_the_single_scores(
+    periods: pd.DataFrame, judged: pd.DataFrame
+) -> None:
+    cells = periods[(periods.period == "all") & periods.roc_auc.notna()]
+    assert cells.is_exact.all() and len(cells) > 30
+    for cell in cells.itertuples():
+        rows = rows_of(judged, cell)
+        score, label = rows.score.to_numpy(), rows.label.to_numpy()
+        assert len(rows) == cell.judged_count
+        assert cell.roc_auc == pytest.approx(auc_of(score, label), abs=1e-9)
+        assert cell.roc_auc_bound == 0
+        if cell.segment_name == "all":
+            wanted = average_precision_of(score, label)
+            assert cell.average_precision == pytest.approx(wanted, abs=1e-9)
+            assert cell.average_precision_low == cell.average_precision_high
+        order = np.argsort(score, kind="stable")
+        shares = [np.cumsum(side[order]) / side.sum() for side in (label, 1 - label)]
+        last = np.append(np.diff(score[order]) > 0, True)
+        assert cell.ks == pytest.approx(np.abs(shares[0] - shares[1])[last].max(), abs=1e-9)
+        if rows.score_is_probability.iloc[0]:
+            gap = (1 - 2 * score) ** 2 * score * (1 - score)
+            z = ((label - score) * (1 - 2 * score)).sum() / np.sqrt(gap.sum())
+            given = np.clip(np.where(label == 1, score, 1 - score), 1e-15, 1)
+            assert cell.calibration_z == pytest.approx(z, rel=1e-9)
+            assert cell.log_loss == pytest.approx(-np.log(given).mean(), abs=1e-9)
+            assert cell.brier_score == pytest.approx(((score - label) ** 2).mean(), abs=1e-9)
+            assert cell.observed_expected_ratio == pytest.approx(label.sum() / score.sum())
+
+
+def test_intervals_are_delongs(periods: pd.DataFrame, judged: pd.DataFrame) -> None:
+    cells = periods[(periods.period == "all") & periods.roc_auc_low.notna()]
+    for cell in cells.nsmallest(4, "judged_count").itertuples():
+        rows = rows_of(judged, cell)
+        error = auc_error_of(rows.score.to_numpy(), rows.label.to_numpy())
+        half = norm.ppf(0.975) * error / (cell.roc_auc * (1 - cell.roc_auc))
+        logit = np.log(cell.roc_auc / (1 - cell.roc_auc))
+        wanted = 1 / (1 + np.exp([-(logit - half), -(logit + half)]))
+        assert [cell.roc_auc_low, cell.roc_auc_high] == pytest.approx(list(wanted), abs=1e-9)
+    few = periods[periods[["positive_row_count", "negative_row_count"]].min(axis=1) < 20]
+    assert few.roc_auc_low.isna().all() and few.roc_auc.notna().any()
+
+
+def test_binned_numbers_lie_within_their_bounds(
+    periods: pd.DataFrame, judged: pd.DataFrame
+) -> None:
+    binned = periods[(periods.period == "28d") & ~periods.is_exact & periods.roc_auc.notna()]
+    assert (binned.roc_auc_bound < 0.08).mean() > 0.9
+    for cell in binned.sample(60, random_state=1).itertuples():
+        first = cell.period_end_date - pd.Timedelta(days=27)
+        rows = rows_of(judged, cell, first=first)
+        score, label = rows.score.to_numpy(), rows.label.to_numpy()
+        assert abs(cell.roc_auc - auc_of(score, label)) <= cell.roc_auc_bound + 1e-12
+        true = average_precision_of(score, label)
+        assert cell.average_precision_low - 1e-12 <= true <= cell.average_precision_high + 1e-12
+
+
+def test_calibration_is_that_of_the_frozen_bins(
+    demo: Path, periods: pd.DataFrame, judged: pd.DataFrame
+) -> None:
+    edges = query(demo, "from int_score_edges")
+    cells = periods[(periods.period == "month") & periods.calibration_error.notna()]
+    for cell in cells.sample(20, random_state=2).itertuples():
+        first = cell.period_end_date.replace(day=1)
+        rows = rows_of(judged, cell, first=first)
+        rows = rows.assign(b=bin_of(edges[edges.model_id == cell.model_id], rows.score.to_numpy()))
+        sums = rows.assign(v=rows.score * (1 - rows.score)).groupby("b")[["score", "label", "v"]].sum()
+        error = (sums.score - sums.label).abs().sum() / len(rows)
+        expected = np.sqrt(2 / np.pi * sums.v).sum() / len(rows)
+        assert cell.calibration_error == pytest.approx(error, abs=1e-9)
+        assert cell.calibration_error_expected == pytest.approx(expected, abs=1e-9)
+    curve = query(demo, "from mart_calibration")
+    whole = curve[curve.period == "all"].groupby(["model_id", "model_version"]).judged_count.sum()
+    counted = periods[(periods.period == "all") & (periods.segment_name == "all")]
+    counted = counted[counted.calibration_error.notna()]
+    assert whole.to_dict() == counted.set_index(["model_id", "model_version"]).judged_count.to_dict()
+
+
+def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
+    demo: Path, judged: pd.DataFrame
+) -> None:
+    curve = query(demo, "from mart_threshold_curve where model_id = 'fraud_detection'")
+    for (_, end), rows in curve.groupby(["period", "period_end_date"]):
+        first = rows.period_start_date.iloc[0]
+        of = judged[(judged.model_id == "fraud_detection") & judged.decision_date.between(first, end)]
+        assert rows.actual_value_amount.iloc[0] == pytest.approx(of.value_amount.sum())
+        # no decision had another threshold, so what the one in force is worth is what it earned
+        in_force = rows[rows.is_threshold_in_force].iloc[0]
+        assert in_force.changed_count == 0
+        assert in_force.value_amount == pytest.approx(of.value_amount.sum())
+        for row in rows[rows.threshold.notna()].sample(10, random_state=3).itertuples():
+            selected = of.score >= row.threshold
+            assert row.true_positive_count == (selected & (of.label == 1)).sum()
+            assert row.false_positive_count == (selected & (of.label == 0)).sum()
+        assert rows.is_best.sum() == 1
+        noted = set(rows.money_left_reason.fillna("left"))
+        assert noted == ({"left"} if rows.money_left_amount.iloc[0] > 0 else {"not_beyond_noise"})
+    # calling a lead changes whether it buys
+    lead = query(demo, "from mart_threshold_curve where model_id = 'lead_scoring'")
+    changed = lead[lead.changed_count > 0]
+    assert set(changed.reason) == {"outcome_not_observed"}
+    assert changed[["value_amount", "precision", "money_left_amount"]].isna().all(axis=None)
