@@ -21,10 +21,11 @@ COMPILED = Path(__file__).resolve().parents[1] / "compiled"
 SETS = 200
 FIRST_DAY, JUDGED_THROUGH = "2026-05-01", "2026-06-01"
 # each reads those before it
-CHAIN = (
-    *("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods"),
-    *("int_judged_periods", "int_score_bin_periods", "int_threshold_curves"),
-    *("int_version_pairs", "int_version_comparisons"),
+ORDER = ("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods")
+VERSIONS = ("int_judged_periods", "int_version_pairs", "int_version_comparisons")
+CURVES = (
+    *("int_score_edges", "fct_score_bins", "int_judged_periods"),
+    *("int_score_bin_periods", "int_threshold_curves"),
 )
 # sets whose threshold is the one that earns most, and sets whose threshold is not
 BEST, BAD = 100, 20
@@ -46,7 +47,9 @@ def random_set(seed: int) -> pd.DataFrame:
     weight = rng.choice([1.0, 2.0, 12.5], n) if seed % 3 else np.ones(n)
     state = rng.choice(["matured", "unlabelled", "pending"], n, p=[0.8, 0.1, 0.1])
     matured = (state == "matured") * weight
-    cell = np.where(label == 1, np.where(score >= 0.5, "tp", "fn"), np.where(score >= 0.5, "fp", "tn"))
+    cell = np.where(
+        label == 1, np.where(score >= 0.5, "tp", "fn"), np.where(score >= 0.5, "fp", "tn")
+    )
     return pd.DataFrame(
         {
             "model_id": f"set_{seed:03}",
@@ -54,7 +57,7 @@ def random_set(seed: int) -> pd.DataFrame:
             "entity_id": [str(row) for row in range(n)],
             "channel": rng.choice(["web", "app"], n),
             "label_state": state,
-            "confusion_cell": np.where(matured > 0, cell, None),
+            "confusion_cell": pd.Series(cell).where(matured > 0, None),
             "score": np.where(rng.uniform(size=n) < 0.03, np.nan, score),
             "decision_threshold": 0.5,
             "propensity": np.nan,
@@ -72,7 +75,7 @@ def random_set(seed: int) -> pd.DataFrame:
 
 
 def calibrated_set(seed: int, *, name: str, threshold: float, n: int) -> pd.DataFrame:
-    """Scores that are true. A hit brings 4 and a false alarm costs 1, so 0.2 is the best threshold."""
+    """Scores that are true; a hit brings 4, a false alarm costs 1, so 0.2 is best."""
     rng = np.random.default_rng(seed)
     score = beta.rvs(1, 6, size=n, random_state=rng)
     label = rng.uniform(size=n) < score
@@ -105,10 +108,10 @@ def decisions() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def built(decisions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """What the models make of the sets."""
-    return build(decisions)
+    return build(decisions, *ORDER, *VERSIONS)
 
 
-def build(decisions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def build(decisions: pd.DataFrame, *chain: str) -> dict[str, pd.DataFrame]:
     days = pd.date_range(FIRST_DAY, JUDGED_THROUGH)
     first, last = days[0], days[-1]
     models = pd.DataFrame({"model_id": decisions.model_id.unique()}).assign(
@@ -130,7 +133,9 @@ def build(decisions: pd.DataFrame) -> dict[str, pd.DataFrame]:
             first_decision_date=first, judged_through=last
         ),
         "unit_values": models[["model_id"]]
-        .merge(pd.DataFrame({"cell": amounts.keys(), "fixed_amount": amounts.values()}), how="cross")
+        .merge(
+            pd.DataFrame({"cell": amounts.keys(), "fixed_amount": amounts.values()}), how="cross"
+        )
         .assign(amount_coefficient=0.0, currency="USD", valid_from=first, valid_to=pd.NaT),
         "exchange_rates": pd.DataFrame(
             {"currency": ["USD"], "rate": 1.0, "valid_from": first, "valid_to": pd.NaT}
@@ -158,7 +163,7 @@ def build(decisions: pd.DataFrame) -> dict[str, pd.DataFrame]:
             connection.execute(f"create table {name} as select {select} from given")
         for column in ("channel", "device", "region"):
             connection.execute(f"alter table fct_decisions add column if not exists {column} text")
-        for name in CHAIN:
+        for name in chain:
             text = (COMPILED / f"{name}.sql.txt").read_text(encoding="utf-8")
             sql = re.sub(r'"\w+"\."\w+"\."(\w+)"', r"\1", text)
             connection.execute(f"create table {name} as {sql}")
@@ -189,7 +194,8 @@ def test_single_scores_equal_scikit_learn(
     decisions: pd.DataFrame, built: dict[str, pd.DataFrame]
 ) -> None:
     found = whole(built["int_score_periods"], "all", JUDGED_THROUGH)
-    assert len(found) == SETS and found.is_exact.all()
+    assert len(found) == SETS
+    assert found.is_exact.all()
     reasons: dict[str | None, int] = {}
     for model_id, rows in judged_rows(decisions).groupby("model_id"):
         cell, y, p, w = found.loc[model_id], rows.label, rows.score, rows.sampling_weight
@@ -198,7 +204,7 @@ def test_single_scores_equal_scikit_learn(
         same(cell.log_loss, sk.log_loss(y, p, sample_weight=w, labels=[0, 1]))
         if y.nunique() == 1:
             assert cell.reason == "one_class"
-            assert pd.isna(cell.roc_auc) and pd.isna(cell.average_precision) and pd.isna(cell.ks)
+            assert cell[["roc_auc", "average_precision", "ks"]].isna().all()
             continue
         same(cell.roc_auc, sk.roc_auc_score(y, p, sample_weight=w))
         same(cell.average_precision, sk.average_precision_score(y, p, sample_weight=w))
@@ -213,7 +219,8 @@ def test_bins_bound_what_scikit_learn_finds(
 ) -> None:
     """Of the days up to the 25th, which hold all decisions and are not the newest."""
     found = whole(built["int_score_periods"], "28d", "2026-05-25")
-    assert len(found) == SETS and not found.is_exact.any()
+    assert len(found) == SETS
+    assert not found.is_exact.any()
     widths = []
     for model_id, rows in judged_rows(decisions).groupby("model_id"):
         cell, y, p, w = found.loc[model_id], rows.label, rows.score, rows.sampling_weight
@@ -222,7 +229,9 @@ def test_bins_bound_what_scikit_learn_finds(
         auc = sk.roc_auc_score(y, p, sample_weight=w)
         assert abs(cell.roc_auc - auc) <= cell.roc_auc_bound + 1e-12
         precision = sk.average_precision_score(y, p, sample_weight=w)
-        assert cell.average_precision_low - 1e-12 <= precision <= cell.average_precision_high + 1e-12
+        assert (
+            cell.average_precision_low - 1e-12 <= precision <= cell.average_precision_high + 1e-12
+        )
         widths.append(cell.roc_auc_bound)
         # sums need no order
         exact = whole(built["int_score_periods"], "all", JUDGED_THROUGH).loc[model_id]
@@ -240,7 +249,9 @@ def test_sums_of_bins_are_those_of_the_rows(
         columns = ["decision_count", "matured_count", "pending_count", "unlabelled_count"]
         plain = decisions.groupby("model_id")[columns].sum()
         pd.testing.assert_frame_equal(found[columns].sum(), plain, rtol=1e-9)
-    missing = bins[bins.is_missing & (bins.segment_name == "all")].groupby("model_id").row_count.sum()
+    missing = (
+        bins[bins.is_missing & (bins.segment_name == "all")].groupby("model_id").row_count.sum()
+    )
     wanted = decisions[decisions.score.isna()].groupby("model_id").size()
     assert missing.to_dict() == wanted.to_dict()
 
@@ -266,19 +277,21 @@ def test_versions_are_compared_on_their_common_days(
         assert abs(cell.roc_auc_difference - (auc[1] - auc[0])) < 0.05
         assert cell.roc_auc_difference_low < auc[1] - auc[0] < cell.roc_auc_difference_high
         compared += 1
-    assert compared > 10 and set(found.reason.dropna()) <= {"too_few_units", "one_class"}
+    assert compared > 10
+    assert set(found.reason.dropna()) <= {"too_few_units", "one_class"}
 
 
 def test_a_bad_threshold_is_found_and_the_best_one_is_not_blamed() -> None:
     sets = [calibrated_set(seed, name="best", threshold=0.2, n=3_000) for seed in range(BEST)]
     sets += [calibrated_set(seed, name="bad", threshold=0.4, n=12_000) for seed in range(BAD)]
-    curves = build(pd.concat(sets, ignore_index=True))["int_threshold_curves"]
+    curves = build(pd.concat(sets, ignore_index=True), *CURVES)["int_threshold_curves"]
     told = curves[(curves.period == "all") & curves.is_best].set_index("model_id")
     is_bad = told.index.str.startswith("bad")
     assert told.best_threshold[is_bad].between(0.1, 0.35).all()
     assert (told.money_left_amount[is_bad] > 0).all()
     claims = (told.money_left_amount[~is_bad] > 0).sum()
-    assert len(told[~is_bad]) == BEST and claims <= 5
+    assert len(told[~is_bad]) == BEST
+    assert claims <= 5
     assert (told.best_threshold[~is_bad] == 0.2).sum() == BEST - claims
     # what the threshold in force is worth is what was earned
     in_force = curves[curves.is_threshold_in_force]
