@@ -45,8 +45,9 @@ limited as (
             {{ setting('drift_minimum') }},
             3.0233414397391534 * sqrt(common_missing_share * (1 - common_missing_share) * noise)
         ) as missing_change_threshold,
-        case when feature_kind = 'category' then
-            allowed_new_share + 2.8070337683438114 * sqrt(allowed_new_share * (1 - allowed_new_share) * noise)
+        case
+            when feature_kind = 'category'
+                then allowed_new_share + 2.8070337683438114 * sqrt(allowed_new_share * (1 - allowed_new_share) * noise)
         end as new_category_threshold
     from sized
 
@@ -103,13 +104,14 @@ verdicts as (
             else 'stable'
         end as status,
         reason,
-        case when reason is null and (is_shifted or is_missing_changed or has_new_categories) then
-            substr(
-                case when not is_shifted then '' when feature_role = 'label' then ', label' else ', psi' end
-                || case when is_missing_changed then ', missing' else '' end
-                || case when has_new_categories then ', new_category' else '' end,
-                3
-            )
+        case
+            when reason is null and (is_shifted or is_missing_changed or has_new_categories)
+                then substr(
+                    case when not is_shifted then '' when feature_role = 'label' then ', label' else ', psi' end
+                    || case when is_missing_changed then ', missing' else '' end
+                    || case when has_new_categories then ', new_category' else '' end,
+                    3
+                )
         end as drift_kind,
         decision_count,
         effective_count,

@@ -77,7 +77,7 @@ ranked_sets as (
         *,
         row_number() over (
             partition by model_id, model_version, period, period_start_date
-            order by row_count desc nulls last, feature_set_version nulls last
+            order by row_count desc nulls last, feature_set_version asc nulls last
         ) as set_rank
     from set_counts
 
