@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, rankdata
 
-from building import query
+import histories
+from building import WITHOUT_TESTS, Project, query
+from throughline import seeds
 
 Numbers = npt.NDArray[np.float64]
 CELL = ["model_id", "model_version", "segment_name", "segment_value", "period", "period_end_date"]
@@ -254,3 +256,89 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     changed = lead[lead.changed_count > 0]
     assert set(changed.reason) == {"outcome_not_observed"}
     assert changed[["value_amount", "precision", "money_left_amount"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "as_of",
+    ["2026-02-04 00:00:00", pytest.param("2026-02-12 00:00:00", marks=pytest.mark.thorough)],
+)
+def test_late_labels_move_nothing_that_has_matured(tmp_path: Path, as_of: str) -> None:
+    """Seven in ten true negatives are labelled days after the others, but in time."""
+    project = Project.without_comments(tmp_path / "project")
+    (project.root / "seeds").unlink()
+    (project.root / "seeds").mkdir()
+    rows = histories.seed_rows(companies=1, horizon_days=20, euro=1.2)
+    for name, spec in seeds.read_specs(project.root).items():
+        lines = [",".join(spec.header), *rows.get(name, [])]
+        (project.root / "seeds" / f"{name}.csv").write_text("\n".join([*lines, ""]))
+
+    rng = np.random.default_rng(7)
+    n = 1_500
+    at = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.uniform(0, 45, n), "D").floor("s")
+    score = np.round(rng.uniform(size=n), 3)
+    label = rng.uniform(size=n) < 0.1 + 0.5 * score
+    late = ~label & (rng.uniform(size=n) < 0.7)
+    known_at = at + pd.to_timedelta(np.where(late, 17, 1), "D")
+    folder = project.root / "late"
+    histories.make(folder)
+    decisions = pd.DataFrame({"predicted_at": at, "score": score, "label": label})
+    ids = [f"p{number}" for number in range(n)]
+    logged = [
+        {
+            "prediction_id": prediction_id,
+            "model_id": "lead0",
+            "model_version": "1",
+            "predicted_at": moment,
+            "entity_id": prediction_id,
+            "score": value,
+            "loaded_at": moment,
+        }
+        for prediction_id, moment, value in zip(ids, at, score, strict=True)
+    ]
+    known = [
+        {
+            "outcome_id": f"o{prediction_id}",
+            "outcome_name": "sold",
+            "prediction_id": prediction_id,
+            "entity_id": prediction_id,
+            "outcome_label": "true" if value else "false",
+            "occurred_at": moment,
+            "observed_at": moment,
+            "status": "final",
+            "loaded_at": moment,
+        }
+        for prediction_id, moment, value in zip(ids, known_at, label, strict=True)
+    ]
+    histories.deliver(folder, "prediction_logs", "decisions", logged)
+    histories.deliver(folder, "business_outcomes", "labels", known)
+    arguments = ("--full-refresh", "--select", "+int_score_periods", *WITHOUT_TESTS)
+    run = project.dbt(
+        folder,
+        "build",
+        *arguments,
+        "--vars",
+        f"{{as_of: '{as_of}'}}",
+        THROUGHLINE_SEEDS="seeds",
+    )
+    assert run.status == 0, run.output
+    (cell,) = query(
+        folder,
+        "from int_score_periods where model_id = 'lead0' and period = 'all' "
+        "and model_version = 'all' and segment_name = 'all'",
+    ).itertuples()
+    day = decisions.predicted_at.dt.normalize()
+    cohort = decisions[day <= cell.period_end_date]
+    assert len(cohort) == cell.judged_count > 300
+    wanted = auc_of(cohort.score.to_numpy(), cohort.label.to_numpy().astype(float))
+    assert cell.roc_auc == pytest.approx(wanted, abs=1e-9)
+    (made,) = query(
+        folder,
+        "select sum(true_positive_count) as hits, sum(false_positive_count) as misses "
+        "from fct_decisions where model_id = 'lead0' "
+        f"and decision_date <= date '{cell.period_end_date.date()}'",
+    ).itertuples()
+    precision = cohort.label[cohort.score >= 0.5].mean()
+    assert made.hits / (made.hits + made.misses) == pytest.approx(precision, abs=1e-9)
+    # who counts each label as it comes counts hits first
+    early = decisions[(known_at <= as_of) & (score >= 0.5)]
+    assert early.label.mean() > precision + 0.05
