@@ -64,12 +64,16 @@ def auc_error_of(score: Numbers, label: Numbers) -> float:
     wins = (high > low) + 0.5 * (high == low)
     by_positive, by_negative = wins.mean(axis=1), wins.mean(axis=0)
     return float(
-        np.sqrt(by_positive.var(ddof=1) / len(by_positive) + by_negative.var(ddof=1) / wins.shape[1])
+        np.sqrt(
+            by_positive.var(ddof=1) / len(by_positive) + by_negative.var(ddof=1) / wins.shape[1]
+        )
     )
 
 
 def rows_of(judged: pd.DataFrame, cell: Any, *, first: Any = None) -> pd.DataFrame:
-    rows = judged[(judged.model_id == cell.model_id) & (judged.decision_date <= cell.period_end_date)]
+    rows = judged[
+        (judged.model_id == cell.model_id) & (judged.decision_date <= cell.period_end_date)
+    ]
     if first is not None:
         rows = rows[rows.decision_date >= first]
     if cell.model_version != "all":
@@ -136,9 +140,12 @@ def test_bins_add_up_to_the_decisions(
             }
         ).fillna(0)
         found = found.set_index("bin_number").sort_index()[plain.columns]
-        pd.testing.assert_frame_equal(
-            found.astype(float), plain.astype(float), check_names=False, rtol=1e-9, atol=1e-9
-        ), (model_id, segment_name)
+        (
+            pd.testing.assert_frame_equal(
+                found.astype(float), plain.astype(float), check_names=False, rtol=1e-9, atol=1e-9
+            ),
+            (model_id, segment_name),
+        )
 
 
 def test_numbers_of_all_days_are_those_of_the_single_scores(
@@ -206,7 +213,9 @@ def test_calibration_is_that_of_the_frozen_bins(
         first = cell.period_end_date.replace(day=1)
         rows = rows_of(judged, cell, first=first)
         rows = rows.assign(b=bin_of(edges[edges.model_id == cell.model_id], rows.score.to_numpy()))
-        sums = rows.assign(v=rows.score * (1 - rows.score)).groupby("b")[["score", "label", "v"]].sum()
+        sums = (
+            rows.assign(v=rows.score * (1 - rows.score)).groupby("b")[["score", "label", "v"]].sum()
+        )
         error = (sums.score - sums.label).abs().sum() / len(rows)
         expected = np.sqrt(2 / np.pi * sums.v).sum() / len(rows)
         assert cell.calibration_error == pytest.approx(error, abs=1e-9)
@@ -215,7 +224,9 @@ def test_calibration_is_that_of_the_frozen_bins(
     whole = curve[curve.period == "all"].groupby(["model_id", "model_version"]).judged_count.sum()
     counted = periods[(periods.period == "all") & (periods.segment_name == "all")]
     counted = counted[counted.calibration_error.notna()]
-    assert whole.to_dict() == counted.set_index(["model_id", "model_version"]).judged_count.to_dict()
+    assert (
+        whole.to_dict() == counted.set_index(["model_id", "model_version"]).judged_count.to_dict()
+    )
 
 
 def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
@@ -224,7 +235,9 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     curve = query(demo, "from mart_threshold_curve where model_id = 'fraud_detection'")
     for (_, end), rows in curve.groupby(["period", "period_end_date"]):
         first = rows.period_start_date.iloc[0]
-        of = judged[(judged.model_id == "fraud_detection") & judged.decision_date.between(first, end)]
+        of = judged[
+            (judged.model_id == "fraud_detection") & judged.decision_date.between(first, end)
+        ]
         assert rows.actual_value_amount.iloc[0] == pytest.approx(of.value_amount.sum())
         # no decision had another threshold, so what the one in force is worth is what it earned
         in_force = rows[rows.is_threshold_in_force].iloc[0]
