@@ -90,14 +90,16 @@ lines as (
 line_sums as (
 
     select
+        {%- for count in ['unit_count', 'reached_count'] %}
+        max(
+            case when not is_hidden and {{ count }} between 1 and {{ setting('minimum_cell') }} - 1 then 1 else 0 end
+        ) as {{ count }}_is_small,
+        sum(case when is_hidden and {{ count }} > 0 then 1 else 0 end) as {{ count }}_hidden_cells,
+        sum(case when is_hidden then {{ count }} else 0 end) as {{ count }}_hidden,
+        {%- endfor %}
         {{ table }},
         place,
-        filled_versions,
-        {%- for count in ['unit_count', 'reached_count'] %}
-        max(case when not is_hidden and {{ count }} between 1 and {{ setting('minimum_cell') }} - 1 then 1 else 0 end) as {{ count }}_is_small,
-        sum(case when is_hidden and {{ count }} > 0 then 1 else 0 end) as {{ count }}_hidden_cells,
-        sum(case when is_hidden then {{ count }} else 0 end) as {{ count }}_hidden{{ ',' if not loop.last }}
-        {%- endfor %}
+        filled_versions
     from lines
     group by {{ table }}, place, filled_versions, side, line_value
 
@@ -107,17 +109,17 @@ line_sums as (
 version_states as (
 
     select
-        {{ table }},
-        place,
-        filled_versions,
         {%- for count, name in {'unit_count': 'tells_alone', 'reached_count': 'tells_as_rest'}.items() %}
         max(
             case
                 when {{ count }}_is_small = 0 and ({{ covers_hidden(count ~ '_hidden_cells', count ~ '_hidden') }}) then 0
                 else 1
             end
-        ) as {{ name }}{{ ',' if not loop.last }}
+        ) as {{ name }},
         {%- endfor %}
+        {{ table }},
+        place,
+        filled_versions
     from line_sums
     group by {{ table }}, place, filled_versions
 
