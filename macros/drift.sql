@@ -27,7 +27,8 @@
 {# The distinct entities of decisions for which the condition holds; a decision about none counts as one. #}
 {% macro entity_count(condition='1 = 1', rows=none) -%}
     {%- set entity_id = rows ~ '.entity_id' if rows else 'entity_id' -%}
-    count(distinct case when {{ condition }} then {{ entity_id }} end) + sum(case when {{ condition }} and {{ entity_id }} is null then 1 else 0 end)
+    count(distinct case when {{ condition }} then {{ entity_id }} end)
+    + sum(case when {{ condition }} and {{ entity_id }} is null then 1 else 0 end)
 {%- endmacro %}
 
 {# What turned out, by the task of the model: the class, or for two classes which of them; amounts are numbers. #}
@@ -75,7 +76,8 @@
 
 {# The quantile 1 - alpha of chi square with `freedom` degrees of freedom, by Wilson and Hilferty; z is that of the normal. #}
 {% macro chi_square_quantile(freedom, z='2.8070337683438114') -%}
-    ({{ freedom }} * power(1 - 2.0 / (9 * {{ freedom }}) + {{ z }} * sqrt(2.0 / (9 * {{ freedom }})), 3))
+    {%- set spread = '2 / (9 * cast(' ~ freedom ~ ' as ' ~ type_double() ~ '))' -%}
+    ({{ freedom }} * power(1 - {{ spread }} + {{ z }} * sqrt({{ spread }}), 3))
 {%- endmacro %}
 
 {# CTEs that measure how far the shares of `rows` lie from those of the reference, per cell of `keys`; the last is `distances`. Bins in
@@ -128,6 +130,7 @@ pooled_bins as (
         max(reference_count) as reference_count,
         sum(share) as share,
         sum(reference_share) as reference_share,
+        sum(case when reference_share > 0 then 1 else 0 end) as shown_bin_count,
         sum(case when bin = 'missing' then share else 0 end) as missing_share,
         sum(case when bin = 'missing' then reference_share else 0 end) as reference_missing_share,
         sum(case when bin = 'new' then share else 0 end) as new_category_share
@@ -157,13 +160,22 @@ distances as (
         max(effective_count) as effective_count,
         max(reference_count) as reference_count,
         count(*) as bin_count,
-        sum((floored_share - reference_share) * ln(floored_share / reference_share)) as psi,
-        sum((share - reference_share) * (share - reference_share) / common_share)
-        / (1 / max(effective_count) + 1 / max(reference_count)) as chi_square,
-        sqrt(greatest(0, sum(
-            case when share > 0 then share * ln(share / mean_share) else 0 end
-            + reference_share * ln(reference_share / mean_share)
-        ) / (2 * ln(2.0)))) as jensen_shannon_distance,
+        cast(sum(shown_bin_count) as bigint) as reference_bin_count,
+        case
+            when count(*) > 1 then sum((floored_share - reference_share) * ln(floored_share / reference_share))
+        end as psi,
+        case
+            when count(*) > 1 then
+                sum((share - reference_share) * (share - reference_share) / common_share)
+                / (1 / max(effective_count) + 1 / max(reference_count))
+        end as chi_square,
+        case
+            when count(*) > 1 then
+                sqrt(greatest(0, sum(
+                    case when share > 0 then share * ln(share / mean_share) else 0 end
+                    + reference_share * ln(reference_share / mean_share)
+                ) / (2 * ln(2.0))))
+        end as jensen_shannon_distance,
         sum(missing_share) as missing_share,
         sum(reference_missing_share) as reference_missing_share,
         sum(new_category_share) as new_category_share

@@ -36,9 +36,9 @@ limited as (
     select
         *,
         case
-            when feature_kind = 'number'
+            when feature_kind = 'number' and bin_count > 1
                 then greatest(chi_square_threshold * noise, (bin_count - 1) * noise + {{ setting('drift_minimum') }})
-            else (bin_count - 1) * noise + {{ setting('drift_minimum') }}
+            when bin_count > 1 then (bin_count - 1) * noise + {{ setting('drift_minimum') }}
         end as psi_threshold,
         -- of either side, hence the quantile of half the rate
         greatest(
@@ -52,28 +52,38 @@ limited as (
 
 ),
 
+tested as (
+
+    select
+        *,
+        coalesce(psi >= psi_threshold and (feature_kind = 'number' or chi_square > chi_square_threshold), false) as is_shifted,
+        abs(missing_share - reference_missing_share) > missing_change_threshold as is_missing_changed,
+        coalesce(new_category_share > new_category_threshold, false) as has_new_categories
+    from limited
+
+),
+
+-- of bins that are all too small nothing is known, unless the reference has but one, from which nothing can move but to what is new
 reasoned as (
 
     select
-        limited.*,
+        tested.*,
         case
-            when limited.period_end_date >= {{ as_of_date() }} then 'partial_window'
-            when limited.period_end_date > watermarks.known_through then 'prediction_logs_not_delivered'
-            when limited.feature_role = 'label' and limited.period_end_date > spans.judged_through then 'labels_not_matured'
-            when limited.is_in_reference then 'in_reference'
+            when tested.period_end_date >= {{ as_of_date() }} then 'partial_window'
+            when tested.period_end_date > watermarks.known_through then 'prediction_logs_not_delivered'
+            when tested.feature_role = 'label' and tested.period_end_date > spans.judged_through then 'labels_not_matured'
+            when tested.is_in_reference then 'in_reference'
+            when least(tested.effective_count, tested.reference_count) < {{ setting('drift_minimum_count') }} then 'too_few_units'
             when
-                limited.bin_count < 2
-                or limited.effective_count < {{ setting('drift_minimum_count') }}
-                or limited.reference_count < {{ setting('drift_minimum_count') }}
+                tested.bin_count < 2
+                and tested.reference_bin_count > 1
+                and not tested.is_missing_changed
+                and not tested.has_new_categories
                 then 'too_few_units'
-        end as reason,
-        limited.psi >= limited.psi_threshold
-        and (limited.feature_kind = 'number' or limited.chi_square > limited.chi_square_threshold) as is_shifted,
-        abs(limited.missing_share - limited.reference_missing_share) > limited.missing_change_threshold as is_missing_changed,
-        coalesce(limited.new_category_share > limited.new_category_threshold, false) as has_new_categories
-    from limited
-    inner join spans on limited.model_id = spans.model_id
-    left join watermarks on limited.model_id = watermarks.model_id
+        end as reason
+    from tested
+    inner join spans on tested.model_id = spans.model_id
+    left join watermarks on tested.model_id = watermarks.model_id
 
 ),
 

@@ -243,6 +243,7 @@ periods as (
         dated.effective_count,
         dated.reference_count,
         dated.bin_count,
+        dated.reference_bin_count,
         dated.psi,
         dated.chi_square,
         dated.jensen_shannon_distance,

@@ -114,16 +114,16 @@ def verdict(
     chi_square = float(((after - before) ** 2 / common).sum() / noise)
     found: dict[str, Any] = {
         "bin_count": len(before),
-        "psi": psi,
-        "chi_square": chi_square,
-        "jensen_shannon_distance": float(_distance(before, after)),
+        "psi": psi if freedom else np.nan,
+        "chi_square": chi_square if freedom else np.nan,
+        "jensen_shannon_distance": _distance(before, after) if freedom else np.nan,
         "missing_share": now.get("(missing)", 0.0),
         "missing_share_change": now.get("(missing)", 0.0) - reference.get("(missing)", 0.0),
         "new_category_share": now.get("(new)", 0.0),
     }
-    if min(count, reference_count) < MINIMUM_COUNT or freedom < 1:
+    if min(count, reference_count) < MINIMUM_COUNT:
         return found | {"status": "not_ready", "kinds": []}
-    limit = wilson_hilferty(freedom)
+    limit = wilson_hilferty(freedom) if freedom else np.inf
     is_large = psi - freedom * noise >= MINIMUM
     if bins.categories is None:
         is_shifted = is_large and psi > limit * noise
@@ -140,6 +140,8 @@ def verdict(
         *(["missing"] if change > max(bound, MINIMUM) else []),
         *(["new_category"] if found["new_category_share"] > limit_new else []),
     ]
+    if not kinds and not freedom and sum(share > 0 for share in reference.values()) > 1:
+        return found | {"status": "not_ready", "kinds": []}
     return found | {"status": "drift" if kinds else "stable", "kinds": kinds}
 
 

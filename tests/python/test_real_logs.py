@@ -293,8 +293,14 @@ def test_real_features_do_not_drift(built: Built) -> None:
         # two years by week, of the score also by day: the last day of a log may not be whole
         assert len(judged) == 2 * (len(named) + 3) + 2
         assert (judged.effective_count > 60_000).all()
-        measured = query(built.folder, "select psi from int_drift_verdicts where not is_major")
-        assert measured.psi.max() <= 0.00082
+        # of all years, people's answers move a little more than the score
+        largest = query(
+            built.folder,
+            "select feature, max(psi) as psi from int_drift_verdicts group by feature",
+        )
+        sizes = largest.set_index("feature").psi
+        assert sizes["score"] <= 0.00082
+        assert sizes.max() < 0.004
 
 
 def test_real_metrics_equal_metricflow(built: Built) -> None:

@@ -22,7 +22,7 @@ def scored(demo: Path) -> pd.DataFrame:
     """Every decision of the demo that has a score, with what is known of its label."""
     return query(
         demo,
-        "select decisions.*, models.reference_from, models.reference_to, models.score_is_probability "
+        "select decisions.*, reference_from, reference_to, score_is_probability "
         "from fct_decisions as decisions join dim_models as models using (model_id) "
         "where score is not null and models.task in ('binary', 'ranking')",
     )
@@ -117,12 +117,12 @@ def test_bins_add_up_to_the_decisions(
     edges = query(demo, "from int_score_edges")
     built = query(
         demo,
-        "select model_id, bin_number, segment_name, sum(row_count) as rows, sum(positive_count) as positives, "
-        "sum(negative_weight_squares) as squares, sum(score_sum) as score, sum(squared_error_sum) as error, "
-        "sum(value_amount) as value "
+        "select model_id, bin_number, segment_name, sum(row_count) as rows, "
+        "sum(positive_count) as positives, sum(negative_weight_squares) as squares, "
+        "sum(score_sum) as score, sum(squared_error_sum) as error, sum(value_amount) as value "
         "from fct_score_bins where not is_missing group by all",
     )
-    for (model_id, segment_name), found in built.groupby(["model_id", "segment_name"]):
+    for (model_id, _), found in built.groupby(["model_id", "segment_name"]):
         rows = scored[scored.model_id == model_id]
         if rows.empty:
             continue
@@ -140,11 +140,8 @@ def test_bins_add_up_to_the_decisions(
             }
         ).fillna(0)
         found = found.set_index("bin_number").sort_index()[plain.columns]
-        (
-            pd.testing.assert_frame_equal(
-                found.astype(float), plain.astype(float), check_names=False, rtol=1e-9, atol=1e-9
-            ),
-            (model_id, segment_name),
+        pd.testing.assert_frame_equal(
+            found.astype(float), plain.astype(float), check_names=False, rtol=1e-9, atol=1e-9
         )
 
 
@@ -152,7 +149,8 @@ def test_numbers_of_all_days_are_those_of_the_single_scores(
     periods: pd.DataFrame, judged: pd.DataFrame
 ) -> None:
     cells = periods[(periods.period == "all") & periods.roc_auc.notna()]
-    assert cells.is_exact.all() and len(cells) > 30
+    assert cells.is_exact.all()
+    assert len(cells) > 30
     for cell in cells.itertuples():
         rows = rows_of(judged, cell)
         score, label = rows.score.to_numpy(), rows.label.to_numpy()
@@ -187,7 +185,8 @@ def test_intervals_are_delongs(periods: pd.DataFrame, judged: pd.DataFrame) -> N
         wanted = 1 / (1 + np.exp([-(logit - half), -(logit + half)]))
         assert [cell.roc_auc_low, cell.roc_auc_high] == pytest.approx(list(wanted), abs=1e-9)
     few = periods[periods[["positive_row_count", "negative_row_count"]].min(axis=1) < 20]
-    assert few.roc_auc_low.isna().all() and few.roc_auc.notna().any()
+    assert few.roc_auc_low.isna().all()
+    assert few.roc_auc.notna().any()
 
 
 def test_binned_numbers_lie_within_their_bounds(
