@@ -238,7 +238,7 @@ def _days(value: Any) -> int:
     return value
 
 
-def _share(value: Any) -> float:
+def _ratio(value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value <= 1:
         raise ValueError(f"{value!r} is not a number above 0 and up to 1")
@@ -348,7 +348,7 @@ SETTINGS = (
         "fairness_bound",
         "The ratio to the reference group below which a group fails: four fifths by default.",
         "fairness_bound: 0.8",
-        _share,
+        _ratio,
     ),
     Setting(
         "numeric_features",
