@@ -76,10 +76,10 @@ number_edges as (
 
     select
         model_id,
-        feature
-        {%- for number in range(1, 10) %},
-        max(case when bin = 'q{{ number }}' then lower_bound end) as edge_{{ number }}
+        {%- for number in range(1, 10) %}
+        max(case when bin = 'q{{ number }}' then lower_bound end) as edge_{{ number }},
         {%- endfor %}
+        feature
     from edges
     where feature_kind = 'number'
     group by model_id, feature

@@ -194,9 +194,7 @@ ranked_categories as (
         *,
         sum(row_count) over (partition by model_id, feature) as all_count,
         max(feature_value) over (partition by model_id, feature) as last_value,
-        row_number() over (
-            partition by model_id, feature order by row_count desc nulls last, feature_value asc nulls last
-        ) as category_rank
+        row_number() over (partition by model_id, feature order by row_count desc nulls last, feature_value asc nulls last) as category_rank
     from category_counts
 
 ),

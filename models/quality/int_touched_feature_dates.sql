@@ -1,4 +1,5 @@
 -- One row per relation of drift and date that it recomputes in this build.
+{%- set text = dbt.type_string() %}
 with touched_decisions as (
 
     select * from {{ ref('int_touched_decisions') }}
@@ -17,7 +18,6 @@ decisions as {{ not_materialized() }} (
 
 ),
 
-{%- set text = dbt.type_string() %}
 standing_bins as (
     {{ standing_rows('fct_feature_bins', {'model_id': text, 'feature': text, 'edges_hash': text}) }}
 ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import plain_pandas
 from building import ROOT, WITHOUT_TESTS, Project, query, seed_row
 from plain_drift import Bins
 from throughline import seeds, workspace
+from throughline.simulate import simulate
 
 AS_OF = "2026-07-01"
 REFERENCE = (pd.Timestamp("2026-03-09"), pd.Timestamp("2026-04-05"))
@@ -585,3 +587,60 @@ def test_a_shift_of_a_quarter_deviation_is_found(
         seed=12,
     )
     assert found >= 0.9
+
+
+def delivered_features(workspace_folder: Path) -> pd.DataFrame:
+    """The decisions in production with their features, the latest copy of each."""
+    with duckdb.connect() as connection:
+        rows: pd.DataFrame = connection.sql(
+            f"""
+            select * from '{workspace_folder}/raw/prediction_logs/*.parquet'
+            where loaded_at <= timestamp '{AS_OF}' and coalesce(environment, 'prod') = 'prod'
+                and entity_id is not null and predicted_at <= timestamp '{AS_OF}'
+                and model_id in ('lead_scoring', 'fraud_detection', 'next_best_offer')
+            qualify row_number() over (partition by prediction_id order by loaded_at desc) = 1
+            """
+        ).df()
+    day = rows.predicted_at.dt.normalize()
+    return rows.assign(
+        day=day,
+        week=day - pd.to_timedelta(day.dt.day_of_week, unit="D"),
+        weight=1.0,
+    )
+
+
+@pytest.mark.simulation
+def test_plants_of_twenty_companies_are_found_and_little_else(tmp_path: Path) -> None:
+    numbers = ["company_size", "days_since_contact", "payment_amount", "score"]
+    categories = ["industry", "merchant_category", "offer_category", "predicted_label"]
+    wrong, judged, held, found = 0, 0, 0, 0
+    for seed in range(20):
+        folder = tmp_path / str(seed)
+        simulate(out=folder, predictions=60_000, days=120, seed=seed)
+        rows = []
+        for model_id, part in delivered_features(folder).groupby("model_id"):
+            for feature in numbers + categories:
+                is_number = feature in numbers
+                rows += [
+                    row | {"model_id": model_id}
+                    for row in drift_of(part, feature=feature, is_number=is_number)
+                ]
+        weeks = pd.DataFrame(rows)
+        weeks = weeks[(weeks.model_version == "all") & (weeks.period == "week")]
+        weeks["period_end_date"] = weeks.period_start_date + pd.Timedelta(days=6)
+        outside = (weeks.period_end_date < REFERENCE[0]) | (weeks.period_start_date > REFERENCE[1])
+        weeks = weeks[outside & (weeks.period_end_date < AS_OF) & (weeks.status != "not_ready")]
+        explained = pd.Series(False, index=weeks.index)
+        for drift in planted(folder).itertuples():
+            within = is_within(drift, weeks)
+            explained |= within
+            if not drift.is_consequence:
+                said = weeks[within].kinds
+                held += len(said)
+                found += sum(drift.kind in kinds for kinds in said)
+        wrong += int((weeks[~explained].status == "drift").sum())
+        judged += int((~explained).sum())
+        shutil.rmtree(folder)
+    assert judged > 1_000
+    assert wrong <= stats.binom.ppf(0.99, judged, 0.01)
+    assert found >= 0.98 * held

@@ -173,6 +173,16 @@ def test_as_of_is_utc(company: Company, written: str, read: str) -> None:
             "review_grace_days: -1",
             "review_grace_days: -1 is not a whole number of days, 0 or more.",
         ),
+        ("drift_minimum: 2", "drift_minimum: 2 is not a number from 0 to 1."),
+        ("new_category_maximum: few", "new_category_maximum: 'few' is not a number from 0 to 1."),
+        (
+            "feature_importance: [age]",
+            "feature_importance: ['age'] is not a mapping of features to weights.",
+        ),
+        (
+            "feature_importance: {age: -1}",
+            "feature_importance: age weighs -1, which is no number of at least 0.",
+        ),
         ("minimum_cell: 0", "minimum_cell: 0 is not a whole number of at least 1."),
         ("fairness_bound: 1.2", "fairness_bound: 1.2 is not a number above 0 and up to 1."),
         ("fairness_bound: yes", "fairness_bound: True is not a number above 0 and up to 1."),
