@@ -43,3 +43,61 @@ has_small_cells = 1
         and {{ one }}.period = {{ other }}.period
         and {{ one }}.period_end_date = {{ other }}.period_end_date
 {%- endmacro %}
+
+{# The cells of groups by each line whose sum is shown: the table of one attribute, a row or a column of a pair whose margin is. #}
+{% macro lines_of_groups(cells) -%}
+    select
+        *,
+        'table' as side,
+        'all' as line_value
+    from {{ cells }}
+    where not is_pair
+    union all
+    select
+        *,
+        'row' as side,
+        group_value as line_value
+    from {{ cells }}
+    where is_pair and not is_hidden_row
+    union all
+    select
+        *,
+        'column' as side,
+        other_value as line_value
+    from {{ cells }}
+    where is_pair and not is_hidden_column
+{%- endmacro %}
+
+{# The last place of a version that is hidden in each table: that from `places` on, up to which no version tells too much and neither
+   does the total less those that are shown. It reads the CTE `version_states`. #}
+{% macro cuts_of_versions(places) -%}
+    select
+        version_states.model_id,
+        version_states.attribute,
+        version_states.period,
+        version_states.period_end_date,
+        case
+            when max({{ places }}.needed_place) = 0 then 0
+            else coalesce(
+                min(
+                    case
+                        when
+                            version_states.place >= {{ places }}.needed_place
+                            and version_states.tells_as_rest = 0
+                            and version_states.filled_versions >= 2
+                            then version_states.place
+                    end
+                ),
+                max(version_states.place)
+            )
+        end as last_hidden_place
+    from version_states
+    inner join {{ places }}
+        on {{ same_table_of_groups('version_states', places) }}
+        and version_states.attribute = {{ places }}.attribute
+    group by
+        version_states.model_id,
+        version_states.attribute,
+        version_states.period,
+        version_states.period_end_date
+{%- endmacro %}

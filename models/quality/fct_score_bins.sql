@@ -29,6 +29,7 @@
     'negative_selected_amount': 'valued_weight * (1 - label) * selected_value',
     'negative_passed_amount': 'valued_weight * (1 - label) * passed_value',
     'gain_square_sum': 'valued_weight * valued_weight * (selected_value - passed_value) * (selected_value - passed_value)',
+    'explored_count': 'case when inverse_propensity is not null then decision_count end',
     'selected_inverse_weight': 'case when is_selected then decision_count * inverse_propensity end',
     'selected_inverse_weight_squares':
         'case when is_selected then decision_count * decision_count * inverse_propensity * inverse_propensity end',

@@ -4,7 +4,7 @@
     'positive_count', 'negative_count', 'positive_weight_squares', 'negative_weight_squares', 'score_sum',
     'value_amount', 'valued_count',
     'positive_selected_amount', 'positive_passed_amount', 'negative_selected_amount', 'negative_passed_amount', 'gain_square_sum',
-    'selected_inverse_weight', 'selected_inverse_weight_squares', 'selected_inverse_amount',
+    'explored_count', 'selected_inverse_weight', 'selected_inverse_weight_squares', 'selected_inverse_amount',
     'passed_inverse_weight', 'passed_inverse_weight_squares', 'passed_inverse_amount'
 ] %}
 with score_bins as (

@@ -5,7 +5,7 @@
 {%- set summed = [
     'positive_count', 'negative_count', 'selected_count',
     'positive_selected_amount', 'positive_passed_amount', 'negative_selected_amount', 'negative_passed_amount', 'gain_square_sum',
-    'selected_inverse_weight', 'selected_inverse_weight_squares', 'selected_inverse_amount',
+    'explored_count', 'selected_inverse_weight', 'selected_inverse_weight_squares', 'selected_inverse_amount',
     'passed_inverse_weight', 'passed_inverse_weight_squares', 'passed_inverse_amount'
 ] %}
 {%- set tolerance = setting('unit_value_tolerance') %}
@@ -175,7 +175,9 @@ reasoned as (
         case
             when valued_count < judged_count * (1 - 1e-9) then 'cell_not_valued'
         end as unvalued_reason,
-        matched_weight * matched_weight >= 100 * matched_weight_squares and matched_weight > 0 as is_explored
+        -- an effective hundred of decisions, and hardly any that could not have been another
+        matched_weight * matched_weight >= 100 * matched_weight_squares and matched_weight > 0
+        and explored_count_whole >= 0.95 * judged_count as is_explored
     from counted
 
 ),

@@ -19,7 +19,9 @@ decisions as {{ not_materialized() }} (
 ),
 
 standing_bins as (
+
     {{ standing_rows('fct_feature_bins', {'model_id': text, 'feature': text, 'edges_hash': text}) }}
+
 ),
 
 -- a late row of the reference may move the bins, and with them every day

@@ -216,7 +216,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def _bound(value: Any) -> float:
+def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not a number from 0 to 1")
     return value
@@ -238,7 +238,7 @@ def _days(value: Any) -> int:
     return value
 
 
-def _share(value: Any) -> float:
+def _ratio(value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value <= 1:
         raise ValueError(f"{value!r} is not a number above 0 and up to 1")
@@ -348,7 +348,7 @@ SETTINGS = (
         "fairness_bound",
         "The ratio to the reference group below which a group fails: four fifths by default.",
         "fairness_bound: 0.8",
-        _share,
+        _ratio,
     ),
     Setting(
         "numeric_features",
@@ -374,13 +374,13 @@ SETTINGS = (
         "The size of a drift, as PSI beyond what chance makes or as change of the missing share,\n"
         "below which no alarm is raised.",
         "drift_minimum: 0.02",
-        _bound,
+        _share,
     ),
     Setting(
         "drift_major",
         "PSI beyond what chance makes from which a drift is major.",
         "drift_major: 0.1",
-        _bound,
+        _share,
     ),
     Setting(
         "drift_minimum_count",
@@ -393,7 +393,7 @@ SETTINGS = (
         "new_category_maximum",
         "The share of categories that the reference lacks which is tolerated.",
         "new_category_maximum: 0.01",
-        _bound,
+        _share,
     ),
     Setting(
         "reporting_currency",

@@ -8,8 +8,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-# what the compiler of metrics makes, and the door of a raw table with few columns
-MODELS = ("fct_bricks", "fct_metrics", "chk_feedback")
+# what the compiler of metrics makes, the door of a raw table with few columns, and the models of
+# scores, which tests/oracles runs over tables of its own
+MODELS = (
+    *("fct_bricks", "fct_metrics", "chk_feedback"),
+    *("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods"),
+    *("int_judged_periods", "int_score_bin_periods", "int_threshold_curves"),
+    *("int_version_pairs", "int_version_comparisons"),
+)
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)
 KEPT = Path(__file__).resolve().parents[1] / "compiled"

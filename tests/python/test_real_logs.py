@@ -280,6 +280,8 @@ def rates(rows: pd.DataFrame) -> pd.Series:
             "negatives": (~is_positive).sum(),
         }
     )
+
+
 def test_real_features_do_not_drift(built: Built) -> None:
     """The census of four years is alike, and a log of a week has no week to compare."""
     drift = query(built.folder, "select * from mart_drift where model_version = 'all'")

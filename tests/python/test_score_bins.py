@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, rankdata
 
-from building import query
+import histories
+from building import WITHOUT_TESTS, Project, query
+from throughline import seeds
 
 Numbers = npt.NDArray[np.float64]
 CELL = ["model_id", "model_version", "segment_name", "segment_value", "period", "period_end_date"]
@@ -22,7 +24,7 @@ def scored(demo: Path) -> pd.DataFrame:
     """Every decision of the demo that has a score, with what is known of its label."""
     return query(
         demo,
-        "select decisions.*, models.reference_from, models.reference_to, models.score_is_probability "
+        "select decisions.*, reference_from, reference_to, score_is_probability "
         "from fct_decisions as decisions join dim_models as models using (model_id) "
         "where score is not null and models.task in ('binary', 'ranking')",
     )
@@ -64,12 +66,16 @@ def auc_error_of(score: Numbers, label: Numbers) -> float:
     wins = (high > low) + 0.5 * (high == low)
     by_positive, by_negative = wins.mean(axis=1), wins.mean(axis=0)
     return float(
-        np.sqrt(by_positive.var(ddof=1) / len(by_positive) + by_negative.var(ddof=1) / wins.shape[1])
+        np.sqrt(
+            by_positive.var(ddof=1) / len(by_positive) + by_negative.var(ddof=1) / wins.shape[1]
+        )
     )
 
 
 def rows_of(judged: pd.DataFrame, cell: Any, *, first: Any = None) -> pd.DataFrame:
-    rows = judged[(judged.model_id == cell.model_id) & (judged.decision_date <= cell.period_end_date)]
+    rows = judged[
+        (judged.model_id == cell.model_id) & (judged.decision_date <= cell.period_end_date)
+    ]
     if first is not None:
         rows = rows[rows.decision_date >= first]
     if cell.model_version != "all":
@@ -113,12 +119,12 @@ def test_bins_add_up_to_the_decisions(
     edges = query(demo, "from int_score_edges")
     built = query(
         demo,
-        "select model_id, bin_number, segment_name, sum(row_count) as rows, sum(positive_count) as positives, "
-        "sum(negative_weight_squares) as squares, sum(score_sum) as score, sum(squared_error_sum) as error, "
-        "sum(value_amount) as value "
+        "select model_id, bin_number, segment_name, sum(row_count) as rows, "
+        "sum(positive_count) as positives, sum(negative_weight_squares) as squares, "
+        "sum(score_sum) as score, sum(squared_error_sum) as error, sum(value_amount) as value "
         "from fct_score_bins where not is_missing group by all",
     )
-    for (model_id, segment_name), found in built.groupby(["model_id", "segment_name"]):
+    for (model_id, _), found in built.groupby(["model_id", "segment_name"]):
         rows = scored[scored.model_id == model_id]
         if rows.empty:
             continue
@@ -138,14 +144,15 @@ def test_bins_add_up_to_the_decisions(
         found = found.set_index("bin_number").sort_index()[plain.columns]
         pd.testing.assert_frame_equal(
             found.astype(float), plain.astype(float), check_names=False, rtol=1e-9, atol=1e-9
-        ), (model_id, segment_name)
+        )
 
 
 def test_numbers_of_all_days_are_those_of_the_single_scores(
     periods: pd.DataFrame, judged: pd.DataFrame
 ) -> None:
     cells = periods[(periods.period == "all") & periods.roc_auc.notna()]
-    assert cells.is_exact.all() and len(cells) > 30
+    assert cells.is_exact.all()
+    assert len(cells) > 30
     for cell in cells.itertuples():
         rows = rows_of(judged, cell)
         score, label = rows.score.to_numpy(), rows.label.to_numpy()
@@ -180,7 +187,8 @@ def test_intervals_are_delongs(periods: pd.DataFrame, judged: pd.DataFrame) -> N
         wanted = 1 / (1 + np.exp([-(logit - half), -(logit + half)]))
         assert [cell.roc_auc_low, cell.roc_auc_high] == pytest.approx(list(wanted), abs=1e-9)
     few = periods[periods[["positive_row_count", "negative_row_count"]].min(axis=1) < 20]
-    assert few.roc_auc_low.isna().all() and few.roc_auc.notna().any()
+    assert few.roc_auc_low.isna().all()
+    assert few.roc_auc.notna().any()
 
 
 def test_binned_numbers_lie_within_their_bounds(
@@ -206,7 +214,9 @@ def test_calibration_is_that_of_the_frozen_bins(
         first = cell.period_end_date.replace(day=1)
         rows = rows_of(judged, cell, first=first)
         rows = rows.assign(b=bin_of(edges[edges.model_id == cell.model_id], rows.score.to_numpy()))
-        sums = rows.assign(v=rows.score * (1 - rows.score)).groupby("b")[["score", "label", "v"]].sum()
+        sums = (
+            rows.assign(v=rows.score * (1 - rows.score)).groupby("b")[["score", "label", "v"]].sum()
+        )
         error = (sums.score - sums.label).abs().sum() / len(rows)
         expected = np.sqrt(2 / np.pi * sums.v).sum() / len(rows)
         assert cell.calibration_error == pytest.approx(error, abs=1e-9)
@@ -215,7 +225,9 @@ def test_calibration_is_that_of_the_frozen_bins(
     whole = curve[curve.period == "all"].groupby(["model_id", "model_version"]).judged_count.sum()
     counted = periods[(periods.period == "all") & (periods.segment_name == "all")]
     counted = counted[counted.calibration_error.notna()]
-    assert whole.to_dict() == counted.set_index(["model_id", "model_version"]).judged_count.to_dict()
+    assert (
+        whole.to_dict() == counted.set_index(["model_id", "model_version"]).judged_count.to_dict()
+    )
 
 
 def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
@@ -224,7 +236,9 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     curve = query(demo, "from mart_threshold_curve where model_id = 'fraud_detection'")
     for (_, end), rows in curve.groupby(["period", "period_end_date"]):
         first = rows.period_start_date.iloc[0]
-        of = judged[(judged.model_id == "fraud_detection") & judged.decision_date.between(first, end)]
+        of = judged[
+            (judged.model_id == "fraud_detection") & judged.decision_date.between(first, end)
+        ]
         assert rows.actual_value_amount.iloc[0] == pytest.approx(of.value_amount.sum())
         # no decision had another threshold, so what the one in force is worth is what it earned
         in_force = rows[rows.is_threshold_in_force].iloc[0]
@@ -242,3 +256,89 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     changed = lead[lead.changed_count > 0]
     assert set(changed.reason) == {"outcome_not_observed"}
     assert changed[["value_amount", "precision", "money_left_amount"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "as_of",
+    ["2026-02-04 00:00:00", pytest.param("2026-02-12 00:00:00", marks=pytest.mark.thorough)],
+)
+def test_late_labels_move_nothing_that_has_matured(tmp_path: Path, as_of: str) -> None:
+    """Seven in ten true negatives are labelled days after the others, but in time."""
+    project = Project.without_comments(tmp_path / "project")
+    (project.root / "seeds").unlink()
+    (project.root / "seeds").mkdir()
+    rows = histories.seed_rows(companies=1, horizon_days=20, euro=1.2)
+    for name, spec in seeds.read_specs(project.root).items():
+        lines = [",".join(spec.header), *rows.get(name, [])]
+        (project.root / "seeds" / f"{name}.csv").write_text("\n".join([*lines, ""]))
+
+    rng = np.random.default_rng(7)
+    n = 1_500
+    at = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.uniform(0, 45, n), "D").floor("s")
+    score = np.round(rng.uniform(size=n), 3)
+    label = rng.uniform(size=n) < 0.1 + 0.5 * score
+    late = ~label & (rng.uniform(size=n) < 0.7)
+    known_at = at + pd.to_timedelta(np.where(late, 17, 1), "D")
+    folder = project.root / "late"
+    histories.make(folder)
+    decisions = pd.DataFrame({"predicted_at": at, "score": score, "label": label})
+    ids = [f"p{number}" for number in range(n)]
+    logged = [
+        {
+            "prediction_id": prediction_id,
+            "model_id": "lead0",
+            "model_version": "1",
+            "predicted_at": moment,
+            "entity_id": prediction_id,
+            "score": value,
+            "loaded_at": moment,
+        }
+        for prediction_id, moment, value in zip(ids, at, score, strict=True)
+    ]
+    known = [
+        {
+            "outcome_id": f"o{prediction_id}",
+            "outcome_name": "sold",
+            "prediction_id": prediction_id,
+            "entity_id": prediction_id,
+            "outcome_label": "true" if value else "false",
+            "occurred_at": moment,
+            "observed_at": moment,
+            "status": "final",
+            "loaded_at": moment,
+        }
+        for prediction_id, moment, value in zip(ids, known_at, label, strict=True)
+    ]
+    histories.deliver(folder, "prediction_logs", "decisions", logged)
+    histories.deliver(folder, "business_outcomes", "labels", known)
+    arguments = ("--full-refresh", "--select", "+int_score_periods", *WITHOUT_TESTS)
+    run = project.dbt(
+        folder,
+        "build",
+        *arguments,
+        "--vars",
+        f"{{as_of: '{as_of}'}}",
+        THROUGHLINE_SEEDS="seeds",
+    )
+    assert run.status == 0, run.output
+    (cell,) = query(
+        folder,
+        "from int_score_periods where model_id = 'lead0' and period = 'all' "
+        "and model_version = 'all' and segment_name = 'all'",
+    ).itertuples()
+    day = decisions.predicted_at.dt.normalize()
+    cohort = decisions[day <= cell.period_end_date]
+    assert len(cohort) == cell.judged_count > 300
+    wanted = auc_of(cohort.score.to_numpy(), cohort.label.to_numpy().astype(float))
+    assert cell.roc_auc == pytest.approx(wanted, abs=1e-9)
+    (made,) = query(
+        folder,
+        "select sum(true_positive_count) as hits, sum(false_positive_count) as misses "
+        "from fct_decisions where model_id = 'lead0' "
+        f"and decision_date <= date '{cell.period_end_date.date()}'",
+    ).itertuples()
+    precision = cohort.label[cohort.score >= 0.5].mean()
+    assert made.hits / (made.hits + made.misses) == pytest.approx(precision, abs=1e-9)
+    # who counts each label as it comes counts hits first
+    early = decisions[(known_at <= as_of) & (score >= 0.5)]
+    assert early.label.mean() > precision + 0.05
