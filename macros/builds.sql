@@ -71,11 +71,20 @@
     {{ return(found.keys() | sort) }}
 {% endmacro %}
 
+{# The settings that nothing incremental reads: another value of them makes no relation anew. #}
+{% macro settings_of_readers() %}
+    {{ return([
+        'as_of', 'minimum_cell', 'exact_row_cap', 'unit_value_tolerance', 'review_grace_days', 'input_thresholds', 'tolerated_checks',
+        'feature_importance', 'drift_minimum', 'drift_major', 'drift_minimum_count', 'new_category_maximum',
+        'fairness_bound', 'reference_groups',
+    ]) }}
+{% endmacro %}
+
 {# Changes with whatever decides what a model holds, but for the rows delivered and as_of: the settings, and the parts of all
    it is made from. `parts` keeps those already taken. #}
 {% macro fingerprint(ancestry, parts) %}
     {% set taken = [dbt_version, project_macros()] %}
-    {% for name in default_settings() if name not in ['as_of', 'minimum_cell', 'exact_row_cap', 'unit_value_tolerance', 'review_grace_days', 'input_thresholds', 'tolerated_checks'] %}
+    {% for name in default_settings() if name not in settings_of_readers() %}
         {% do taken.append(setting(name) | string) %}
     {% endfor %}
     {% for id in ancestry %}

@@ -1,6 +1,9 @@
 -- One row per thing the last finished build has seen: as_of, each model's fingerprint, each delivery.
 -- It stands after all that is incremental:
--- depends_on: {{ ref('fct_metrics') }}, {{ ref('fct_score_bins') }}, {{ ref('fct_unit_totals') }}, {{ ref('stg_arrivals') }}
+-- depends_on: {{ ref('fct_metrics') }}, {{ ref('fct_unit_totals') }}, {{ ref('stg_arrivals') }}
+-- depends_on: {{ ref('fct_score_bins') }}, {{ ref('fct_class_counts') }}, {{ ref('fct_group_cells') }}
+-- depends_on: {{ ref('fct_latency_bins') }}, {{ ref('int_latency_days') }}
+-- depends_on: {{ ref('fct_feature_bins') }}, {{ ref('int_entity_periods') }}
 {% if not execute or is_whole_build() -%}
 with deliveries as (
 

@@ -297,7 +297,7 @@ decisions as (
         {{ weighted("user_action = 'ignored'") }} as ignored_count,
         {{ weighted("error_type is not null or status_code >= 400") }} as error_count,
         {{ weighted("status_code >= 500") }} as unavailable_count,
-        {{ weighted("latency_ms <= latency_slo_ms and error_type is null and (status_code is null or status_code < 400)") }} as in_time_count,
+        {{ weighted("latency_ms <= latency_slo_ms and error_type is null and coalesce(status_code, 0) < 400") }} as in_time_count,
         {{ weighted("score is not null") }} as scored_count,
         sampling_weight * score as score_sum,
         {{ weighted("label_state = 'matured' and task = 'regression' and predicted_value is not null") }} as measured_count,

@@ -93,25 +93,10 @@ series as (
 
 ranked as (
 
-    select
-        *,
-        max(case when unit_count between 1 and {{ setting('minimum_cell') }} - 1 then 1 else 0 end)
-            over (partition by {{ cell_set }}) as has_small_cells,
-        count(case when unit_count > 0 then 1 end) over (
-            partition by {{ cell_set }}
-            order by unit_count nulls last, segment_value nulls last
-            rows between unbounded preceding and 1 preceding
-        ) as smaller_cells,
-        coalesce(sum(unit_count) over (
-            partition by {{ cell_set }}
-            order by unit_count nulls last, segment_value nulls last
-            rows between unbounded preceding and 1 preceding
-        ), 0) as smaller_units
-    from periods
+    {{ ranked_cells('periods', cell_set, 'segment_value') }}
 
 ),
 
--- small cells; with them empty ones, which would tell by being shown; then the next smallest, until no sum gives one away
 hidden_cells as (
 
     select
@@ -123,12 +108,7 @@ hidden_cells as (
         period_end_date
     from ranked
     where
-        has_small_cells = 1
-        and (
-            unit_count < {{ setting('minimum_cell') }}
-            or smaller_cells < 2
-            or smaller_units < {{ setting('minimum_cell') }}
-        )
+        {{ is_hidden_cell() }}
 
 )
 

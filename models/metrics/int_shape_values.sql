@@ -11,6 +11,12 @@ score_shapes as (
 
 ),
 
+latency_shapes as (
+
+    select * from {{ ref('int_latency_shapes') }}
+
+),
+
 number_shapes as (
 
     select
@@ -34,6 +40,8 @@ shape_values as (
     select * from number_shapes
     union all
     select * from score_shapes
+    union all
+    select * from latency_shapes
 
 )
 

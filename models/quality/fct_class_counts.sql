@@ -63,7 +63,7 @@ class_counts as (
     from sides
     inner join models on sides.model_id = models.model_id
     cross join segments
-    group by 1, 2, 3, 4, 5, sides.decision_date
+    group by 1, 2, 3, 4, 5, 9
 
 )
 

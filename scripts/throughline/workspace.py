@@ -217,15 +217,32 @@ def _count(value: Any) -> int:
 
 
 def _share(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not a number from 0 to 1")
-    return float(value)
+    return value
+
+
+def _weights(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a mapping of features to weights")
+    _names(list(value))
+    for name, weight in value.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e9:
+            raise ValueError(f"{name} weighs {weight!r}, which is no number of at least 0")
+    return value
 
 
 def _days(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r} is not a whole number of days, 0 or more")
     return value
+
+
+def _ratio(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= 1:
+        raise ValueError(f"{value!r} is not a number above 0 and up to 1")
+    return float(value)
 
 
 # As the macro `default_thresholds`; a test says so.
@@ -322,6 +339,18 @@ SETTINGS = (
         _names,
     ),
     Setting(
+        "reference_groups",
+        "The group that others are compared with, by protected attribute. Without it: the largest.",
+        "reference_groups: {gender: male}",
+        _texts,
+    ),
+    Setting(
+        "fairness_bound",
+        "The ratio to the reference group below which a group fails: four fifths by default.",
+        "fairness_bound: 0.8",
+        _ratio,
+    ),
+    Setting(
         "numeric_features",
         "Number columns of prediction_logs that are watched for drift.",
         "numeric_features: [lead_age_days]",
@@ -332,6 +361,39 @@ SETTINGS = (
         "Text columns of prediction_logs that are watched for drift.",
         "categorical_features: [industry]",
         _names,
+    ),
+    Setting(
+        "feature_importance",
+        "What a feature weighs in the weighted share of features that drifted; what is not named\n"
+        "weighs nothing.",
+        "feature_importance: {lead_age_days: 0.7, industry: 0.3}",
+        _weights,
+    ),
+    Setting(
+        "drift_minimum",
+        "The size of a drift, as PSI beyond what chance makes or as change of the missing share,\n"
+        "below which no alarm is raised.",
+        "drift_minimum: 0.02",
+        _share,
+    ),
+    Setting(
+        "drift_major",
+        "PSI beyond what chance makes from which a drift is major.",
+        "drift_major: 0.1",
+        _share,
+    ),
+    Setting(
+        "drift_minimum_count",
+        "Fewer independent entities than this, in a week or its reference, are not tested for\n"
+        "drift.",
+        "drift_minimum_count: 100",
+        _count,
+    ),
+    Setting(
+        "new_category_maximum",
+        "The share of categories that the reference lacks which is tolerated.",
+        "new_category_maximum: 0.01",
+        _share,
     ),
     Setting(
         "reporting_currency",
@@ -473,6 +535,15 @@ def _unknown_names(
     ]
     if REQUIRED_INPUT not in settings.get("inputs", [REQUIRED_INPUT]):
         findings.append(finding(f"inputs: lacks {REQUIRED_INPUT}", "It is always required."))
+    attributes = settings.get("protected_attributes", DEFAULTS["protected_attributes"])
+    findings += [
+        finding(
+            f"reference_groups: '{name}' is no protected attribute",
+            did_you_mean(name, attributes) if attributes else "There are none.",
+        )
+        for name in settings.get("reference_groups", ())
+        if name not in attributes
+    ]
     for table, columns in settings.get("mapping", {}).items():
         if table not in contract:
             continue

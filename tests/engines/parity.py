@@ -16,8 +16,8 @@ import duckdb
 # what tells how a build came about: files on DuckDB, days of arrival elsewhere
 OF_THE_MECHANISM = ("deliveries", "int_touched_", "int_build_ledger", "build_starts")
 # of results down to the last bit, in which engines may differ
-HASHES_OF_RESULTS = {"inputs_hash"}
-LAYERS = ("config", "staging", "core", "metrics", "lift", "marts")
+HASHES_OF_RESULTS = {"inputs_hash", "edges_hash"}
+LAYERS = ("config", "staging", "core", "quality", "metrics", "lift", "marts")
 # How another engine's relation is read: schema, name, types by column -> SQL to select from.
 Reader = Callable[[str, str, dict[str, str]], str]
 

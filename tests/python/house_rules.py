@@ -45,6 +45,7 @@ ASKS = frozenset(
         # for where the last build ended, from where this one goes on
         *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
         "standing_score_bins",
+        "standing_rows",
         "note_replaced_deliveries",
         # for what experiments declare, since all else would be totalled for nothing
         *("declared_metrics", "declared_uptake", "has_trends", "has_covariates", "shifted_columns"),

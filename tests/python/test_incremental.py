@@ -38,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def grown(project: Project) -> Path:
     """A workspace built at an earlier moment, where rows have arrived since."""
     folder = project.root / "grown"
-    simulate(out=folder, predictions=3_000, days=60, seed=11)
+    simulate(out=folder, predictions=3_000, days=120, seed=11)
     kept_back = project.root / "kept_back"
     for path in sorted((folder / "raw").rglob("redelivered.parquet")):
         place = kept_back / path.parent.name
@@ -82,6 +82,18 @@ def build(project: Project, folder: Path, *, as_of: str) -> None:
 def dbt(project: Project, folder: Path, *arguments: str, as_of: str = LATER) -> None:
     run = project.dbt(folder, *arguments, "--vars", f"{{as_of: '{as_of}'}}")
     assert run.status == 0, run.output
+
+
+def test_late_rows_of_the_reference_move_its_bins(grown: Path, undisturbed: Path) -> None:
+    """So all days of the model are counted anew, as the next test says."""
+    asked = "select edges_hash from int_feature_references "
+    asked += "where feature = 'score' order by model_id"
+    before, after = (query(folder, asked).edges_hash for folder in (grown, undisturbed))
+    assert len(before) == len(after) == 3
+    assert (before != after).any()
+    used = query(undisturbed, "select distinct model_id, feature, edges_hash from fct_feature_bins")
+    known = query(undisturbed, "select model_id, feature, edges_hash from int_feature_references")
+    assert set(map(tuple, used.values)) <= set(map(tuple, known.values))
 
 
 def test_a_new_build_equals_one_from_nothing(project: Project, undisturbed: Path) -> None:

@@ -15,11 +15,12 @@ import yaml
 
 import plain_pandas
 from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
-from plain_values import Values, assert_values_are
+from plain_values import Values, assert_values_are, hidden_cells
 from throughline import seeds, workspace
 
 OPEN_BANDIT = ROOT / "examples/open_bandit"
 CENSUS = ROOT.parent / "shared/data/census_employment"
+PAIR = "sex & rac1p"
 ASKED_OF_METRICFLOW = ["conversion_rate", "accuracy", "acceptance_rate", "label_coverage"]
 Raw = dict[str, pd.DataFrame]
 
@@ -81,6 +82,8 @@ CENSUS_SETTINGS: dict[str, Any] = {
     "inputs": ["prediction_logs", "business_outcomes"],
     "segments": ["age_group"],
     "protected_attributes": ["sex", "rac1p"],
+    "numeric_features": ["agep", "schl"],
+    "categorical_features": ["mar", "cit", "nativity", "dis", "mil", "relp", "rac1p"],
     "sources": {
         "prediction_logs": "raw/predictions.parquet",
         "business_outcomes": "raw/outcomes.parquet",
@@ -218,6 +221,86 @@ def test_real_values_equal_pandas(built: Built) -> None:
     plain = Values(built.plain, project=ROOT, seeds=seeds, minimum_cell=20).table()
     assert_values_are(built.folder, plain)
     assert (plain.status == "ready").sum() > 100
+
+
+def test_real_groups_equal_pandas(built: Built) -> None:
+    """Each rate of each sex and race over all years; a log without such columns has no groups."""
+    fairness = query(built.folder, "from mart_fairness where period = 'all'")
+    if built.folder.name != "census":
+        assert fairness.empty
+        return
+    people = plain_pandas.read_parquet(CENSUS / "predictions.parquet")
+    answers = plain_pandas.read_parquet(CENSUS / "outcomes.parquet")[["id", "employed"]]
+    # the labels of 2018 are not known to be complete
+    people = people[people.year < 2018]
+    rows = people.merge(answers, on="id").astype({"SEX": str, "RAC1P": str})
+    checked = 0
+    for attribute, names in (("sex", ["SEX"]), ("rac1p", ["RAC1P"]), (PAIR, ["SEX", "RAC1P"])):
+        told = fairness[(fairness.attribute == attribute) & (fairness.model_version == "all")]
+        told = told.set_index(
+            ["group_value"] if len(names) == 1 else ["group_value", "other_value"]
+        )
+        plain = rows.groupby(names if len(names) > 1 else names[0]).apply(
+            rates, include_groups=False
+        )
+        if len(names) == 1:
+            hides = hidden_cells(plain.row_count.tolist(), 20)
+            assert told.row_count.isna()[plain.index].tolist() == hides
+        shown = told[told.row_count.notna()]
+        plain = plain.loc[shown.index]
+        assert (shown.row_count == plain.row_count).all()
+        for name in ("selection_rate", "mean_score", "observed_share"):
+            np.testing.assert_allclose(shown[name], plain[name], rtol=1e-9)
+        for name, of in (("true_positive_rate", "positives"), ("false_positive_rate", "negatives")):
+            expected = plain[name].where(plain[of] >= 20)
+            np.testing.assert_allclose(shown[name].astype(float), expected, rtol=1e-9)
+        checked += len(shown)
+    # nobody learns of the six people of race 4
+    assert set(
+        fairness[fairness.row_count.isna() & (fairness.attribute == "rac1p")].group_value
+    ) == {
+        "4",
+        "7",
+    }
+    assert checked > 20
+
+
+def rates(rows: pd.DataFrame) -> pd.Series:
+    """What the mart says of a group, by hand."""
+    is_positive = rows.employed == 1
+    return pd.Series(
+        {
+            "row_count": len(rows),
+            "selection_rate": rows.prediction.mean(),
+            "mean_score": rows.predicted_probability.mean(),
+            "observed_share": is_positive.mean(),
+            "true_positive_rate": rows.prediction[is_positive].mean(),
+            "false_positive_rate": rows.prediction[~is_positive].mean(),
+            "positives": is_positive.sum(),
+            "negatives": (~is_positive).sum(),
+        }
+    )
+
+
+def test_real_features_do_not_drift(built: Built) -> None:
+    """The census of four years is alike, and a log of a week has no week to compare."""
+    drift = query(built.folder, "select * from mart_drift where model_version = 'all'")
+    assert not (drift.status == "drift").any(), drift[drift.status == "drift"].to_string()
+    judged = drift[drift.status == "stable"]
+    if built.folder.name == "census":
+        named = {"agep", "schl", "mar", "cit", "nativity", "dis", "mil", "relp"}
+        assert set(judged.feature) == named | {"score", "predicted_label", "actual_label"}
+        # two years by week, of the score also by day: the last day of a log may not be whole
+        assert len(judged) == 2 * (len(named) + 3) + 2
+        assert (judged.effective_count > 60_000).all()
+        # of all years, people's answers move a little more than the score
+        largest = query(
+            built.folder,
+            "select feature, max(psi) as psi from int_drift_verdicts group by feature",
+        )
+        sizes = largest.set_index("feature").psi
+        assert sizes["score"] <= 0.00082
+        assert sizes.max() < 0.004
 
 
 def test_real_metrics_equal_metricflow(built: Built) -> None:

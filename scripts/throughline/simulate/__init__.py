@@ -191,8 +191,15 @@ def _truth(connection: duckdb.DuckDBPyConnection, *, written: dict[str, int]) ->
             "treated_worse": "65+",
             "counts": _keyed(_rows(connection, "truth_groups"), "group_name"),
         },
+        "missed_group": {
+            "model_id": "lead_scoring",
+            "protected_attribute": "gender",
+            "missed": "not_stated",
+            "counts": _keyed(_rows(connection, "truth_missed_group"), "group_name"),
+        },
         "forecast_errors": _keyed(_rows(connection, "forecast_errors"), "model_version"),
         "experiments": _experiment_truth(connection),
+        "drift": _rows(connection, "truth_drift"),
         "plants": _keyed(_rows(connection, "truth_plants"), "plant"),
     }
 

@@ -50,6 +50,16 @@ create macro is_bad_release(happened_at) as
     happened_at >= bad_release_from() and happened_at < bad_release_to();
 create macro is_biased_release(happened_at) as happened_at >= biased_release_from();
 
+-- Faults of features as they are logged: the decisions were made with the right ones.
+create macro loss_from() as timestamp '2026-04-20 00:00:00';
+create macro loss_to() as timestamp '2026-04-27 00:00:00';
+create macro shift_from() as timestamp '2026-06-08 00:00:00';
+create macro is_lost(happened_at, i) as
+    happened_at >= loss_from() and happened_at < loss_to() and u('feature is lost', i) < 0.5;
+-- A quarter of the standard deviation, 1, of the logarithm.
+create macro shifted(amount, happened_at) as
+    if(happened_at >= shift_from(), round(amount * exp(0.25), 2), amount);
+
 create macro lead_version(happened_at) as
     case when happened_at < timestamp '2026-04-27 08:00:00' then '2025.4' else '2026.1' end;
 create macro fraud_version(happened_at) as

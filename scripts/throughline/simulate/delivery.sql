@@ -17,7 +17,8 @@ select
     null::varchar as error_type, null::double as sampling_fraction,
     pick(['web', 'phone', 'partner', 'event'], u('lead channel', lead) ** 1.5) as channel,
     device(u('lead device', lead)) as device, region(u('lead region', lead)) as region,
-    age_band, gender(u('lead gender', lead)) as gender, company_size, days_since_contact,
+    age_band, gender, company_size,
+    if(is_lost(happened_at, i), null, days_since_contact) as days_since_contact,
     pick(if(first_at >= drift_from(),
         ['retail', 'retail', 'retail', 'software', 'healthcare', 'finance'],
         ['software', 'software', 'manufacturing', 'healthcare', 'finance', 'retail']),
@@ -29,6 +30,7 @@ select
     second_arrival('lead score', i, arrival('lead score', i, happened_at)) as again_at
 from lead_scores
 join leads using (lead)
+join lead_genders using (lead)
 union all
 select
     'fraud_detection', 'fd-' || i, fraud_version(happened_at), happened_at, 'payment-' || i,
@@ -39,7 +41,8 @@ select
     if(is_failed, 503, 200), if(is_failed, 'upstream_timeout', null), 1.0,
     pick(['web', 'app', 'store', 'phone'], u('payment channel', i) ** 1.5),
     device(u('payment device', i)), region(u('payment region', i)),
-    age_band(u('payment age', i)), gender(u('payment gender', i)), null, null, null, amount,
+    age_band(u('payment age', i)), gender(u('payment gender', i)), null, null, null,
+    shifted(amount, happened_at),
     pick(['groceries', 'electronics', 'travel', 'fashion', 'digital_goods'],
         u('payment merchant', i)),
     null,
@@ -57,8 +60,9 @@ select
     device(u('list device', list)), region(u('customer region', customer)),
     age_band(u('customer age', customer)), gender(u('customer gender', customer)),
     null, null, null, null, null,
-    pick(['bundle', 'discount', 'loyalty_points', 'new_arrival', 'free_delivery', 'upgrade'],
-        u('offer category', i)),
+    if(is_bad_release(happened_at) and u('offer is new', i) < 0.2, 'subscription',
+        pick(['bundle', 'discount', 'loyalty_points', 'new_arrival', 'free_delivery', 'upgrade'],
+            u('offer category', i))),
     arrival('list', list, happened_at),
     fate('offer', i, arrival('list', list, happened_at)),
     second_arrival('offer', i, arrival('list', list, happened_at))

@@ -18,7 +18,7 @@ with arrived as (
 )
 
 select
-    lead, is_converted, outcome_at, revenue_at, age_band, is_in_trial, variant,
+    lead, is_converted, outcome_at, revenue_at, age_band, gender, is_in_trial, variant,
     case
         when label_status = 'never' or not is_visible(label_arrived_at) then 'unknown'
         when is_converted and label_status = 'final'
@@ -28,7 +28,8 @@ select
     case when is_converted and label_status = 'final' and is_visible(revenue_arrived_at)
         and not is_retracted('revenue', lead, revenue_arrived_at)
         then usd(revenue, currency, revenue_at) end as revenue_usd
-from arrived;
+from arrived
+join lead_genders using (lead);
 
 create table lead_truth as
 with visible as (
@@ -73,7 +74,7 @@ select
     lead_value(cell, coalesce(amount_usd, 0)) as value_usd,
     is_seen(4 * i, shown_at) as shown, is_seen(4 * i, viewed_at) as viewed,
     case when is_seen(4 * i, acted_at) then action end as action,
-    age_band, if(is_in_trial, variant, null) as variant
+    age_band, gender, if(is_in_trial, variant, null) as variant
 from judged;
 
 create view fraud_truth as
@@ -184,7 +185,7 @@ from judged;
 
 create table truth_decisions as
 with decided as (
-    select * exclude (age_band, variant) from lead_truth
+    select * exclude (age_band, gender, variant) from lead_truth
     union all by name
     from fraud_truth
     union all by name
@@ -281,6 +282,15 @@ select
 from lead_truth
 group by all;
 
+create view truth_missed_group as
+select
+    if(gender = 'not_stated', 'missed', 'rest') as group_name,
+    count(*) as decisions,
+    count(*) filter (cell = 'tp') as tp,
+    count(*) filter (cell = 'fn') as fn
+from lead_truth
+group by all;
+
 -- Decisions of a unit that count for its experiment: those in its window.
 create view truth_variants as
 with counted as (
@@ -364,6 +374,8 @@ select
 from (values
     ('drift', 'lead_scoring', drift_from(), null,
         'company_size falls, days_since_contact rises, industry shifts to retail'),
+    ('missed_group', 'lead_scoring', getvariable('first_day')::timestamp, null,
+        'leads whose gender is not_stated are found half as often as the others'),
     ('latency_incident', 'fraud_detection', incident_from(), incident_to(),
         'slow calls, a third fails with status 503 and the fallback score'),
     ('bad_release', 'next_best_offer', bad_release_from(), bad_release_to(),
@@ -371,6 +383,26 @@ from (values
     ('biased_release', 'demand_forecast', biased_release_from(), null,
         'version 3.1 errs by six units upwards instead of half a unit')
 ) as planted(plant, model_id, starts_at, ends_at, description);
+
+-- Features that drift, and by which test that shows. What only follows from a plant shows where
+-- there are rows enough.
+create view truth_drift as
+select
+    model_id, feature, kind, starts_at::varchar as starts_at, ends_at::varchar as ends_at,
+    is_consequence, starts_at >= getvariable('first_day') as is_within_logs
+from (values
+    ('lead_scoring', 'company_size', 'psi', drift_from(), null, false),
+    ('lead_scoring', 'days_since_contact', 'psi', drift_from(), null, false),
+    ('lead_scoring', 'industry', 'psi', drift_from(), null, false),
+    ('lead_scoring', 'score', 'psi', drift_from(), null, true),
+    ('lead_scoring', 'actual_label', 'label', drift_from(), null, true),
+    ('lead_scoring', 'days_since_contact', 'missing', loss_from(), loss_to(), false),
+    ('fraud_detection', 'payment_amount', 'psi', shift_from(), null, false),
+    ('fraud_detection', 'score', 'psi', incident_from(), incident_to(), true),
+    ('next_best_offer', 'offer_category', 'new_category', bad_release_from(), bad_release_to(),
+        false),
+    ('next_best_offer', 'actual_label', 'label', bad_release_from(), bad_release_to(), true)
+) as planted(model_id, feature, kind, starts_at, ends_at, is_consequence);
 
 create view truth_malformed as
 select 'prediction_logs' as table_name, kind, prediction_id as key from malformed_prediction_logs
