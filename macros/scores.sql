@@ -50,7 +50,6 @@
    place are taken as tied, and what another order of them could make of it is the bound. #}
 {% macro score_shape_ctes(rows, cell) -%}
 {%- set cell = cell | join(', ') -%}
-{%- set above = 'partition by ' ~ cell ~ ' order by place desc nulls last rows between unbounded preceding and 1 preceding' -%}
 {{ rows }}_above as (
 
     select
@@ -62,10 +61,16 @@
         negative_weight_squares,
         positive_row_count,
         negative_row_count,
-        coalesce(sum(positive_count) over ({{ above }}), 0) as positives_above,
-        coalesce(sum(negative_count) over ({{ above }}), 0) as negatives_above,
-        nullif(sum(positive_count) over (partition by {{ cell }}), 0) as positives,
-        nullif(sum(negative_count) over (partition by {{ cell }}), 0) as negatives
+        {%- for name in ['positive', 'negative'] %}
+        coalesce(sum({{ name }}_count) over (
+            partition by {{ cell }}
+            order by place desc nulls last
+            rows between unbounded preceding and 1 preceding
+        ), 0) as {{ name }}s_above,
+        nullif(sum({{ name }}_count) over (
+            partition by {{ cell }}
+        ), 0) as {{ name }}s{{ ',' if not loop.last }}
+        {%- endfor %}
     from {{ rows }}
     where positive_count + negative_count > 0
 
@@ -87,7 +92,9 @@
 
     select
         *,
-        sum(positive_count * negatives_below_share) over (partition by {{ cell }}) / positives as auc,
+        sum(positive_count * negatives_below_share) over (
+            partition by {{ cell }}
+        ) / positives as auc,
         positive_count * (positives_above + positive_count) / selected_count as precision_sum,
         case
             when positive_count = 0 then 0

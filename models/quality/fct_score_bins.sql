@@ -149,8 +149,10 @@ binned as (
         decisions.pending_count,
         decisions.unlabelled_count,
         case when {{ has_two_classes }} then decisions.actual_positive_count else 0 end as positive_weight,
-        case when {{ has_two_classes }} then decisions.matured_count - decisions.actual_positive_count else 0 end as negative_weight,
-        case when {{ has_two_classes }} and bins.bin_number is not null then decisions.matured_count else 0 end as judged_weight,
+        case when {{ has_two_classes }} then decisions.matured_count - decisions.actual_positive_count else 0 end
+            as negative_weight,
+        case when {{ has_two_classes }} and bins.bin_number is not null then decisions.matured_count else 0 end
+            as judged_weight,
         case when bins.bin_number is not null then decisions.score end as score,
         case when decisions.actual_positive_count > 0 then 1 else 0 end as label,
         case when models.score_is_probability and bins.bin_number is not null then least(greatest(decisions.score, 0), 1) end
@@ -223,7 +225,9 @@ score_sums as (
         count(case when positive_weight > 0 then 1 end) as positive_row_count,
         count(case when negative_weight > 0 then 1 end) as negative_row_count,
         {%- for name, expression in sums.items() %}
-        cast(coalesce(sum({{ expression }}), 0) as {{ double }}) as {{ name }},
+        cast(coalesce(sum(
+            {{ expression }}
+        ), 0) as {{ double }}) as {{ name }},
         {%- endfor %}
         decision_date
     from weighed

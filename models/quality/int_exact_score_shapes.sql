@@ -65,7 +65,10 @@ spread_scores as (
         decisions.model_id,
         case when segments.is_version then coalesce(decisions.model_version, '(none)') else 'all' end as model_version,
         segments.segment_name,
-        coalesce({{ segment_value('segments', 'decisions', segments) }}, '(unknown)') as segment_value,
+        coalesce(
+            {{ segment_value('segments', 'decisions', segments) }},
+            '(unknown)'
+        ) as segment_value,
         decisions.score,
         decisions.actual_positive_count as positive_weight,
         decisions.matured_count - decisions.actual_positive_count as negative_weight,

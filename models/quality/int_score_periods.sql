@@ -100,7 +100,8 @@ score_periods as (
             'roc_auc', 'roc_auc_low', 'roc_auc_high', 'roc_auc_bound', 'roc_auc_error',
             'average_precision', 'average_precision_low', 'average_precision_high', 'ks'
         ] %}
-        case when exact_shapes.model_id is null then shapes.{{ name }} else exact_shapes.{{ name }} end as {{ name }},
+        case when exact_shapes.model_id is null then shapes.{{ name }} else exact_shapes.{{ name }} end
+            as {{ name }},
         {%- endfor %}
         case when models.score_is_probability then calibrations.log_loss_sum / calibrations.judged_count end as log_loss,
         case when models.score_is_probability then calibrations.squared_error_sum / calibrations.judged_count end as brier_score,
@@ -111,8 +112,10 @@ score_periods as (
             when models.score_is_probability and calibrations.calibration_variance > 0
                 then calibrations.calibration_residual / sqrt(calibrations.calibration_variance)
         end as calibration_z,
-        case when models.score_is_probability then {{ safe_ratio('calibrations.positive_count', 'calibrations.score_sum') }} end
-            as observed_expected_ratio,
+        case
+            when models.score_is_probability
+                then {{ safe_ratio('calibrations.positive_count', 'calibrations.score_sum') }}
+        end as observed_expected_ratio,
         coalesce(exact_shapes.reason, shapes.reason) as reason,
         exact_shapes.model_id is not null as is_exact,
         calibrations.period_end_date

@@ -1,6 +1,4 @@
 -- One row per model, period and threshold: what it would have selected, and what that would have been worth.
-{%- set from_top = 'partition by model_id, period, period_end_date order by bin_number desc nulls last'
-    ~ ' rows between unbounded preceding and current row' %}
 {%- set whole = 'partition by model_id, period, period_end_date' %}
 {%- set summed = [
     'positive_count', 'negative_count', 'selected_count',
@@ -125,7 +123,11 @@ cumulated as (
         selects_none,
         actual_value_amount,
         {%- for name in summed %}
-        sum({{ name }}) over ({{ from_top }}) as {{ name }}_from,
+        sum({{ name }}) over (
+            {{ whole }}
+            order by bin_number desc nulls last
+            rows between unbounded preceding and current row
+        ) as {{ name }}_from,
         sum({{ name }}) over ({{ whole }}) as {{ name }}_whole,
         {%- endfor %}
         valued_count

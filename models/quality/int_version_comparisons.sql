@@ -3,9 +3,6 @@
 {%- set sums = [
     'positive_count', 'negative_count', 'positive_weight_squares', 'negative_weight_squares', 'positive_row_count', 'negative_row_count'
 ] %}
-{%- set enough = 'least(own.positive_row_count, own.negative_row_count, other.positive_row_count, other.negative_row_count) >= 20'
-    ~ ' and least(own.positive_row_count + own.negative_row_count, other.positive_row_count + other.negative_row_count) >= '
-    ~ setting('minimum_cell') %}
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}
@@ -66,9 +63,19 @@ pair_counts as (
 
 sides as (
 
-    select {{ pair | join(', ') }}, decision_date, 'own' as side, model_version as side_version from pair_days
+    select
+        {{ pair | join(', ') }},
+        'own' as side,
+        model_version as side_version,
+        decision_date
+    from pair_days
     union all
-    select {{ pair | join(', ') }}, decision_date, 'other' as side, compared_with as side_version from pair_days
+    select
+        {{ pair | join(', ') }},
+        'other' as side,
+        compared_with as side_version,
+        decision_date
+    from pair_days
 
 ),
 
@@ -115,7 +122,10 @@ compared as (
         + own.roc_auc_bound + other.roc_auc_bound as half_width,
         case
             when pair_counts.common_days < 7 then 'no_common_days'
-            when not ({{ enough }}) then 'too_few_units'
+            when least(own.positive_row_count, own.negative_row_count) < 20 then 'too_few_units'
+            when least(other.positive_row_count, other.negative_row_count) < 20 then 'too_few_units'
+            when own.positive_row_count + own.negative_row_count < {{ setting('minimum_cell') }} then 'too_few_units'
+            when other.positive_row_count + other.negative_row_count < {{ setting('minimum_cell') }} then 'too_few_units'
             else coalesce(own.reason, other.reason)
         end as reason,
         coalesce(splits.is_randomised, false) as is_randomised

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
-from scipy.stats import beta
+from scipy.stats import beta, norm
 
 COMPILED = Path(__file__).resolve().parents[1] / "compiled"
 SETS = 200
@@ -296,3 +296,20 @@ def test_a_bad_threshold_is_found_and_the_best_one_is_not_blamed() -> None:
     # what the threshold in force is worth is what was earned
     in_force = curves[curves.is_threshold_in_force]
     assert np.allclose(in_force.value_amount, in_force.actual_value_amount, rtol=1e-9)
+
+
+def test_intervals_cover_the_true_auc() -> None:
+    """Two normal distributions, of a hundred positives and five hundred negatives, 600 times."""
+    sets, shift = [], 1.0
+    for seed in range(600):
+        made = calibrated_set(seed, name="normal", threshold=0.5, n=600)
+        rng = np.random.default_rng(10_000 + seed)
+        label = np.arange(600) < 100
+        score = norm.cdf(rng.normal(size=600) + shift * label)
+        sets.append(made.assign(score=score, actual_positive_count=label.astype(float)))
+    chain = ("int_score_edges", "fct_score_bins", "int_exact_score_shapes")
+    shapes = build(pd.concat(sets, ignore_index=True), *chain)["int_exact_score_shapes"]
+    found = whole(shapes, "all", JUDGED_THROUGH)
+    true = norm.cdf(shift / np.sqrt(2))
+    assert len(found) == 600
+    assert 0.93 <= ((found.roc_auc_low < true) & (true < found.roc_auc_high)).mean() <= 0.97

@@ -230,6 +230,30 @@ def test_calibration_is_that_of_the_frozen_bins(
     )
 
 
+def test_the_mart_says_how_good_and_hides_what_the_values_hide(
+    demo: Path, judged: pd.DataFrame
+) -> None:
+    quality = query(demo, "from mart_model_quality")
+    whole = quality[(quality.period == "all") & (quality.segment_name == "all")]
+    ready = whole[whole.mcc.notna()]
+    assert set(ready.model_id) == {"fraud_detection", "lead_scoring"}
+    for cell in ready.itertuples():
+        rows = rows_of(judged, cell)
+        selected = rows.confusion_cell.isin(["tp", "fp"]).astype(float)
+        assert cell.matured_count == len(rows)
+        assert cell.mcc == pytest.approx(np.corrcoef(selected, rows.label)[0, 1], abs=1e-9)
+        hits = (selected * rows.label).sum()
+        assert cell.f1 == pytest.approx(2 * hits / (selected.sum() + rows.label.sum()), abs=1e-9)
+        assert cell.false_negative_rate == pytest.approx(1 - hits / rows.label.sum(), abs=1e-9)
+    hidden = quality[quality.reason.isin(["private", "too_few_units", "labels_not_matured"])]
+    numbers = ["roc_auc", "average_precision", "ks", "log_loss", "calibration_z", "prevalence"]
+    assert len(hidden) > 100
+    assert hidden[numbers].isna().all(axis=None)
+    private = quality[quality.reason == "private"]
+    assert len(private) > 0
+    assert private[["matured_count", "pending_count", *numbers]].isna().all(axis=None)
+
+
 def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     demo: Path, judged: pd.DataFrame
 ) -> None:
