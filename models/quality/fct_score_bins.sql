@@ -212,13 +212,13 @@ score_sums as (
             {%- for segment in segments %}
             when grouping({{ segment }}) = 0 then '{{ segment }}'
             {%- endfor %}
-            else 'all'
+            when grouping(bin_number) = 0 then 'all'
         end as segment_name,
         case
             {%- for segment in segments %}
             when grouping({{ segment }}) = 0 then {{ segment }}
             {%- endfor %}
-            else 'all'
+            when grouping(bin_number) = 0 then 'all'
         end as segment_value,
         cast(bin_number as bigint) as bin_number,
         count(*) as row_count,
