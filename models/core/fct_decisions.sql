@@ -304,6 +304,17 @@ decisions as (
         case
             when label_state = 'matured' and task = 'regression' then sampling_weight * (predicted_value - outcome_value)
         end as error_sum,
+        case
+            when label_state = 'matured' and task = 'regression' then sampling_weight * {{ square('(predicted_value - outcome_value)') }}
+        end as squared_error_sum,
+        case
+            when label_state = 'matured' and task = 'regression' and predicted_value is not null
+                then sampling_weight * {{ square('outcome_value') }}
+        end as squared_actual_sum,
+        case
+            when label_state = 'matured' and score between 0 and 1
+                then sampling_weight * {{ square('(score - case when is_actual_positive then 1 else 0 end)') }}
+        end as squared_score_error_sum,
         {{ weighted("decision_value is not null") }} as valued_count,
         sampling_weight * credited_amount as credited_amount,
         sampling_weight * decision_value as value_amount,

@@ -31,7 +31,8 @@ cells as {{ not_materialized() }} (
         {{ version }} as model_version,
         '{{ period }}' as period,
         entity_id,
-        label_state,
+        -- labels are watched by week alone
+        {{ 'label_state' if period == 'week' else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as label_state,
         feature_set_version,
         week_start_date,
         {{ start }} as period_start_date

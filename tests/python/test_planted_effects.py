@@ -75,6 +75,75 @@ def test_value_at_stake_is_lift_by_units_of_a_year(demo: Path, decisions: pd.Dat
         assert row.serving_cost_difference_amount == 0
 
 
+def test_the_release_that_lost_calibration_is_found(demo: Path) -> None:
+    """Scores of the old release are as high as what came true; those of the new one are not."""
+    truth = json.loads((demo / "truth.json").read_text())
+    released = truth["plants"]["lost_calibration"]["starts_at"]
+    quality = query(
+        demo,
+        """
+        select * from mart_model_quality
+        where model_id = 'lead_scoring' and segment_name = 'all' and period = 'all'
+        """,
+    ).set_index("model_version")
+    old, new = quality.loc["2025.4"], quality.loc["2026.1"]
+    assert old.calibration_error < 1.5 * old.calibration_error_expected
+    assert new.calibration_error > 2 * new.calibration_error_expected
+    assert abs(new.calibration_z) > 1.5 * abs(old.calibration_z)
+    # order is as good as before, within the intervals
+    assert new.roc_auc_high > old.roc_auc_low
+    assert new.roc_auc_low < old.roc_auc_high
+    first = query(
+        demo,
+        "select cast(min(predicted_at) as varchar) as at from fct_decisions "
+        "where model_id = 'lead_scoring' and model_version = '2026.1'",
+    )
+    assert first["at"][0] >= released
+
+
+def test_the_threshold_that_is_not_the_best_is_found(demo: Path) -> None:
+    """The gain of the better threshold, decision by decision from the facts."""
+    curve = query(
+        demo,
+        """
+        select * from mart_threshold_curve
+        where model_id = 'fraud_detection' and period = 'all' and is_best
+        """,
+    ).iloc[0]
+    assert curve.threshold_in_force == 0.2
+    assert curve.money_left_reason is None
+    assert curve.money_left_low_amount > 0
+    rows = query(
+        demo,
+        f"""
+        select score, actual_positive_count > 0 as is_fraud, coalesce(credited_amount, 0) as amount
+        from fct_decisions
+        where model_id = 'fraud_detection' and label_state = 'matured' and score is not null
+            and decision_date <= date '{curve.period_end_date:%Y-%m-%d}'
+        """,
+    )
+    values = query(demo, "select * from unit_values where model_id = 'fraud_detection'")
+    worth = {
+        row.cell: row.fixed_amount + row.amount_coefficient * rows.amount
+        for row in values.itertuples()
+    }
+
+    def earned(threshold: float) -> float:
+        says = rows.score >= threshold
+        cells = {
+            "tp": says & rows.is_fraud,
+            "fp": says & ~rows.is_fraud,
+            "fn": ~says & rows.is_fraud,
+            "tn": ~says & ~rows.is_fraud,
+        }
+        return float(sum((worth[cell] * where).sum() for cell, where in cells.items()))
+
+    assert curve.value_in_force_amount == pytest.approx(earned(0.2), rel=1e-9)
+    assert curve.value_amount == pytest.approx(earned(curve.threshold), rel=1e-9)
+    left = earned(curve.threshold) - earned(0.2)
+    assert curve.money_left_amount == pytest.approx(left, rel=1e-9)
+
+
 def test_lift_gives_the_same_bytes_without_the_events(demo_project: Project, demo: Path) -> None:
     # both from the same moments, whatever tests before have built of the demo
     folders = [demo.parent / name for name in ("with_events", "without_events")]

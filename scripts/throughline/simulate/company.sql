@@ -60,8 +60,15 @@ create macro is_lost(happened_at, i) as
 create macro shifted(amount, happened_at) as
     if(happened_at >= shift_from(), round(amount * exp(0.25), 2), amount);
 
+create macro overconfident_from() as timestamp '2026-04-27 08:00:00';
 create macro lead_version(happened_at) as
-    case when happened_at < timestamp '2026-04-27 08:00:00' then '2025.4' else '2026.1' end;
+    case when happened_at < overconfident_from() then '2025.4' else '2026.1' end;
+-- Version 2026.1 moves every score away from its threshold, 0.32: the order and the decisions stay,
+-- but a lead is not as sure as it says.
+create macro lead_probability(score, happened_at) as
+    case when lead_version(happened_at) = '2025.4' then score
+        when score >= 0.32 then round(0.32 + 0.68 * ((score - 0.32) / 0.68) ** 0.6, 4)
+        else round(0.32 * (score / 0.32) ** 1.6, 4) end;
 create macro fraud_version(happened_at) as
     case when happened_at < timestamp '2026-05-04 06:00:00' then '4.1' else '4.2' end;
 create macro offer_version(happened_at) as

@@ -130,7 +130,7 @@ acted as (
 )
 
 select
-    i, happened_at, lead, score, rep, is_prod, is_positive, action,
+    i, happened_at, lead, lead_probability(score, happened_at) as score, rep, is_prod, is_positive, action,
     if(is_shown, happened_at + span_minutes(3 + 240 * u('lead shown', i)), null) as shown_at,
     if(action is not null or (is_shown and u('rep views', i) < 0.3),
         happened_at + span_minutes(5 + 240 * u('lead shown', i) + 20 * u('rep views', i)), null)
