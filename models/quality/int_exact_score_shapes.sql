@@ -50,12 +50,17 @@ few_scores as (
 
 ),
 
+-- what has no such period need not be spread
 segments as (
-    {% for segment in ['all'] + segments %}
-    select '{{ segment }}' as segment_name, false as is_version
-    union all
-    {%- endfor %}
-    select 'all' as segment_name, true as is_version
+
+    select
+        model_id,
+        segment_name,
+        model_version <> 'all' as is_version,
+        min(period_start_date) as first_date,
+        max(period_end_date) as last_date
+    from few_scores
+    group by model_id, segment_name, model_version <> 'all'
 
 ),
 
@@ -74,7 +79,10 @@ spread_scores as (
         decisions.matured_count - decisions.actual_positive_count as negative_weight,
         decisions.decision_date
     from decisions
-    cross join segments
+    inner join segments
+        on decisions.model_id = segments.model_id
+        and decisions.decision_date >= segments.first_date
+        and decisions.decision_date <= segments.last_date
 
 ),
 

@@ -20,8 +20,8 @@ def test_the_models_compile_to_what_is_kept(demo_project: Project, demo: Path) -
 
 
 def test_the_waist_is_short_enough_to_read() -> None:
-    """A row of literals is a line: seven each would be 2,700."""
-    assert len(compiled.kept()["fct_metrics"].splitlines()) < 500
+    """A row of literals is a line: seven each would be over 3,000."""
+    assert len(compiled.kept()["fct_metrics"].splitlines()) < 600
 
 
 def test_the_kept_sql_does_not_hang_on_a_workspace() -> None:
