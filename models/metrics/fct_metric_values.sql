@@ -128,13 +128,18 @@ reasoned as (
         ) as covered_days,
         case
             when private_cells.metric is not null then 'private'
-            -- a ratio is sound over the days there are, unless one of its facts began later than the other
+            -- a ratio is sound over the days there are, unless one of its facts began later than the other; so is all that is known
             when
                 counted.period_start_date < model_metrics.known_from
                 and (
-                    (not counted.is_ratio and coalesce(counted.shape, '') <> 'computed')
-                    or counted.segment_name <> 'all'
-                    or (counted.is_cross_fact and model_metrics.known_from > model_metrics.partly_known_from)
+                    (counted.is_cross_fact and model_metrics.known_from > model_metrics.partly_known_from)
+                    or (
+                        counted.period <> 'all'
+                        and (
+                            counted.segment_name <> 'all'
+                            or (not counted.is_ratio and coalesce(counted.shape, '') <> 'computed')
+                        )
+                    )
                 )
                 then 'partial_window'
             when counted.period_end_date > model_metrics.delivered_through then model_metrics.waits_for || '_not_delivered'

@@ -628,7 +628,6 @@ class Company:
             "f1_score": (2.0 * (cell == "tp"), 1.0 * should + cell.isin(["tp", "fp"]), ~judged),
             "mean_absolute_error": (size, measured, unmeasured),
             "prediction_bias": (d.error, measured, unmeasured),
-            "mean_squared_error": (d.error**2, measured, unmeasured),
             "wape": (size, magnitude, unmeasured),
             "brier_score": (
                 ((d.score - d.is_yes) ** 2).where(matured & d.score.between(0, 1)),

@@ -478,10 +478,9 @@ class Values:
                     continue
                 at = zip(rows.period_end_date, rows.segment_value, strict=True)
                 private[rows.index] = hides.stack().reindex(list(at)).to_numpy()
-        is_partial = start < all_from
-        if is_ratio:
-            is_apart = metric in CROSS_FACT and all_from > some_from
-            is_partial &= ~in_total | is_apart
+        is_apart = metric in CROSS_FACT and all_from > some_from
+        is_cut = ~in_total | (not is_ratio)
+        is_partial = (start < all_from) & (is_apart | (is_cut & (table.period != "all")))
         reason = np.select(
             [
                 private,
