@@ -15,7 +15,7 @@
     'positive_weight_squares': 'positive_weight * positive_weight',
     'negative_weight_squares': 'negative_weight * negative_weight',
     'score_sum': 'judged_weight * score',
-    'squared_error_sum': 'judged_weight * (score - label) * (score - label)',
+    'squared_error_sum': 'judged_weight * ' ~ square('(score - label)'),
     'log_loss_sum': '-judged_weight * ln(case when label = 1 then clipped_probability else 1 - clipped_probability end)',
     'score_variance': 'judged_weight * judged_weight * probability * (1 - probability)',
     'calibration_residual': 'judged_weight * (1 - 2 * probability) * (label - probability)',
@@ -28,15 +28,15 @@
     'positive_passed_amount': 'valued_weight * label * passed_value',
     'negative_selected_amount': 'valued_weight * (1 - label) * selected_value',
     'negative_passed_amount': 'valued_weight * (1 - label) * passed_value',
-    'gain_square_sum': 'valued_weight * valued_weight * (selected_value - passed_value) * (selected_value - passed_value)',
+    'gain_square_sum': 'valued_weight * valued_weight * ' ~ square('(selected_value - passed_value)'),
     'explored_count': 'case when inverse_propensity is not null then decision_count end',
     'selected_inverse_weight': 'case when is_selected then decision_count * inverse_propensity end',
     'selected_inverse_weight_squares':
-        'case when is_selected then decision_count * decision_count * inverse_propensity * inverse_propensity end',
+        'case when is_selected then ' ~ square('(decision_count * inverse_propensity)') ~ ' end',
     'selected_inverse_amount': 'case when is_selected then value_amount * inverse_propensity end',
     'passed_inverse_weight': 'case when not is_selected then decision_count * inverse_propensity end',
     'passed_inverse_weight_squares':
-        'case when not is_selected then decision_count * decision_count * inverse_propensity * inverse_propensity end',
+        'case when not is_selected then ' ~ square('(decision_count * inverse_propensity)') ~ ' end',
     'passed_inverse_amount': 'case when not is_selected then value_amount * inverse_propensity end',
 } %}
 {#- a decision finds its bin among a few, in a group found among a few: one by one it would be compared a hundred times -#}
