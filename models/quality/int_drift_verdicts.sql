@@ -11,6 +11,12 @@ spans as (
 
 ),
 
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
 watermarks as (
 
     select * from {{ ref('int_watermarks') }} where source_name = 'prediction_logs'
@@ -72,7 +78,8 @@ reasoned as (
         case
             when tested.period_end_date >= {{ as_of_date() }} then 'partial_window'
             when tested.period_end_date > watermarks.known_through then 'prediction_logs_not_delivered'
-            when tested.feature_role = 'label' and tested.period_end_date > spans.judged_through then 'labels_not_matured'
+            when tested.feature_role = 'label' and tested.period_end_date > {{ last_matured_date('models') }} then 'labels_not_matured'
+            when tested.feature_role = 'label' and tested.period_end_date > spans.judged_through then 'labels_not_delivered'
             when tested.is_in_reference then 'in_reference'
             when least(tested.effective_count, tested.reference_count) < {{ setting('drift_minimum_count') }} then 'too_few_units'
             when
@@ -83,6 +90,7 @@ reasoned as (
                 then 'too_few_units'
         end as reason
     from tested
+    inner join models on tested.model_id = models.model_id
     inner join spans on tested.model_id = spans.model_id
     left join watermarks on tested.model_id = watermarks.model_id
 

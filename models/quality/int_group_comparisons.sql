@@ -122,6 +122,7 @@ group_comparisons as (
         {%- for name in ratios %}
         case
             when is_reference then cast(null as {{ dbt.type_string() }})
+            when reference_group_value is null then 'no_reference'
             when {{ name }}_fails = 1 then 'fail'
             when {{ name }}_low > {{ bound }} then 'pass'
             else 'insufficient'

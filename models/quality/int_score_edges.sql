@@ -108,15 +108,40 @@ told_scores as (
 
 ),
 
+threshold_days as (
+
+    select
+        model_id,
+        decision_threshold,
+        decision_date,
+        count(*) as row_count
+    from decisions
+    where decision_threshold is not null and decision_threshold <> {{ not_a_number }}
+    group by model_id, decision_threshold, decision_date
+
+),
+
+-- in force is what most decisions of the newest day had, however many an older one had before
+ranked_days as (
+
+    select
+        *,
+        row_number() over (
+            partition by model_id
+            order by decision_date desc nulls last, row_count desc nulls last, decision_threshold desc nulls last
+        ) as place
+    from threshold_days
+
+),
+
 thresholds as (
 
     select
         model_id,
         decision_threshold,
-        count(*) as row_count,
-        max(decision_date) as last_date
-    from decisions
-    where decision_threshold is not null and decision_threshold <> {{ not_a_number }}
+        sum(row_count) as row_count,
+        min(place) = 1 as is_in_force
+    from ranked_days
     group by model_id, decision_threshold
 
 ),
@@ -124,21 +149,14 @@ thresholds as (
 ranked_thresholds as (
 
     select
-        thresholds.model_id,
-        thresholds.decision_threshold,
+        model_id,
+        decision_threshold,
+        is_in_force,
         row_number() over (
-            partition by thresholds.model_id
-            order by thresholds.row_count desc nulls last, thresholds.decision_threshold desc nulls last
-        ) as place,
-        row_number() over (
-            partition by thresholds.model_id
-            order by
-                thresholds.last_date desc nulls last,
-                thresholds.row_count desc nulls last,
-                thresholds.decision_threshold desc nulls last
-        ) = 1 as is_in_force
+            partition by model_id
+            order by row_count desc nulls last, decision_threshold desc nulls last
+        ) as place
     from thresholds
-    inner join models on thresholds.model_id = models.model_id
 
 ),
 

@@ -6,6 +6,12 @@ with score_bins as (
 
 ),
 
+pairs as (
+
+    select * from {{ ref('int_version_predecessors') }}
+
+),
+
 spans as (
 
     select * from {{ ref('int_model_spans') }}
@@ -19,27 +25,6 @@ version_days as (
         model_version,
         decision_date
     from score_bins
-
-),
-
-versions as (
-
-    select
-        model_id,
-        model_version,
-        min(decision_date) as first_date
-    from version_days
-    group by model_id, model_version
-
-),
-
-pairs as (
-
-    select
-        model_id,
-        model_version,
-        lag(model_version) over (partition by model_id order by first_date nulls last, model_version nulls last) as compared_with
-    from versions
 
 ),
 

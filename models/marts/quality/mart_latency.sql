@@ -42,12 +42,13 @@ gated as (
         read_values.{{ name }},
         {%- endfor %}
         case
+            when coalesce(read_values.standing, days.standing, 'not_read') <> 'ready'
+                then coalesce(read_values.standing, days.standing, 'not_read')
             when
                 latency_periods.period = 'day'
                 and latency_periods.model_version <> 'all'
                 and latency_periods.timed_rows < {{ setting('minimum_cell') }}
                 then 'too_few_units'
-            else nullif(coalesce(read_values.standing, days.standing, 'not_read'), 'ready')
         end as reason
     from latency_periods
     left join read_values

@@ -6,6 +6,7 @@
     'mae': 'mean_absolute_error', 'rmse': 'rmse', 'bias': 'prediction_bias', 'wape': 'wape',
     'ndcg_at_10': 'ndcg_at_10', 'mrr': 'mean_reciprocal_rank', 'hit_rate_at_1': 'hit_rate_at_1'
 } %}
+{%- set of_lists = ["'ndcg_at_10'", "'mean_reciprocal_rank'", "'hit_rate_at_1'"] %}
 {%- set of_order = ['roc_auc_bound', 'average_precision', 'average_precision_low', 'average_precision_high', 'ks'] %}
 {%- set of_probability = ['log_loss', 'calibration_error_expected', 'calibration_z', 'observed_expected_ratio'] %}
 with metric_values as (
@@ -57,6 +58,13 @@ comparisons as (
 
 ),
 
+first_versions as (
+
+    select * from {{ ref('int_version_predecessors') }}
+    where compared_with is null
+
+),
+
 clusters as (
 
     select * from {{ ref('int_row_clusters') }}
@@ -81,7 +89,14 @@ pivoted as (
         max(case when metric = 'roc_auc' then 1 else 0 end) as has_scores,
         max(case when metric = 'roc_auc' then reason end) as score_reason,
         max(case when metric in ('precision', 'accuracy', 'mean_absolute_error') then reason end) as decision_reason,
-        max(case when reason = 'private' or (reason = 'partial_window' and segment_name <> 'all') then 1 else 0 end) = 1 as is_hidden
+        -- of lists there are fewer than of decisions; where a segment value hides them, it may show its decisions
+        max(
+            case
+                when metric in ({{ of_lists | join(', ') }}) then 0
+                when reason = 'private' or (reason = 'partial_window' and segment_name <> 'all') then 1
+                else 0
+            end
+        ) = 1 as is_hidden
     from metric_values
     group by {{ cell | join(', ') }}
 
@@ -139,7 +154,8 @@ quality as (
             when comparisons.reason is not null then comparisons.reason
             when comparisons.is_randomised then 'split_by_experiment'
             when comparisons.model_id is not null then 'not_randomised'
-            when pivoted.model_version <> 'all' and pivoted.has_scores = 1 and pivoted.period in ('month', 'all') then 'no_common_days'
+            when pivoted.model_version <> 'all' and pivoted.has_scores = 1 and pivoted.period in ('month', 'all')
+                then case when first_versions.model_id is null then 'no_common_days' else 'first_version' end
         end as comparison_note,
         case when pivoted.has_scores = 1 then pivoted.score_reason else pivoted.decision_reason end as reason,
         {{ metric_convention('models.task') }} as metric_convention,
@@ -160,6 +176,9 @@ quality as (
         and pivoted.model_version = comparisons.model_version
         and pivoted.period = comparisons.period
         and pivoted.period_end_date = comparisons.period_end_date
+    left join first_versions
+        on pivoted.model_id = first_versions.model_id
+        and pivoted.model_version = first_versions.model_version
     left join clusters on pivoted.model_id = clusters.model_id
     -- an absent segment would tell that it had no decisions
     where pivoted.segment_name <> 'all' or label_periods.matured_count + label_periods.pending_count + label_periods.unlabelled_count > 0
