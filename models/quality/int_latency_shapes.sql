@@ -18,10 +18,10 @@ latency_shapes as (
         latency_p95 as value,
         cast(null as {{ type_double() }}) as value_low,
         cast(null as {{ type_double() }}) as value_high,
-        case when latency_p95 is null then 'no_latency' end as reason
+        cast(null as {{ dbt.type_string() }}) as reason
     from latency_periods
     -- a version has no day of its own among the values
-    where period <> 'day' or model_version = 'all'
+    where latency_p95 is not null and (period <> 'day' or model_version = 'all')
 
 )
 
