@@ -65,10 +65,11 @@ items as (
             when decisions.label_state = 'matured' then decisions.actual_positive_count > 0
             else decisions.accepted_count > 0
         end as is_relevant,
-        row_number() over (
+        -- where two items claim one place, the second stands below
+        greatest(decisions.rank_position, row_number() over (
             partition by decisions.model_id, decisions.model_version, decisions.list_id, decisions.decision_date
             order by decisions.rank_position nulls last, decisions.prediction_id nulls last
-        ) as place
+        )) as place
     from decisions
     inner join models on decisions.model_id = models.model_id
 
@@ -80,7 +81,7 @@ ordered as (
         *,
         sum(case when is_relevant then 1 else 0 end) over (
             partition by {{ list_keys }}
-            order by place nulls last
+            order by place nulls last, prediction_id nulls last
             rows between unbounded preceding and current row
         ) as relevant_so_far
     from items

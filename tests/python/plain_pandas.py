@@ -781,43 +781,48 @@ class Company:
         """Each ranked list of a day with its gain, reciprocal rank and whether it is judged."""
         d = self.decisions
         d = d[(d.task == "ranking") & d.list_id.notna() & d.rank_position.notna()]
-        labels = self.links.merge(self.outcomes[["outcome_id", "outcome_name"]], on="outcome_id")
-        of_list = dict(zip(d.prediction_id, d.label_outcome, strict=True))
-        labels = labels[labels.outcome_name == labels.prediction_id.map(of_list)]
-        found = []
         names = ["model_id", "model_version", "list_id", "day"]
-        for key, rows in d.groupby(names):
-            rows = rows.sort_values(["rank_position", "prediction_id"])
-            wanted = rows.is_yes.where(rows.state == "matured", rows.action == "accepted")
-            wanted = wanted.to_numpy(dtype=bool)
-            weight = (1 / rows.sampling_fraction.fillna(1)).max()
-            outcome_ids = labels[labels.prediction_id.isin(rows.prediction_id)].outcome_id
-            is_partial = weight != 1 and len(rows) < rows.rank_position.max()
-            judged = not (
-                is_partial or outcome_ids.duplicated().any() or (rows.state == "pending").any()
-            )
-            discount = 1 / np.log2(np.arange(2, len(rows) + 2))
-            best = discount[: min(wanted.sum(), 10)].sum()
-            shared = {
-                name: rows[name].iloc[0]
-                for name in self.segments
-                if rows[name].notna().all() and rows[name].nunique() == 1
-            }
-            found.append(
-                {
-                    **dict(zip(names, key, strict=True)),
-                    **dict.fromkeys(self.segments),
-                    **shared,
-                    "weight": weight,
-                    "judged": judged,
-                    "has_wanted": wanted.any(),
-                    "gain": (discount * wanted)[:10].sum() / best if judged and best else 0.0,
-                    "reciprocal": 1 / (wanted.argmax() + 1) if judged and best else 0.0,
-                }
-            )
-        columns = [*names, *self.segments, "weight", "judged", "has_wanted", "gain", "reciprocal"]
-        kinds = {"day": "datetime64[us]", "judged": bool, "has_wanted": bool, "weight": float}
-        return pd.DataFrame(found, columns=columns).astype(kinds)
+        d = d.sort_values([*names, "rank_position", "prediction_id"])
+        wanted = d.is_yes.where(d.state == "matured", d.action == "accepted").astype(bool)
+        place = np.maximum(d.rank_position.astype(float), d.groupby(names).cumcount() + 1)
+        d = d.assign(
+            weight=1 / d.sampling_fraction.fillna(1),
+            pending=d.state == "pending",
+            wanted=wanted,
+            gain=(1 / np.log2(place + 1)).where(wanted & (place <= 10), 0.0),
+            reciprocal=(1 / place).where(wanted, 0.0),
+        )
+        groups = d.groupby(names)
+        lists = groups.agg(
+            weight=("weight", "max"),
+            items=("prediction_id", "count"),
+            last=("rank_position", "max"),
+            pending=("pending", "any"),
+            wanted=("wanted", "sum"),
+            gain=("gain", "sum"),
+            reciprocal=("reciprocal", "max"),
+        )
+        for name in self.segments:
+            seen = groups[name].agg(["first", "nunique", "count"])
+            shared = (seen["nunique"] == 1) & (seen["count"] == lists["items"])
+            lists[name] = seen["first"].where(shared, None)
+        # one outcome of several items
+        labels = self.links.merge(self.outcomes[["outcome_id", "outcome_name"]], on="outcome_id")
+        labels = labels.merge(d[[*names, "prediction_id", "label_outcome"]], on="prediction_id")
+        labels = labels[labels.outcome_name == labels.label_outcome]
+        labels = labels.rename(columns={"model_id_y": "model_id"})
+        counts = labels.groupby([*names, "outcome_id"]).size()
+        unclear = set(counts[counts > 1].index.droplevel("outcome_id"))
+        best = np.concatenate([[0.0], (1 / np.log2(np.arange(2, 12))).cumsum()])
+        best = best[lists.wanted.clip(upper=10).to_numpy(dtype=int)]
+        is_partial = (lists.weight != 1) & (lists["items"] < lists["last"])
+        is_clear = ~lists.index.isin(unclear)
+        lists["judged"] = is_clear & ~is_partial & ~lists.pending
+        lists["has_wanted"] = lists.wanted > 0
+        told = lists.judged & lists.has_wanted
+        lists["gain"] = (lists.gain / np.where(best > 0, best, 1)).where(told, 0.0)
+        lists["reciprocal"] = lists.reciprocal.where(told, 0.0)
+        return lists.reset_index()
 
     def _viewed(self) -> pd.Series:
         """The decisions somebody looked at."""

@@ -132,7 +132,7 @@ def test_moved_edges_remake_the_bins_of_their_model(project: Project, undisturbe
     folder = copied(undisturbed, "moved_edges")
     (folder / "raw/prediction_logs/late.csv").write_text(
         "prediction_id,model_id,model_version,predicted_at,entity_id,score,decision_threshold,loaded_at\n"
-        "late,lead_scoring,1,2026-05-03 10:00:00,e,0.987654,,2026-06-30 12:00:00\n"
+        "late,lead_scoring,1,2026-03-20 10:00:00,e,0.987654,,2026-06-30 12:00:00\n"
         "other,fraud_detection,1,2026-06-29 10:00:00,e,0.5,0.123456,2026-06-30 12:00:00\n"
     )
     fresh = histories.copied(folder)
@@ -143,7 +143,7 @@ def test_moved_edges_remake_the_bins_of_their_model(project: Project, undisturbe
     keys = days.model_id + " " + days.decision_date.dt.strftime("%Y-%m-%d")
     moved = days.model_id.isin(["lead_scoring", "fraud_detection"])
     assert set(keys[moved]) <= touched
-    assert {key[-10:] for key in touched - set(keys[moved])} == {"2026-05-03", "2026-06-29"}
+    assert {key[-10:] for key in touched - set(keys[moved])} == {"2026-03-20", "2026-06-29"}
     assert {0.123456} <= set(query(folder, "from int_score_edges").lower_edge)
     one, other = histories.relations(folder), histories.relations(fresh)
     for name in ("int_score_edges", "fct_score_bins"):

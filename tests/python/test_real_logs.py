@@ -48,6 +48,7 @@ def open_bandit_rows() -> Raw:
             predicted_at=rows.loaded_at,
             entity_id=log.item_id.astype(str),
             predicted_label=log.item_id.astype(str),
+            list_id=rows.prediction_id,
             rank_position=log.position,
             propensity=log.propensity_score,
             campaign=log.campaign,
