@@ -585,6 +585,9 @@ class Company:
         done = done.assign(day=done.occurred_at.dt.normalize())[keys].drop_duplicates()
         days = eligible.merge(active.assign(active=1), on=keys, how="outer")
         days = days.merge(done.assign(done=1), on=keys, how="outer")
+        # passive use makes nobody active, but something happened
+        any_use = self.events.assign(day=self.events.occurred_at.dt.normalize())
+        days = days.merge(any_use[keys].drop_duplicates(), on=keys, how="outer")
         return days.fillna({"eligible": 0, "active": 0, "done": 0})
 
     def credited(self, name: str) -> pd.DataFrame:
