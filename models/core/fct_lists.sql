@@ -1,5 +1,5 @@
 -- One row per model, version, ranked list and day: how well it put first what was wanted.
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_touched_decision_dates') }}
 {%- set list_keys = 'model_id, model_version, list_id, decision_date' %}
 with decisions as (
 

@@ -1,4 +1,4 @@
--- One row per relation that sums by day and date that it recomputes in this build.
+-- One row per relation of the waist and date that it recomputes in this build.
 with touched_keys as (
 
     select * from {{ ref('int_touched_keys') }}
@@ -29,10 +29,6 @@ metric_dates as (
 
 touched_dates as (
 
-    select distinct 'fct_lists' as relation_name, touched_date from touched_decisions where touched_date is not null
-    union all
-    select distinct 'fct_class_counts' as relation_name, touched_date from touched_decisions where touched_date is not null
-    union all
     select 'fct_bricks' as relation_name, touched_date from metric_dates where touched_date is not null
     union all
     select 'fct_metrics' as relation_name, touched_date from metric_dates where touched_date is not null

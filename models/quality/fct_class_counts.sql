@@ -1,5 +1,5 @@
 -- One row per model, version, day, segment, segment value and class: how often it was predicted, how often it was right.
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_touched_decision_dates') }}
 {%- set segments = ['all'] + setting('segments') %}
 with decisions as (
 

@@ -1,5 +1,5 @@
 -- One row per model, version, day, protected attribute or pair of them, and group: its decisions and how they were judged.
--- depends_on: {{ ref('int_touched_group_dates') }}
+-- depends_on: {{ ref('int_touched_decision_dates') }}
 {%- set names = setting('protected_attributes') | unique | list %}
 {%- set sums = group_sums() %}
 with decisions as (

@@ -1,5 +1,5 @@
 -- One row per model, version, day, segment, segment value and bin of latency: its decisions.
--- depends_on: {{ ref('int_touched_group_dates') }}
+-- depends_on: {{ ref('int_touched_decision_dates') }}
 {%- set segments = setting('segments') %}
 with decisions as (
 

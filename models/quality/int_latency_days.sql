@@ -1,5 +1,5 @@
 -- One row per model, version and day with decisions: the percentiles of its latencies and its busiest hour.
--- depends_on: {{ ref('int_touched_group_dates') }}
+-- depends_on: {{ ref('int_touched_decision_dates') }}
 {%- set day = 'model_id, model_version, decision_date' %}
 with decisions as (
 

@@ -556,8 +556,8 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
 
 
 REACHED = {
-    "usage_events": {"decisions", "usage", "costs", "rejections"},
-    "business_outcomes": {"decisions", "outcomes", "costs", "rejections"},
+    "usage_events": {"decisions", "lists", "usage", "costs", "rejections"},
+    "business_outcomes": {"decisions", "lists", "outcomes", "costs", "rejections"},
     "eligible_users": {"usage", "rejections"},
     "experiment_assignments": {"rejections"},
     "feedback": {"feedback", "rejections"},

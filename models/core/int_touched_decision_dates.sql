@@ -1,4 +1,4 @@
--- One row per relation that sums decisions by group or latency and date that it recomputes in this build.
+-- One row per relation that sums decisions by day and date that it recomputes in this build.
 with touched_decisions as (
 
     select * from {{ ref('int_touched_decisions') }}
@@ -14,7 +14,7 @@ dates as (
 
 touched_dates as (
 
-    {% for name in ['fct_group_cells', 'fct_latency_bins', 'int_latency_days'] -%}
+    {% for name in ['fct_lists', 'fct_class_counts', 'fct_group_cells', 'fct_latency_bins', 'int_latency_days'] -%}
     select '{{ name }}' as relation_name, touched_date from dates
     {{ 'union all' if not loop.last }}
     {% endfor %}
