@@ -123,7 +123,7 @@ def test_a_reader_who_does_not_end_is_named(site: Site) -> None:
         building = site.start("throughline", "build", *SCORECARD, THROUGHLINE_LOCK_TIMEOUT="2s")
         status, (line,) = said(building)
         assert status == 1
-        where = r"error model mart_scorecard \(models/marts/mart_scorecard\.sql\): "
+        where = r"error model mart_scorecard \(models/marts/overview/mart_scorecard\.sql\): "
         assert re.fullmatch(where + HOLDER, line)
         assert site.ask("select count(*) from main_marts.mart_scorecard") == before
 

@@ -22,7 +22,10 @@ SETS = 200
 FIRST_DAY, JUDGED_THROUGH = "2026-05-01", "2026-06-01"
 # each reads those before it
 ORDER = ("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods")
-VERSIONS = ("int_judged_periods", "int_version_pairs", "int_version_comparisons")
+VERSIONS = (
+    *("int_judged_periods", "int_version_predecessors"),
+    *("int_version_pairs", "int_version_comparisons"),
+)
 CURVES = (
     *("int_score_edges", "fct_score_bins", "int_judged_periods"),
     *("int_score_bin_periods", "int_threshold_curves"),
