@@ -72,7 +72,7 @@ def planted(seed: int, *, correlation: float) -> tuple[Series, Series]:
 
 
 def test_a_lead_of_three_weeks_is_found_over_a_year() -> None:
-    series = {}
+    series: dict[tuple[str, str], Series] = {}
     for seed in range(SEEDS):
         early, worth = planted(seed, correlation=0.8)
         series |= {(f"m{seed}", "early"): early, (f"m{seed}", "worth"): worth}
