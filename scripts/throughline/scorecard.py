@@ -231,10 +231,10 @@ def _metric(row: Row, *, is_shown: bool) -> Row:
     value, previous = row["value"], row["previous_value"]
     kept = (
         *("model_id", "metric", "label", "segment_name", "segment_value", "pillar", "role"),
-        *("owner", "unit", "unit_of_count", "direction", "status"),
+        *("owner", "unit", "unit_of_count", "direction", "status", "outlook"),
     )
     numbers = ("value", "value_low", "value_high", "previous_value")
-    judged = ("target", "floor", "expected_value")
+    judged = ("target", "floor", "expected_value", "projected_value")
     return {
         **{name: row[name] for name in kept},
         "reason": row["not_ready_reason"],

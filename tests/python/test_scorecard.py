@@ -52,6 +52,8 @@ def metric(**given: Any) -> Row:
         "target": 0.45,
         "floor": 0.3,
         "expected_value": None,
+        "projected_value": None,
+        "outlook": None,
         "unit_count": 200,
         "due": None,
         "window_start_date": date(2026, 6, 3),
@@ -669,9 +671,9 @@ KEYS = {
     ),
     "metrics": (
         "model_id metric label segment_name segment_value pillar role owner unit unit_of_count "
-        "direction status reason what_to_do value value_low value_high previous_value change "
-        "is_beyond_noise target floor expected_value due unit_count window_start_date "
-        "window_end_date next_step is_shown"
+        "direction status outlook reason what_to_do value value_low value_high previous_value change "
+        "is_beyond_noise target floor expected_value projected_value due unit_count "
+        "window_start_date window_end_date next_step is_shown"
     ),
     "experiments": (
         "model_id experiment_id variant owner primary_metric decision reason label unit "
