@@ -671,8 +671,8 @@ KEYS = {
     ),
     "metrics": (
         "model_id metric label segment_name segment_value pillar role owner unit unit_of_count "
-        "direction status outlook reason what_to_do value value_low value_high previous_value change "
-        "is_beyond_noise target floor expected_value projected_value due unit_count "
+        "direction status outlook reason what_to_do value value_low value_high previous_value "
+        "change is_beyond_noise target floor expected_value projected_value due unit_count "
         "window_start_date window_end_date next_step is_shown"
     ),
     "experiments": (
