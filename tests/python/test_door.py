@@ -411,6 +411,21 @@ def test_a_positive_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> N
     assert deliver(business_outcomes=spelled).says("business_outcomes", "classes") == ["stop"]
 
 
+def test_a_predicted_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"]
+    is_lead = rows["model_id"] == "lead"
+    labels = pd.Series([("True", "False")[at % 2] for at in range(len(rows))])
+
+    def says(written: Mapping[str, str]) -> list[str]:
+        frame = rows.assign(predicted_label=labels.map(written).where(is_lead, ""))
+        return deliver(prediction_logs=frame).says("prediction_logs", "classes")
+
+    assert says({"True": "TRUE", "False": "false"}) == []
+    assert says({"True": "1.0", "False": "0.0"}) == ["stop"]
+    assert says({"True": "T", "False": "F"}) == ["stop"]
+    assert says({"True": "lost", "False": "false"}) == ["warn"]
+
+
 def test_words_for_nothing_are_named_where_they_may_be_a_name(deliver: Deliver) -> None:
     found = deliver(prediction_logs=changed("prediction_logs", error_type="nan"))
     assert found.says("prediction_logs", "words_for_nothing") == ["warn"]
