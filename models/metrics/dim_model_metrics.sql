@@ -1,5 +1,6 @@
 -- One row per governed model and metric that is read for it.
 {%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
+{%- set left_out = sources_left_out() if execute else [] %}
 {%- set sources = metric_sources() if execute else [{'metric': ''}] %}
 with models as (
 
@@ -143,6 +144,12 @@ read_metrics as (
     where
         coalesce(exceptions.role, '') <> 'not_read'
         and ({{ read_conditions() if execute else 'true' }})
+        {%- if left_out %}
+        and metrics.metric not in (
+            select metric_sources.metric from metric_sources
+            where metric_sources.source_name in ('{{ left_out | join("', '") }}')
+        )
+        {%- endif %}
 
 ),
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from building import CELL, NO_UNIT_TESTS, SUMS, Project, query
+from building import CELL, NO_UNIT_TESTS, SUMS, WITHOUT_TESTS, Project, query
 
 GRAIN = ["model_id", "month_start_date"]
 CORE = ["prediction_logs", "usage_events", "business_outcomes"]
@@ -78,9 +78,24 @@ def test_what_three_tables_cannot_tell_is_read_nowhere(core: Path) -> None:
     costs = [column for column in ledger if column.endswith("_cost_amount")]
     assert len(costs) > 1
     assert ledger[[*costs, "net_value_amount", "roi"]].isna().all(axis=None)
-    assert set(ledger.cost_reason) == {"serving_costs_not_delivered"}
+    assert set(ledger.cost_reason) == {"serving_costs_left_out"}
     assert ledger.matured_value_amount.notna().any()
     assert query(core, "from dim_annotations").empty
+
+
+def test_what_the_settings_leave_out_is_not_waited_for(demo_project: Project, core: Path) -> None:
+    """Without outcomes no label can come: no metric of labels is read, rather than late."""
+    settings = (core / "vars.yml").read_text()
+    names = "prediction_logs, usage_events"
+    (core / "vars.yml").write_text(f"{settings.split('inputs:')[0]}inputs: [{names}]\n")
+    run = demo_project.build(core, *WITHOUT_TESTS)
+    assert run.status == 0, run.output
+    values = query(core, "from fct_metric_values")
+    assert {"acceptance_rate", "error_rate", "deal_score"} <= set(values.metric)
+    assert not {"precision", "conversion_rate", "credited_revenue"} & set(values.metric)
+    assert not values.reason.fillna("").str.endswith("_not_delivered").any()
+    ledger = query(core, "from mart_value_ledger")
+    assert set(ledger.value_reason.dropna()) == {"business_outcomes_left_out"}
 
 
 def test_every_saved_query_is_in_the_months_and_equals_metricflow(
@@ -252,9 +267,10 @@ def test_last_values_are_those_of_the_facts(demo: Path) -> None:
         models = read[read.metric == metric].model_id
         day = decisions[(decisions.decision_date == last) & decisions.model_id.isin(models)]
         booked = outcomes[(outcomes.outcome_date == last) & outcomes.model_id.isin(models)]
+        told = day[day.status_code.notna() | (day.error_count > 0)]
         expected = {
             "deal_score": day.score_sum.sum() / day.scored_count.sum(),
-            "availability": 1 - day.unavailable_count.sum() / day.decision_count.sum(),
+            "availability": 1 - day.unavailable_count.sum() / told.decision_count.sum(),
             "revenue_per_decision": booked.booked_amount.sum() / day.decision_count.sum(),
         }
         assert catalog.last_value[metric] == pytest.approx(expected[metric], rel=1e-9)

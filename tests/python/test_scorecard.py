@@ -226,6 +226,14 @@ def test_costs_that_stopped_are_named_with_the_month_they_stopped_in() -> None:
     ) in none
 
 
+def test_nobody_is_asked_for_a_table_that_the_settings_leave_out() -> None:
+    amounts = dict.fromkeys(("total_cost_amount", "net_value_amount", "roi"))
+    ledger = [month("2026-05-01", cost_reason="serving_costs_left_out", **amounts)]
+    assert (
+        "No month is known in full. May 2026: the setting inputs leaves serving_costs out.\n"
+    ) in said(tables(mart_value_ledger=ledger))
+
+
 def test_a_first_month_that_is_not_over_is_waited_for() -> None:
     found = said(tables(mart_value_ledger=[month("2026-06-01", is_complete=False)]))
     assert "No month is known in full. The data hold no whole one yet.\n" in found
