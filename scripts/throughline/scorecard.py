@@ -629,7 +629,9 @@ def _money_text(row: Row, page: Page) -> Iterator[Text]:
     said += "."
     if row["month"] and row["net"] is None:
         said += f" Value: {UNVALUED}."
-    elif row["unknown_month"] and (not row["month"] or row["reason"].endswith((OF_A_SOURCE, LEFT_OUT))):
+    elif row["unknown_month"] and (
+        not row["month"] or row["reason"].endswith((OF_A_SOURCE, LEFT_OUT))
+    ):
         said += f" {row['unknown_month']:%B %Y}: {row['what_to_do']}."
     elif not row["month"]:
         said += " The data hold no whole one yet."
@@ -753,14 +755,17 @@ def print_card(card: Scorecard, *, console: Console, is_all: bool = False) -> No
 def of_last_build(workspace: Workspace) -> Scorecard:
     """What stands in the published copy, if there is one, else in the warehouse.
 
-    Raises UserError where the marts are not built.
+    A replay is never published. Raises UserError where the marts are not built.
     """
-    file = workspace.published if workspace.published.exists() else workspace.warehouse
+    is_published = workspace.replays is None and workspace.published.exists()
+    file = workspace.published if is_published else workspace.warehouse
     try:
         return compose(read(workspace, file=file))
     except LookupError as missing:
         what = f"the scorecard is not built: {missing.args[0]} is not there"
-        raise refuse(what, where=_place(workspace, file), fix="throughline build") from None
+        option = f" --as-of '{workspace.replays}'" if workspace.replays else ""
+        fix = f"throughline build{option}"
+        raise refuse(what, where=_place(workspace, file), fix=fix) from None
 
 
 def _place(workspace: Workspace, file: Path | None) -> str:
