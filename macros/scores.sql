@@ -200,3 +200,12 @@
             || ' calibration_error over frozen bins of the score, left-closed; zero over zero is NULL'
     end
 {%- endmacro %}
+
+{# Whether versions can be compared by the decisions of a bin: where the order of scores is judged these need a score and a class, else
+   a label. #}
+{% macro is_compared(bins, models) -%}
+    case
+        when {{ models }}.task in ('regression', 'multiclass') then {{ bins }}.matured_count > 0
+        else not {{ bins }}.is_missing and {{ bins }}.positive_count + {{ bins }}.negative_count > 0
+    end
+{%- endmacro %}

@@ -1,6 +1,5 @@
 -- One row per governed model and metric that is read for it.
 {%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
-{%- set left_out = sources_left_out() if execute else [] %}
 {%- set sources = metric_sources() if execute else [{'metric': ''}] %}
 with models as (
 
@@ -56,6 +55,23 @@ watermarks as (
 metric_sources as (
 
     {{ literal_rows(sources, ['metric', 'source_name']) }}
+
+),
+
+-- a metric of a table that the settings leave out is not waited for
+left_out as (
+
+    select distinct
+        metric,
+        true as is_left_out
+    from metric_sources
+    where
+        source_name in (
+            ''
+            {%- for name in (sources_left_out() if execute else []) %},
+            '{{ name }}'
+            {%- endfor %}
+        )
 
 ),
 
@@ -135,6 +151,7 @@ read_metrics as (
         on models.model_id = measured.model_id
         and metrics.metric = measured.metric
     inner join first_days on models.model_id = first_days.model_id
+    left join left_out on metrics.metric = left_out.metric
     left join exceptions
         on models.model_id = exceptions.model_id
         and metrics.metric = exceptions.metric
@@ -144,12 +161,7 @@ read_metrics as (
     where
         coalesce(exceptions.role, '') <> 'not_read'
         and ({{ read_conditions() if execute else 'true' }})
-        {%- if left_out %}
-        and metrics.metric not in (
-            select metric_sources.metric from metric_sources
-            where metric_sources.source_name in ('{{ left_out | join("', '") }}')
-        )
-        {%- endif %}
+        and not coalesce(left_out.is_left_out, false)
 
 ),
 

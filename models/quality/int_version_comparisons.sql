@@ -6,7 +6,7 @@
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}
-    where segment_name = 'all' and not is_missing
+    where segment_name = 'all' and not is_missing and positive_count + negative_count > 0
 
 ),
 
