@@ -36,18 +36,7 @@ splits as (
 
 pair_days as (
 
-    select
-        version_pairs.model_id,
-        version_pairs.model_version,
-        version_pairs.compared_with,
-        periods.period,
-        periods.period_end_date,
-        version_pairs.decision_date
-    from version_pairs
-    inner join periods
-        on version_pairs.model_id = periods.model_id
-        and version_pairs.decision_date >= periods.period_start_date
-        and version_pairs.decision_date <= periods.period_end_date
+    {{ days_of_pairs() }}
 
 ),
 
