@@ -343,7 +343,7 @@ SETTINGS = (
     ),
     Setting(
         "protected_attributes",
-        "Columns of prediction_logs that fairness alone may use.",
+        "Columns of prediction_logs that fairness alone may use; none of them is a segment.",
         "protected_attributes: [age_band, gender]",
         _names,
     ),
@@ -565,6 +565,14 @@ def _unknown_names(
         )
         for name in settings.get("reference_groups", ())
         if name not in attributes
+    ]
+    findings += [
+        finding(
+            f"segments: '{name}' is a protected attribute too, which fairness alone may use",
+            "Leave it out of segments or of protected_attributes.",
+        )
+        for name in settings.get("segments", DEFAULTS["segments"])
+        if name.lower() in map(str.lower, attributes)
     ]
     for table, columns in settings.get("mapping", {}).items():
         if table not in contract:

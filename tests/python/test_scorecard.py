@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from building import ROOT, Project, query
 from conftest import Company, Outcome
-from throughline import scorecard, sql, warehouse
+from throughline import publish, scorecard, sql, warehouse
 from throughline.scorecard import Page, Row, Tables
 from throughline.workspace import UserError, Workspace, at
 
@@ -226,6 +227,14 @@ def test_costs_that_stopped_are_named_with_the_month_they_stopped_in() -> None:
         "No month is known in full. May 2026: its last days have no serving_costs yet; ask who "
         "delivers them.\n"
     ) in none
+
+
+def test_nobody_is_asked_for_a_table_that_the_settings_leave_out() -> None:
+    amounts = dict.fromkeys(("total_cost_amount", "net_value_amount", "roi"))
+    ledger = [month("2026-05-01", cost_reason="serving_costs_left_out", **amounts)]
+    assert (
+        "No month is known in full. May 2026: the setting inputs leaves serving_costs out.\n"
+    ) in said(tables(mart_value_ledger=ledger))
 
 
 def test_a_first_month_that_is_not_over_is_waited_for() -> None:
@@ -535,6 +544,33 @@ def test_the_published_copy_is_read_where_there_is_one(workspace: Workspace) -> 
     assert "Marts     ws/published/throughline.duckdb, schema main_marts\n" in text
     assert "Rejected  main_staging.stg_rejected_rows in ws/warehouse.duckdb\n" in text
     assert "mf query --metrics precision" in text
+
+
+def test_a_copy_older_than_the_warehouse_says_so(workspace: Workspace) -> None:
+    write(workspace.warehouse, tables())
+    assert list(publish.notes(workspace)) == []
+    workspace.published.parent.mkdir()
+    write(workspace.published, tables())
+    built = workspace.warehouse.stat().st_mtime_ns
+    os.utime(workspace.published, ns=(built, built + 1))
+    assert list(publish.notes(workspace)) == []
+    os.utime(workspace.published, ns=(built, built - 1))
+    assert list(map(str, publish.notes(workspace))) == [
+        "ws/published/throughline.duckdb: older than the warehouse, which was written since. "
+        "To show what is built last: throughline publish"
+    ]
+    assert list(publish.notes(workspace.replaying("2026-05-01"))) == []
+
+
+def test_a_replay_is_read_from_its_own_schemas(workspace: Workspace) -> None:
+    replay = workspace.replaying("2026-05-01")
+    write(workspace.warehouse, tables(mart_scorecard=[metric(metric="then")]), schema=replay.schema)
+    workspace.published.parent.mkdir()
+    write(workspace.published, tables())
+    assert scorecard.of_last_build(replay).metrics[0]["metric"] == "then"
+    with pytest.raises(UserError) as refused:
+        scorecard.of_last_build(workspace.replaying("2026-04-01"))
+    assert str(refused.value).endswith("throughline build --as-of '2026-04-01 00:00:00'")
 
 
 def test_without_marts_there_is_where_to_look_alone(workspace: Workspace) -> None:
