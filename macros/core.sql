@@ -44,6 +44,11 @@
     {{ return(['outcome_depends_on_action', 'no_final_decision', 'final_decision_not_read', 'no_label', 'cell_not_valued']) }}
 {% endmacro %}
 
+{# The links from a decision to its value, in their order. #}
+{% macro chain_links() %}
+    {{ return(['features_present', 'predicted', 'shown', 'acted_on', 'outcome', 'value']) }}
+{% endmacro %}
+
 {# The types of cost that the raw contract knows. #}
 {% macro cost_types() %}
     {% for column in contract('serving_costs').columns if column.name == 'cost_type' %}

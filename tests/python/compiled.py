@@ -20,6 +20,7 @@ MODELS = (
     *("int_version_predecessors", "int_version_pairs", "int_version_comparisons"),
     # what tests/python runs over simulated companies
     *("int_override_periods", "mart_override_regret"),
+    *("fct_chain_days", "int_chain_links", "mart_causal_chain"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)
