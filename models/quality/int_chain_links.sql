@@ -78,11 +78,11 @@ deliveries as (
     select
         spans.model_id,
         spans.judged_through,
-        models.has_unit_values or models.amount_outcome is not null as has_value,
         {%- for source in ['prediction_logs', 'usage_events', 'business_outcomes'] %}
         max(case when watermarks.source_name = '{{ source }}' then watermarks.known_from end) as {{ source }}_from,
-        max(case when watermarks.source_name = '{{ source }}' then watermarks.known_through end) as {{ source }}_through{{ ',' if not loop.last }}
+        max(case when watermarks.source_name = '{{ source }}' then watermarks.known_through end) as {{ source }}_through,
         {%- endfor %}
+        models.has_unit_values or models.amount_outcome is not null as has_value
     from spans
     inner join models on spans.model_id = models.model_id
     left join watermarks on spans.model_id = watermarks.model_id

@@ -21,6 +21,7 @@ MODELS = (
     # what tests/python runs over simulated companies
     *("int_override_periods", "mart_override_regret"),
     *("fct_chain_days", "int_chain_links", "mart_causal_chain"),
+    *("int_kpi_associations", "mart_kpi_links"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)
@@ -61,7 +62,7 @@ def run(given: Mapping[str, pd.DataFrame], *chain: str) -> dict[str, pd.DataFram
             days = [
                 f"cast({column} as date) as {column}"
                 for column in frame
-                if str(column).endswith(("_date", "_day", "_from", "_to", "_through"))
+                if str(column).endswith(("_date", "_day", "_from", "_to", "_through", "as_of"))
             ]
             select = f"* replace ({', '.join(days)})" if days else "*"
             connection.execute(f"create table {name} as select {select} from given")

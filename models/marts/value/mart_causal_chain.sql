@@ -72,7 +72,7 @@ drifts as (
         feature,
         period_start_date,
         row_number() over (
-            partition by model_id, period_start_date order by missing_share_change desc nulls last, feature nulls last
+            partition by model_id, period_start_date order by missing_share_change desc nulls last, feature asc nulls last
         ) as place
     from drift
     where missing_share_change > 0
@@ -107,8 +107,10 @@ causal_chain as (
         links.volume,
         case when links.from_rows >= {{ setting('minimum_cell') }} then links.conversion end as conversion,
         links.reference_conversion,
-        case when links.from_rows >= {{ setting('minimum_cell') }} then {{ safe_ratio('links.conversion', 'links.reference_conversion') }} - 1 end
-            as conversion_change,
+        case
+            when links.from_rows >= {{ setting('minimum_cell') }}
+                then {{ safe_ratio('links.conversion', 'links.reference_conversion') }} - 1
+        end as conversion_change,
         links.expected_count,
         links.overdispersion,
         links.z_score,
