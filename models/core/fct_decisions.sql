@@ -1,6 +1,7 @@
 -- One row per decision in production, every brick a column.
 -- depends_on: {{ ref('int_touched_decisions') }}
 {%- set features = input_features() %}
+{%- set logged = (group_columns() + features) | unique | list %}
 with predictions as {{ not_materialized() if not is_incremental() }} (
 
     select * from {{ ref('stg_prediction_logs') }} where {{ touched('predicted_at', 'prediction_id') }}
@@ -171,6 +172,15 @@ labelled as (
         models.negative_on_absence,
         models.latency_slo_ms,
         models.outcome_depends_on_action,
+        {%- if logged %}
+        case models.baseline_column
+            {%- for name in logged %}
+            when '{{ name }}' then cast(predictions.{{ name }} as {{ dbt.type_string() }})
+            {%- endfor %}
+        end as baseline_text,
+        {%- else %}
+        cast(null as {{ dbt.type_string() }}) as baseline_text,
+        {%- endif %}
         1 / coalesce(predictions.sampling_fraction, 1) as sampling_weight,
         coalesce(predictions.decision_threshold, models.decision_threshold) as threshold_in_force,
         cast({{ dbt.dateadd('day', 'models.horizon_days + models.label_delay_days', 'predictions.predicted_at') }} as timestamp)
@@ -296,6 +306,7 @@ decisions as (
         user_action,
         final_decision,
         override_reason,
+        {{ normal_label('trim(baseline_text)') }} as baseline_decision,
         error_type,
         rank_position,
         cast(

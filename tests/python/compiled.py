@@ -22,6 +22,7 @@ MODELS = (
     *("int_override_periods", "mart_override_regret"),
     *("fct_chain_days", "int_chain_links", "mart_causal_chain"),
     *("int_kpi_associations", "mart_kpi_links"),
+    *("fct_policy_days", "mart_value_over_baseline", "mart_metric_effect"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)

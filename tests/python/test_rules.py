@@ -18,8 +18,8 @@ from throughline.workspace import Finding, Workspace
 DUE = str(date(2026, 7, 1) - timedelta(days=90))
 """The last day of grace at the as_of of the simulated company."""
 LONG = "2025-01-01,,Ann,why"
-REFERENCE = "2026-03-09,2026-04-05,false,true,150,Head of Online Shop"
-REVERSED = "2026-04-05,2026-03-09,false,true,150,Head of Online Shop"
+REFERENCE = "2026-03-09,2026-04-05,false,true,150,,,Head of Online Shop"
+REVERSED = "2026-04-05,2026-03-09,false,true,150,,,Head of Online Shop"
 
 
 def experiment(name: str, **cells: str) -> str:
