@@ -54,18 +54,18 @@ def kept() -> dict[str, str]:
 def run(given: Mapping[str, pd.DataFrame], *chain: str) -> dict[str, pd.DataFrame]:
     """What some models make of tables, each also of those before it, in a DuckDB of its own.
 
-    Columns that are named as days become dates.
+    Columns that are named as days become dates, and those of objects texts, also empty ones.
     """
     made = {}
     with duckdb.connect() as connection:
         for name, frame in given.items():
             connection.register("given", frame)
-            days = [
-                f"cast({column} as date) as {column}"
-                for column in frame
-                if str(column).endswith(("_date", "_day", "_from", "_to", "_through", "as_of"))
-            ]
-            select = f"* replace ({', '.join(days)})" if days else "*"
+            ends = ("_date", "_day", "_from", "_to", "_through", "as_of")
+            casts = {column: "date" for column in frame if str(column).endswith(ends)}
+            for column in frame.select_dtypes(["object", "string"]):
+                casts.setdefault(column, "varchar")
+            columns = [f"cast({column} as {kind}) as {column}" for column, kind in casts.items()]
+            select = f"* replace ({', '.join(columns)})" if columns else "*"
             connection.execute(f"create table {name} as select {select} from given")
         texts = kept()
         for name in chain:

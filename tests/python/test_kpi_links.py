@@ -226,5 +226,5 @@ def test_every_link_of_the_demo_is_read_or_says_why_not(demo: Path) -> None:
     read = offers.loc[("acceptance_rate", "conversion_rate")]
     assert (read.basis, read.experiment_id) == ("experiment", "offer_taste_features")
     assert read.status == "holds"
-    assert len(found) == 10
+    assert len(found) == 12
     assert (found.reason.notna() == (found.status == "unknown")).all()
