@@ -12,17 +12,17 @@ import duckdb
 import pandas as pd
 
 # what the compiler of metrics makes, the door of a raw table with few columns, and the models of
-# scores, which tests/oracles runs over tables of its own
+# scores and of changes, which tests run over tables of their own
 MODELS = (
     *("fct_bricks", "fct_metrics", "chk_feedback"),
     *("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods"),
     *("int_judged_periods", "int_score_bin_periods", "int_threshold_curves"),
     *("int_version_predecessors", "int_version_pairs", "int_version_comparisons"),
-    # what tests/python runs over simulated companies
     *("int_override_periods", "mart_override_regret"),
     *("fct_chain_days", "int_chain_links", "mart_causal_chain"),
     *("int_kpi_associations", "mart_kpi_links"),
     *("fct_policy_days", "mart_value_over_baseline", "mart_metric_effect"),
+    *("int_metric_changes", "int_movement_parts", "int_weekly_changes", "int_metric_pairs"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)
