@@ -647,6 +647,7 @@ class Company:
             "slo_share": ((d.latency_ms <= promised) & ~failed, timed, one * 0),
             "label_coverage": (matured, state != "pending", state == "pending"),
             "acceptance_rate": (accepted, shown, one * 0),
+            "exposure_rate": (shown, ~failed, one * 0),
             "view_rate": (seen, shown, one * 0),
             "override_rate": (d.action == "overridden", shown, one * 0),
             "ignore_rate": (d.action == "ignored", shown, one * 0),

@@ -27,8 +27,8 @@ CONTRACT: dict[str, dict[str, Any]] = {table["name"]: table for table in SOURCES
 AS_OF = "2025-07-01 00:00:00"
 SEED_ROWS = {
     "model_registry": [
-        "lead,Lead,CRM,binary,Team,Why,converted,true,gain,revenue,0.5,14,2,true,,,,,,ann,why",
-        "offer,Offer,Shop,ranking,Team,Why,taken,,,,0,7,1,true,,,,,,ann,why",
+        "lead,Lead,CRM,binary,Team,Why,converted,true,gain,revenue,0.5,14,2,true,,,,,,,,ann,why",
+        "offer,Offer,Shop,ranking,Team,Why,taken,,,,0,7,1,true,,,,,,,,ann,why",
     ],
     "exchange_rates": ["EUR,1.1,2025-01-01,2025-06-01,ann,why"],
 }
