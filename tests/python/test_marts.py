@@ -225,7 +225,7 @@ def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
 
 
 def test_last_values_are_those_of_metricflow(demo_project: Project, demo: Path) -> None:
-    """Of 28 days, summed over the models that the metric is read for and whose last day is known."""
+    """Of 28 days, summed over the models that it is read for and whose last day is known."""
     catalog = query(
         demo,
         """
