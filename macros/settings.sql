@@ -18,6 +18,8 @@
         'new_category_maximum': 0.01,
         'reporting_currency': 'USD',
         'minimum_cell': 20,
+        'regular_days': 4,
+        'embedded_days': 12,
         'exact_row_cap': 100000,
         'unit_value_tolerance': 0.2,
         'review_grace_days': 90,

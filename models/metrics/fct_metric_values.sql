@@ -92,7 +92,7 @@ counted as (
         metric_periods.weight_squares,
         case
             when metrics.shape = 'customers' then coalesce(customer_periods.customer_count, 0)
-            else metric_periods.unit_count
+            else coalesce(shape_values.unit_count, metric_periods.unit_count)
         end as unit_count,
         shape_values.value as shape_value,
         shape_values.value_low as shape_low,

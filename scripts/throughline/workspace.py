@@ -409,6 +409,18 @@ SETTINGS = (
         _count,
     ),
     Setting(
+        "regular_days",
+        "Active days of 28 from which an eligible user is regular; with fewer, the user is on trial.",
+        "regular_days: 4",
+        _count,
+    ),
+    Setting(
+        "embedded_days",
+        "Active days of 28 from which a model is embedded in the work of an eligible user.",
+        "embedded_days: 12",
+        _count,
+    ),
+    Setting(
         "exact_row_cap",
         "Up to so many judged scores of a cell and period, they are put in order one by one;\n"
         "beyond, they are ordered by their bins, and the bound of that is told.",
