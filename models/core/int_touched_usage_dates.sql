@@ -97,6 +97,14 @@ segment_dates as (
 
 ),
 
+activity_dates as (
+
+    select touched_date from usage_dates
+    union
+    select touched_date from segment_dates
+
+),
+
 named as (
 
     select
@@ -108,11 +116,7 @@ named as (
     select
         'fct_activity' as relation_name,
         touched_date
-    from (
-        select touched_date from usage_dates
-        union
-        select touched_date from segment_dates
-    ) as activity_dates
+    from activity_dates
     where touched_date is not null
 
 )

@@ -64,9 +64,8 @@ lives as (
         *,
         previous_date >= {{ dbt.dateadd('day', -28, 'activity_date') }} as is_returning,
         -- a window holds an active day until it has passed it, or until the next active day of the user
-        {%- for days in [7, 28] %}
-        cast(least({{ dbt.dateadd('day', days, 'activity_date') }}, next_date) as date) as leaves_{{ days }}d_on{{ ',' if not loop.last }}
-        {%- endfor %}
+        cast(least({{ dbt.dateadd('day', 7, 'activity_date') }}, next_date) as date) as leaves_7d_on,
+        cast(least({{ dbt.dateadd('day', 28, 'activity_date') }}, next_date) as date) as leaves_28d_on
     from active_days
 
 ),
@@ -116,7 +115,7 @@ stage_counts as (
 
 staged as (
 
-    {% for segment in adoption_segments(with_total=true)[:3] -%}
+    {% for segment in ['all', 'team', 'role'] -%}
     select
         model_id,
         '{{ segment }}' as segment_name,
@@ -292,7 +291,7 @@ reasoned as (
             when ranked.date_day < deliveries.eligible_from then 'partial_window'
             when ranked.eligible_users = 0 then 'no_eligible_users'
         end as eligibility_reason,
-        {{ dbt.datediff('deliveries.use_from', 'ranked.date_day', 'day') }} + 1 as known_days
+        {{ dbt.datediff('deliveries.use_from', 'ranked.date_day', 'day') }} + 1 as known_days -- noqa: LT05
     from ranked
     inner join deliveries on ranked.model_id = deliveries.model_id
 

@@ -53,6 +53,8 @@ stated as (
         period,
         activity_date as period_end_date,
         {{ units }} as unit_count,
+        cast({{ units }} as {{ type_double() }}) as units,
+        {{ 'true' if metric == 'embedded_share' else 'false' }} as is_proportion,
         {% if metric == 'weekly_active_users' -%}
         cast(weekly_active_users as {{ type_double() }}) as number,
         coalesce(use_reason, case when known_days < 7 then 'partial_window' end) as reason
@@ -83,12 +85,8 @@ adoption_shapes as (
         period,
         period_end_date,
         case when reason is null then number end as value,
-        case
-            when reason is null and metric = 'embedded_share' and unit_count > 0 then {{ wilson_bound('number', 'cast(unit_count as ' ~ type_double() ~ ')', '-') }}
-        end as value_low,
-        case
-            when reason is null and metric = 'embedded_share' and unit_count > 0 then {{ wilson_bound('number', 'cast(unit_count as ' ~ type_double() ~ ')', '+') }}
-        end as value_high,
+        case when reason is null and is_proportion and unit_count > 0 then {{ wilson_bound('number', 'units', '-') }} end as value_low,
+        case when reason is null and is_proportion and unit_count > 0 then {{ wilson_bound('number', 'units', '+') }} end as value_high,
         unit_count,
         reason
     from stated

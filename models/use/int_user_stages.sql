@@ -5,7 +5,7 @@ with user_days as (
     select
         *,
         event_count > task_completed_count as is_exposed,
-        {{ dbt.datediff("cast('1900-01-01' as date)", 'usage_date', 'day') }} as day_number
+        {{ dbt.datediff("cast('1900-01-01' as date)", 'usage_date', 'day') }} as day_number -- noqa: LT05
     from {{ ref('fct_usage') }}
     where usage_date < {{ as_of_date() }}
 
@@ -40,6 +40,7 @@ eligible_days as (
         known_days.*,
         known_days.usage_date >= {{ dbt.dateadd('day', 27, 'watermarks.known_from') }}
         and known_days.usage_date <= watermarks.known_through as is_known,
+        {{ dbt.datediff('known_days.first_eligible_date', 'known_days.usage_date', 'day') }} as eligible_day_number, -- noqa: LT05
         known_days.is_active
         and known_days.active_day_count_ever = 1
         and known_days.first_eligible_date >= watermarks.known_from as is_first_use
@@ -66,7 +67,7 @@ user_stages as (
             else 'not_exposed'
         end as stage,
         cast(active_day_count_28d as bigint) as active_day_count,
-        case when is_first_use then cast({{ dbt.datediff('first_eligible_date', 'usage_date', 'day') }} as bigint) end as days_to_first_use,
+        case when is_first_use then cast(eligible_day_number as bigint) end as days_to_first_use,
         usage_date
     from eligible_days
 

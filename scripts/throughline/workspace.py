@@ -410,7 +410,7 @@ SETTINGS = (
     ),
     Setting(
         "regular_days",
-        "Active days of 28 from which an eligible user is regular; with fewer, the user is on trial.",
+        "Active days of 28 from which an eligible user is regular; below, the user is on trial.",
         "regular_days: 4",
         _count,
     ),

@@ -1,5 +1,6 @@
 -- One row per model, segment, segment value, month end, stage at the month end before and stage: how many users took that step.
 {%- set cell = ['model_id', 'segment_name', 'segment_value'] %}
+{%- set people = ['all', 'team', 'role'] %}
 {%- set stages = [
     {'stage': 'all'}, {'stage': 'not_exposed'}, {'stage': 'exposed'}, {'stage': 'trial'}, {'stage': 'regular'}, {'stage': 'embedded'},
     {'stage': 'lapsed'}, {'stage': 'not_eligible'}
@@ -8,7 +9,7 @@ with user_stages as (
 
     select
         *,
-        cast({{ dbt.last_day(dbt.dateadd('day', 1, 'usage_date'), 'month') }} as date) as next_month_end_date
+        {{ next_month_end('usage_date') }} as next_month_end_date
     from {{ ref('int_user_stages') }}
     where usage_date = cast({{ dbt.last_day('usage_date', 'month') }} as date)
 
@@ -19,11 +20,11 @@ months as (
     select
         *,
         coalesce(nullif(eligibility_reason, 'no_eligible_users'), window_reason) as known_reason,
-        cast({{ dbt.last_day(dbt.dateadd('day', 1, 'activity_date'), 'month') }} as date) as next_month_end_date
+        {{ next_month_end('activity_date') }} as next_month_end_date
     from {{ ref('int_adoption_days') }}
     where
-        activity_date = cast({{ dbt.last_day('activity_date', 'month') }} as date)
-        and segment_name in ('{{ adoption_segments(with_total=true)[:3] | join("', '") }}')
+        segment_name in ('{{ people | join("', '") }}')
+        and activity_date = cast({{ dbt.last_day('activity_date', 'month') }} as date)
 
 ),
 
@@ -63,7 +64,7 @@ counts as (
 
 spread as (
 
-    {% for segment in adoption_segments(with_total=true)[:3] -%}
+    {% for segment in people -%}
     {% for previous in ["'all'", 'previous_stage'] -%}
     select
         model_id,
