@@ -219,6 +219,7 @@
                     'is_additive': not metric.computed_in,
                     'counts_once': role == role_of[metric.once],
                     'counts_kept': role == role_of.get(metric.kept),
+                    'counts_squares': role == ('numerator' if metric.card.get('balance_points') else 'denominator'),
                     'counts_units': role == ('counted' if metric.counted else 'denominator' if metric.denominator else 'numerator'),
                 }) %}
             {% endfor %}
@@ -315,14 +316,19 @@
    amount may be too large or too small for a number. #}
 {% macro summed_measures(fact) %}
     {% set weights = [] %}
-    {% for metric in metrics() if metric.card.get('is_proportion') %}
-        {% do weights.append(metric.denominator) %}
+    {% for metric in metrics() if metric.card.get('is_proportion') or metric.card.get('balance_points') %}
+        {% do weights.append(squared_brick(metric)) %}
     {% endfor %}
     {% set summed = [{'name': rows_brick(fact), 'expression': fact.config.meta.get('rows_held', '1'), 'is_weight': false}] %}
     {% for measure in measures_of(fact) %}
         {% do summed.append({'name': measure.name, 'expression': measure.expr, 'is_weight': measure.name in weights}) %}
     {% endfor %}
     {{ return(summed) }}
+{% endmacro %}
+
+{# The brick whose squares tell how sure a metric is: the weights of a proportion; of a balance, what its units add and take. #}
+{% macro squared_brick(metric) %}
+    {{ return(metric.numerator if metric.card.get('balance_points') else metric.denominator) }}
 {% endmacro %}
 
 {# CTEs that sum the bricks of one fact: once over all its dimensions, then for the total and each segment, then long. #}
@@ -429,7 +435,7 @@
         'unit': true, 'unit_of_count': true, 'direction': true, 'owner': true, 'approver': true,
         'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'counted_by': false, 'proxy_for': false,
         'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false,
-        'read_where': false, 'follows_label': false, 'is_proportion': false, 'shape': false,
+        'read_where': false, 'follows_label': false, 'is_proportion': false, 'balance_points': false, 'shape': false,
     }) }}
 {% endmacro %}
 
@@ -455,10 +461,11 @@
             'shape': metric.card.get('shape'),
             'is_additive': not metric.card.get('shape'),
             'is_proportion': metric.card.get('is_proportion', false),
+            'balance_points': metric.card.get('balance_points') or 0,
             'follows_label': metric.card.get('follows_label', false),
             'definition_hash': definition_hash(metric),
         } %}
-        {% for key in card_keys() if key not in ['excluded', 'counted_by', 'is_proportion', 'follows_label', 'shape'] %}
+        {% for key in card_keys() if key not in ['excluded', 'counted_by', 'is_proportion', 'balance_points', 'follows_label', 'shape'] %}
             {% set value = metric.card.get(key) %}
             {% if value is not none and value is not string and value is not number %}
                 {% set value = value | join(', ') if value is iterable else value | string %}

@@ -20,6 +20,7 @@
         'minimum_cell': 20,
         'regular_days': 4,
         'embedded_days': 12,
+        'minimum_response_rate': 0.2,
         'exact_row_cap': 100000,
         'unit_value_tolerance': 0.2,
         'review_grace_days': 90,

@@ -75,6 +75,7 @@ counted as (
         metrics.shape,
         metrics.is_additive,
         metrics.is_proportion,
+        metrics.balance_points,
         metrics.is_cross_fact,
         metrics.denominator_brick is not null as is_ratio,
         case
@@ -175,7 +176,7 @@ valued as (
         end as value,
         -- Kish's number of units: what as many equal weights would tell
         case
-            when weight_squares > 0 and is_additive then denominator * denominator / weight_squares
+            when weight_squares > 0 and is_additive and balance_points is null then denominator * denominator / weight_squares
             else cast(nullif(unit_count, 0) as {{ type_double() }})
         end as effective_units
     from reasoned
@@ -198,11 +199,13 @@ metric_values as (
             when value is null then null
             when shape = 'computed' then shape_low
             when is_proportion then {{ wilson_bound('value', 'effective_units', '-') }}
+            when balance_points is not null then {{ balance_bound('-') }}
         end as value_low,
         case
             when value is null then null
             when shape = 'computed' then shape_high
             when is_proportion then {{ wilson_bound('value', 'effective_units', '+') }}
+            when balance_points is not null then {{ balance_bound('+') }}
         end as value_high,
         cast(case when {{ shown }} then numerator end as {{ type_double() }}) as numerator,
         cast(case when {{ shown }} then numerator_once end as {{ type_double() }}) as numerator_once,

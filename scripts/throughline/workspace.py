@@ -421,6 +421,12 @@ SETTINGS = (
         _count,
     ),
     Setting(
+        "minimum_response_rate",
+        "Share of questions below which the answers to a survey are marked as those of few.",
+        "minimum_response_rate: 0.2",
+        _share,
+    ),
+    Setting(
         "exact_row_cap",
         "Up to so many judged scores of a cell and period, they are put in order one by one;\n"
         "beyond, they are ordered by their bins, and the bound of that is told.",
