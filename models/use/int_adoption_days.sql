@@ -2,7 +2,7 @@
 {%- set cell = ['model_id', 'segment_name', 'segment_value'] %}
 {%- set of_user = 'partition by ' ~ cell | join(', ') ~ ', user_id order by activity_date nulls last' %}
 {%- set so_far = 'partition by ' ~ cell | join(', ') ~ ' order by date_day nulls last' %}
-with activity as (
+with activity as {{ not_materialized() }} (
 
     select * from {{ ref('fct_activity') }}
     where activity_date < {{ as_of_date() }}
@@ -58,15 +58,21 @@ active_days as (
 
 ),
 
+-- many users have the same gaps before and after a day, so what follows reads few rows
 lives as (
 
     select
-        *,
-        previous_date >= {{ dbt.dateadd('day', -28, 'activity_date') }} as is_returning,
-        -- a window holds an active day until it has passed it, or until the next active day of the user
-        cast(least({{ dbt.dateadd('day', 7, 'activity_date') }}, next_date) as date) as leaves_7d_on,
-        cast(least({{ dbt.dateadd('day', 28, 'activity_date') }}, next_date) as date) as leaves_28d_on
+        {{ cell | join(', ') }},
+        activity_date,
+        case
+            when previous_date is null then 'new'
+            when previous_date >= {{ dbt.dateadd('day', -28, 'activity_date') }} then 'returning'
+            else 'resurrected'
+        end as life,
+        case when next_date < {{ dbt.dateadd('day', 28, 'activity_date') }} then next_date end as next_date,
+        count(*) as user_count
     from active_days
+    group by {{ range(1, 7) | join(', ') }}
 
 ),
 
@@ -74,25 +80,26 @@ life_days as (
 
     select
         {{ cell | join(', ') }},
-        count(*) as active_users,
-        count(case when previous_date is null then 1 end) as new_users,
-        count(case when is_returning then 1 end) as returning_users,
-        count(case when not is_returning then 1 end) as resurrected_users,
+        sum(user_count) as active_users,
+        {%- for life in ['new', 'returning', 'resurrected'] %}
+        sum(case when life = '{{ life }}' then user_count else 0 end) as {{ life }}_users,
+        {%- endfor %}
         activity_date as date_day
     from lives
     group by {{ cell | join(', ') }}, activity_date
 
 ),
 
+-- a window holds an active day until it has passed it, or until the next active day of the user
 {% for days in [7, 28] -%}
 left_{{ days }}d as (
 
     select
         {{ cell | join(', ') }},
-        count(*) as left_users,
-        leaves_{{ days }}d_on as date_day
+        sum(user_count) as left_users,
+        cast(least({{ dbt.dateadd('day', days, 'activity_date') }}, next_date) as date) as date_day
     from lives
-    group by {{ cell | join(', ') }}, leaves_{{ days }}d_on
+    group by {{ range(1, 4) | join(', ') }}, 5
 
 ),
 
