@@ -11,19 +11,6 @@
     end
 {%- endmacro %}
 
-{# NULL instead of an error where the denominator is zero. #}
-{% macro safe_ratio(numerator, denominator) -%}
-    cast({{ numerator }} as {{ type_double() }}) / nullif(cast({{ denominator }} as {{ type_double() }}), 0)
-{%- endmacro %}
-
-{# The square of a number; NULL where no double holds it, and 0 where it is too small for one, which Postgres would refuse. #}
-{% macro square(number) -%}
-    case
-        when abs({{ number }}) < 1e-150 then 0
-        when abs({{ number }}) < 1e150 then {{ number }} * {{ number }}
-    end
-{%- endmacro %}
-
 {# A brick: the weight of the row where the condition holds, else 0. #}
 {% macro weighted(condition) -%}
     case when {{ condition }} then sampling_weight else 0 end

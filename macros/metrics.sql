@@ -476,3 +476,11 @@
     {% endfor %}
     {{ return(rows) }}
 {% endmacro %}
+
+{# Whether rows of two relations are of one pair of metrics. #}
+{% macro same_pair(one, other) -%}
+    {{ one }}.relation = {{ other }}.relation
+        and {{ one }}.model_id = {{ other }}.model_id
+        and {{ one }}.metric = {{ other }}.metric
+        and {{ one }}.other_metric = {{ other }}.other_metric
+{%- endmacro %}

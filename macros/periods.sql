@@ -183,7 +183,7 @@ series as (
     {% set rows = [] %}
     {% set all_bricks = bricks() %}
     {% for metric in metrics() if shared_segments(metric).segments %}
-        {% set counted = [metric.numerator] if metric.card.unit == 'currency' else [] %}
+        {% set counted = [metric.numerator] if metric.card.unit in ['currency', 'hours'] else [] %}
         {% for name in bricks_of(metric) + ([metric.excluded] if metric.excluded else []) %}
             {% do counted.append(rows_brick(all_bricks[name].semantic_model)) %}
         {% endfor %}

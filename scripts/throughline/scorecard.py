@@ -444,7 +444,7 @@ def change(row: Row) -> str:
     if row["unit"] == "share":
         points = 100 * row["change"]
         said = f"{points:+.2f}pp" if 0 < abs(points) < 0.1 else f"{points:+.1f}pp"
-    elif row["unit"] in ("currency", "count") and row["previous_value"]:
+    elif row["unit"] in ("currency", "count", "hours") and row["previous_value"]:
         share = row["change"] / abs(row["previous_value"])
         said = f"{share:+.1%}" if abs(share) < 0.0995 else f"{share:+.0%}"
     else:

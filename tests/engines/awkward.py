@@ -50,6 +50,10 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "bin,accuracy,not_read,,ann,o'clock",
         "rank,conversion_rate,watched,none,ann,w",
     ),
+    "outcome_kinds": (
+        "outcome_name,kind,unit,owner,rationale",
+        "clicked,activation,,ann,w",
+    ),
     "kpi_links": (
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
     ),

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # what the compiler of metrics makes, the door of a raw table with few columns, and the models of
-# scores, which tests/oracles runs over tables of its own
+# scores and of changes, which tests run over tables of their own
 MODELS = (
     *("fct_bricks", "fct_metrics", "chk_feedback"),
     *("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods"),
     *("int_judged_periods", "int_score_bin_periods", "int_threshold_curves"),
     *("int_version_predecessors", "int_version_pairs", "int_version_comparisons"),
+    *("int_metric_changes", "int_movement_parts", "int_weekly_changes", "int_metric_pairs"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)
