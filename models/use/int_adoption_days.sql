@@ -292,8 +292,8 @@ reasoned as (
             when ranked.date_day < deliveries.use_from then 'partial_window'
         end as use_reason,
         case
-            when ranked.segment_name not in ('all', 'team', 'role') then 'not_by_segment'
             when ranked.segment_name <> 'all' and ({{ is_hidden_cell() }}) then 'private'
+            when ranked.segment_name not in ('all', 'team', 'role') then 'not_by_segment'
             when deliveries.eligible_through is null or ranked.date_day > deliveries.eligible_through then 'eligible_users_not_delivered'
             when ranked.date_day < deliveries.eligible_from then 'partial_window'
             when ranked.eligible_users = 0 then 'no_eligible_users'

@@ -14,7 +14,12 @@ metric_values as (
     select * from {{ ref('fct_metric_values') }}
     where
         model_version = 'all'
-        and metric in ('response_rate', '{{ metrics.values() | join("', '") }}')
+        and metric in (
+            {%- for metric in metrics.values() %}
+            '{{ metric }}',
+            {%- endfor %}
+            'response_rate'
+        )
 
 ),
 
@@ -22,7 +27,11 @@ scores as (
 
     select
         *,
-        case metric {% for survey, metric in metrics.items() %}when '{{ metric }}' then '{{ survey }}' {% endfor %}end as survey_type
+        case metric
+            {%- for survey, metric in metrics.items() %}
+            when '{{ metric }}' then '{{ survey }}'
+            {%- endfor %}
+        end as survey_type
     from metric_values
 
 ),
