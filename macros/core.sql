@@ -16,6 +16,26 @@
     case when {{ condition }} then sampling_weight else 0 end
 {%- endmacro %}
 
+{# Whether a text says the positive one of two classes: the positive label itself, or a word for yes or no; NULL where it says neither. #}
+{% macro says_positive(text, positive_label) -%}
+    {%- set yes, no = "('true', 'yes', '1')", "('false', 'no', '0')" -%}
+    case
+        when {{ text }} = {{ positive_label }} then true
+        when lower({{ text }}) in {{ yes }} then coalesce(lower({{ positive_label }}), '') not in {{ no }}
+        when lower({{ text }}) in {{ no }} then coalesce(lower({{ positive_label }}), '') in {{ no }}
+    end
+{%- endmacro %}
+
+{# Why it may not be known which of user and model was right, in the order in which it is asked. #}
+{% macro override_unknowns() %}
+    {{ return(['outcome_depends_on_action', 'no_final_decision', 'final_decision_not_read', 'no_label', 'cell_not_valued']) }}
+{% endmacro %}
+
+{# The links from a decision to its value, in their order. #}
+{% macro chain_links() %}
+    {{ return(['features_present', 'predicted', 'shown', 'acted_on', 'outcome', 'value']) }}
+{% endmacro %}
+
 {# The types of cost that the raw contract knows. #}
 {% macro cost_types() %}
     {% for column in contract('serving_costs').columns if column.name == 'cost_type' %}

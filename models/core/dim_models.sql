@@ -24,6 +24,8 @@ models as (
         {{ normal_label('trim(registry.positive_label)') }} as positive_label,
         coalesce(registry.label_is, 'gain') as label_is,
         registry.amount_outcome,
+        registry.baseline_policy,
+        registry.baseline_column,
         registry.owner,
         registry.decision_threshold,
         registry.horizon_days,

@@ -1,5 +1,7 @@
 -- One row per decision in production, every brick a column.
 -- depends_on: {{ ref('int_touched_decisions') }}
+{%- set features = input_features() %}
+{%- set logged = (group_columns() + features) | unique | list %}
 with predictions as {{ not_materialized() if not is_incremental() }} (
 
     select * from {{ ref('stg_prediction_logs') }} where {{ touched('predicted_at', 'prediction_id') }}
@@ -53,6 +55,7 @@ linked_outcomes as (
         outcomes.outcome_id,
         outcomes.outcome_label,
         outcomes.occurred_at,
+        outcomes.observed_at,
         coalesce(outcomes.status, 'final') as status,
         outcomes.outcome_name = models.label_outcome as is_label,
         coalesce(outcomes.outcome_name = models.amount_outcome, false) as is_amount,
@@ -131,6 +134,8 @@ ranked_actions as (
     select
         prediction_id,
         event_name,
+        final_decision,
+        override_reason,
         occurred_at,
         row_number() over (
             partition by prediction_id
@@ -149,6 +154,8 @@ last_uses as (
         uses.shown_at,
         uses.viewed_at,
         ranked_actions.occurred_at as acted_at,
+        {{ normal_label('trim(ranked_actions.final_decision)') }} as final_decision,
+        ranked_actions.override_reason,
         coalesce(ranked_actions.event_name, 'ignored') as user_action
     from uses
     left join ranked_actions
@@ -165,11 +172,22 @@ labelled as (
         models.positive_label,
         models.negative_on_absence,
         models.latency_slo_ms,
+        models.outcome_depends_on_action,
+        {%- if logged %}
+        case models.baseline_column
+            {%- for name in logged %}
+            when '{{ name }}' then cast(predictions.{{ name }} as {{ dbt.type_string() }})
+            {%- endfor %}
+        end as baseline_text,
+        {%- else %}
+        cast(null as {{ dbt.type_string() }}) as baseline_text,
+        {%- endif %}
         1 / coalesce(predictions.sampling_fraction, 1) as sampling_weight,
         coalesce(predictions.decision_threshold, models.decision_threshold) as threshold_in_force,
         cast({{ dbt.dateadd('day', 'models.horizon_days + models.label_delay_days', 'predictions.predicted_at') }} as timestamp)
             as matures_at,
         labels.status as label_status,
+        labels.observed_at as label_observed_at,
         labels.outcome_label,
         -- a regression model predicts amounts in the reporting currency
         labels.amount as outcome_value,
@@ -179,6 +197,8 @@ labelled as (
         last_uses.shown_at,
         last_uses.viewed_at,
         last_uses.acted_at,
+        last_uses.final_decision,
+        last_uses.override_reason,
         coalesce(last_uses.user_action, 'not_shown') as user_action
     from predictions
     inner join models on predictions.model_id = models.model_id
@@ -204,6 +224,10 @@ judged as (
             else score >= threshold_in_force
         end as is_predicted_positive,
         case
+            when task not in ('multiclass', 'regression') or positive_label is not null
+                then {{ says_positive('final_decision', 'positive_label') }}
+        end as is_user_positive,
+        case
             when label_status = 'final' then is_positive
             when label_status is null and negative_on_absence then false
         end as is_actual_positive
@@ -222,6 +246,14 @@ celled as (
             when not is_predicted_positive and is_actual_positive then 'fn'
             when not is_predicted_positive and not is_actual_positive then 'tn'
         end as confusion_cell,
+        -- where acting changes what happens, nobody knows what would have followed
+        case
+            when label_state <> 'matured' or outcome_depends_on_action then null
+            when is_user_positive and is_actual_positive then 'tp'
+            when is_user_positive and not is_actual_positive then 'fp'
+            when not is_user_positive and is_actual_positive then 'fn'
+            when not is_user_positive and not is_actual_positive then 'tn'
+        end as user_cell,
         case
             when label_state = 'matured' and task = 'multiclass' then predicted_label = outcome_label
             when label_state = 'matured' then is_predicted_positive = is_actual_positive
@@ -235,7 +267,9 @@ valued as (
     select
         celled.*,
         {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
-        + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0) as decision_value
+        + unit_values.amount_coefficient * coalesce(celled.credited_amount, 0) as decision_value,
+        {{ in_reporting_currency('user_values.fixed_amount', 'user_values.currency', 'user_rates.rate') }}
+        + user_values.amount_coefficient * coalesce(celled.credited_amount, 0) as user_value
     from celled
     left join unit_values
         on celled.model_id = unit_values.model_id
@@ -244,6 +278,13 @@ valued as (
     left join rates
         on unit_values.currency = rates.currency
         and {{ valid_at('rates', 'celled.predicted_at') }}
+    left join unit_values as user_values
+        on celled.model_id = user_values.model_id
+        and celled.user_cell = user_values.cell
+        and {{ valid_at('user_values', 'celled.predicted_at') }}
+    left join rates as user_rates
+        on user_values.currency = user_rates.currency
+        and {{ valid_at('user_rates', 'celled.predicted_at') }}
 
 ),
 
@@ -265,8 +306,21 @@ decisions as (
         label_state,
         confusion_cell,
         user_action,
+        final_decision,
+        override_reason,
+        {{ normal_label('trim(baseline_text)') }} as baseline_decision,
         error_type,
         rank_position,
+        cast(
+            {%- if features %}
+            {%- for name in features %}
+            {{ '+ ' if not loop.first }}case when {{ name }} is not null then 1 else 0 end
+            {%- endfor %}
+            {%- else %}
+            null
+            {%- endif %}
+            as {{ dbt.type_int() }}
+        ) as feature_count,
         status_code,
         score,
         threshold_in_force as decision_threshold,
@@ -279,6 +333,7 @@ decisions as (
         {{ weighted("label_state = 'pending'") }} as pending_count,
         {{ weighted("label_state = 'matured'") }} as matured_count,
         {{ weighted("label_state = 'unlabelled'") }} as unlabelled_count,
+        {{ weighted("label_state = 'matured' and label_observed_at > matures_at") }} as late_label_count,
         {{ weighted("label_state <> 'matured' and is_predicted_positive") }} as excluded_positive_count,
         {{ weighted("confusion_cell = 'tp'") }} as true_positive_count,
         {{ weighted("confusion_cell = 'fp'") }} as false_positive_count,
@@ -318,6 +373,7 @@ decisions as (
         {{ weighted("decision_value is not null") }} as valued_count,
         sampling_weight * credited_amount as credited_amount,
         sampling_weight * decision_value as value_amount,
+        sampling_weight * user_value as user_value_amount,
         cast(predicted_at as date) as decision_date,
         predicted_at,
         shown_at,

@@ -14,7 +14,9 @@ dates as (
 
 touched_dates as (
 
-    {% for name in ['fct_lists', 'fct_class_counts', 'fct_group_cells', 'fct_latency_bins', 'int_latency_days'] -%}
+    {% for name in [
+        'fct_lists', 'fct_class_counts', 'fct_group_cells', 'fct_latency_bins', 'int_latency_days', 'fct_chain_days', 'fct_policy_days'
+    ] -%}
     select '{{ name }}' as relation_name, touched_date from dates
     {{ 'union all' if not loop.last }}
     {% endfor %}

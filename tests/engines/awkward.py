@@ -20,12 +20,12 @@ SEEDS: Mapping[str, Sequence[str]] = {
     "model_registry": (
         "model_id,model_name,product,task,team,charter,label_outcome,positive_label,label_is,amount_outcome,decision_threshold,"
         "horizon_days,label_delay_days,negative_on_absence,reference_from,reference_to,score_is_probability,"
-        "outcome_depends_on_action,latency_slo_ms,owner,rationale",
-        "bin,It's \"binary\",CRM,binary,team,50 % more\\less,converted,true,gain,revenue,0.5,14,2,true,2024-02-01,2024-02-29,true,false,50,ann,o'clock",
-        "multi,Mehrklassig – größer,CRM,multiclass,team,c,class,,,,,7,0,false,,,,,,ann,日本語 🙂",
-        "reg,Regression,Supply,regression,team,c,demand,,neutral,,,1,0,false,,,,,,ann,w",
-        "rank,Ranking,Shop,ranking,team,c,clicked,,gain,revenue,0,3,1,true,,,false,true,,ann,w",
-        "idle,Never asked,Shop,binary,team,c,clicked,,harm,,0.5,3,1,true,,,,,,ann,w",
+        "outcome_depends_on_action,latency_slo_ms,baseline_policy,baseline_column,owner,rationale",
+        "bin,It's \"binary\",CRM,binary,team,50 % more\\less,converted,true,gain,revenue,0.5,14,2,true,2024-02-01,2024-02-29,true,false,50,column,channel,ann,o'clock",
+        "multi,Mehrklassig – größer,CRM,multiclass,team,c,class,,,,,7,0,false,,,,,,,,ann,日本語 🙂",
+        "reg,Regression,Supply,regression,team,c,demand,,neutral,,,1,0,false,,,,,,,,ann,w",
+        "rank,Ranking,Shop,ranking,team,c,clicked,,gain,revenue,0,3,1,true,,,false,true,,all,,ann,w",
+        "idle,Never asked,Shop,binary,team,c,clicked,,harm,,0.5,3,1,true,,,,,,,,ann,w",
     ),
     "unit_values": (
         "model_id,cell,fixed_amount,amount_coefficient,currency,valid_from,valid_to,owner,rationale",
@@ -59,6 +59,10 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "speed,Slow,,ann,w",
         "speed,load time,r1,bob,w",
         "size,größe,,ann,w",
+    ),
+    "cost_budgets": (
+        "model_id,cost_type,monthly_amount,currency,valid_from,valid_to,owner,rationale",
+        "bin,all,12.5,JPY,2024-01-01,2024-07-15,ann,w",
     ),
     "kpi_links": (
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",

@@ -141,7 +141,7 @@ INPUTS = (
 )
 REGISTRY = (
     "lead,Lead scoring,CRM,binary,growth,Rank leads,converted,true,gain,revenue,"
-    "0.5,14,2,true,,,,,,ann,why",
+    "0.5,14,2,true,,,,,,,,ann,why",
 )
 SEED_ROWS: Mapping[str, Sequence[str]] = {
     "model_registry": REGISTRY,

@@ -119,11 +119,11 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
             f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,gain,revenue,0.5,"
             f"{horizon_days},1,true,,,true,false,15,ann,why",
             f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,neutral,,,"
-            "2,0,false,,,,,,ann,why",
+            "2,0,false,,,,,,,,ann,why",
             f"offer{number},Offer,CRM {number},ranking,team,charter,taken,,gain,,0,"
-            "2,0,true,,,,,,ann,why",
+            "2,0,true,,,,,,,,ann,why",
             f"kind{number},Kind,CRM {number},multiclass,team,charter,sorted,,neutral,,,"
-            "2,1,false,,,,,,ann,why",
+            "2,1,false,,,,,,,,ann,why",
         ]
         values += [
             f"lead{number},tp,10,0.1,USD,2025-01-01,,ann,why",

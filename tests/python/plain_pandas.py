@@ -627,7 +627,9 @@ class Company:
         judged, shown = d.is_right.notna(), d.action != "not_shown"
         valued = cell.notna() & d.value.notna()
         failed = d.error_type.notna() | (d.status_code >= 400)
-        answered = ~(d.status_code >= 500)
+        coded = d.status_code.notna()
+        told = coded | failed
+        answered = told & ~(d.status_code >= 500)
         accepted = d.action == "accepted"
         seen = d.action.isin(DECISIVE) | d.prediction_id.isin(self._viewed())
         should = cell.isin(["tp", "fn"])
@@ -653,17 +655,19 @@ class Company:
             "slo_share": ((d.latency_ms <= promised) & ~failed, timed, one * 0),
             "label_coverage": (matured, state != "pending", state == "pending"),
             "acceptance_rate": (accepted, shown, one * 0),
+            "exposure_rate": (shown, ~failed, one * 0),
             "view_rate": (seen, shown, one * 0),
             "override_rate": (d.action == "overridden", shown, one * 0),
             "ignore_rate": (d.action == "ignored", shown, one * 0),
             "conversion_rate": (d.is_yes, matured, left_out),
             "close_rate": (accepted & d.is_yes, accepted & matured, left_out),
             "deal_score": (d.score, d.score.notna(), one * 0),
-            "error_rate": (failed, one, one * 0),
-            "availability": (answered, one, one * 0),
+            "error_rate": (failed, told, ~told),
+            "availability": (answered, told, ~told),
             "value_per_decision": (d.value, valued, ~valued),
             "value_of_decisions": (d.value, None, ~valued),
         }
+        counted = {"value_of_decisions": valued, "error_rate": coded, "availability": coded}
         # a row of a sample stands for several decisions
         weight = 1 / d.sampling_fraction.fillna(1)
         parts = [
@@ -673,7 +677,7 @@ class Company:
                 numerator=n * weight,
                 denominator=None if m is None else m * weight,
                 excluded=x * weight,
-                units=valued if name == "value_of_decisions" else None,
+                units=counted.get(name),
             )
             for name, (n, m, x) in of_decisions.items()
         ]

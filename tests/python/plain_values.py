@@ -60,7 +60,9 @@ SOURCES: Mapping[str, Sequence[str]] = {
         ("prediction_logs", "usage_events", "labels"),
     ),
     "close_rate": (*OF_LABELS, "usage_events"),
-    **dict.fromkeys(["acceptance_rate", "view_rate", "override_rate", "ignore_rate"], OF_USE),
+    **dict.fromkeys(
+        ["acceptance_rate", "exposure_rate", "view_rate", "override_rate", "ignore_rate"], OF_USE
+    ),
     **dict.fromkeys(
         ["deal_score", "error_rate", "availability", "slo_share"], ("prediction_logs",)
     ),

@@ -27,8 +27,8 @@ CONTRACT: dict[str, dict[str, Any]] = {table["name"]: table for table in SOURCES
 AS_OF = "2025-07-01 00:00:00"
 SEED_ROWS = {
     "model_registry": [
-        "lead,Lead,CRM,binary,Team,Why,converted,true,gain,revenue,0.5,14,2,true,,,,,,ann,why",
-        "offer,Offer,Shop,ranking,Team,Why,taken,,,,0,7,1,true,,,,,,ann,why",
+        "lead,Lead,CRM,binary,Team,Why,converted,true,gain,revenue,0.5,14,2,true,,,,,,,,ann,why",
+        "offer,Offer,Shop,ranking,Team,Why,taken,,,,0,7,1,true,,,,,,,,ann,why",
     ],
     "exchange_rates": ["EUR,1.1,2025-01-01,2025-06-01,ann,why"],
 }
@@ -1137,6 +1137,12 @@ STOPS: dict[str, tuple[dict[str, Any], Row, str]] = {
         {"inputs": ["feedback"]},
         {},
         "setting inputs lacks prediction_logs, which is always required.",
+    ),
+    "a segment is a protected attribute": (
+        {"segments": ["channel", "Gender"]},
+        {},
+        "setting segments names Gender, a protected attribute too, which fairness alone may use. "
+        "Leave it out of segments or of protected_attributes.",
     ),
     "mapping names an unknown table": (
         {"mapping": {"predictions": {"score": "p"}}},

@@ -145,7 +145,8 @@ HEADER = (
     "model_id,model_name,product,task,team,charter,label_outcome,positive_label,label_is,"
     "amount_outcome,"
     "decision_threshold,horizon_days,label_delay_days,negative_on_absence,reference_from,"
-    "reference_to,score_is_probability,outcome_depends_on_action,latency_slo_ms,owner,rationale"
+    "reference_to,score_is_probability,outcome_depends_on_action,latency_slo_ms,"
+    "baseline_policy,baseline_column,owner,rationale"
 )
 
 

@@ -133,6 +133,7 @@ def test_the_hash_follows_the_definition_and_nothing_else(
     facts.write_text(facts.read_text().replace("expr: shown_count", "expr: viewed_count"))
     again = hashes()
     assert {name for name in before if after[name] != again[name]} == {
+        "exposure_rate",
         "view_rate",
         "override_rate",
         "ignore_rate",

@@ -18,8 +18,8 @@ from throughline.workspace import Finding, Workspace
 DUE = str(date(2026, 7, 1) - timedelta(days=90))
 """The last day of grace at the as_of of the simulated company."""
 LONG = "2025-01-01,,Ann,why"
-REFERENCE = "2026-03-09,2026-04-05,false,true,150,Head of Online Shop"
-REVERSED = "2026-04-05,2026-03-09,false,true,150,Head of Online Shop"
+REFERENCE = "2026-03-09,2026-04-05,false,true,150,,,Head of Online Shop"
+REVERSED = "2026-04-05,2026-03-09,false,true,150,,,Head of Online Shop"
 
 
 def experiment(name: str, **cells: str) -> str:
@@ -604,9 +604,9 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         f"{seeds}/alert_rules.csv, row 12, column metric: no metric 'f1'. Known: {known}.",
         f"{seeds}/alert_rules.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: *, {models}",
-        f"{seeds}/kpi_links.csv, row 12, column from_metric: no metric 'clicks'. Known: {known}.",
-        f"{seeds}/kpi_links.csv, row 13, column to_metric: no metric 'happiness'. Known: {known}.",
-        f"{seeds}/kpi_links.csv, row 14, column model_id: unknown model 'churn'. "
+        f"{seeds}/kpi_links.csv, row 14, column from_metric: no metric 'clicks'. Known: {known}.",
+        f"{seeds}/kpi_links.csv, row 15, column to_metric: no metric 'happiness'. Known: {known}.",
+        f"{seeds}/kpi_links.csv, row 16, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
         f"{seeds}/metric_targets.csv, row 32, column metric: no metric 'precison'. "
         "Did you mean 'precision'?",
