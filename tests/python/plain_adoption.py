@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
+from building import query
 from plain_pandas import Company
 
 DAY = pd.Timedelta(days=1)
@@ -42,7 +44,7 @@ class Adoption:
                 if pd.isna(row.eligible_to) or row.eligible_to > day:
                     names = [
                         name if isinstance(name, str) else "(unknown)"
-                        for name in (row.team, row.role)
+                        for name in (getattr(row, "team", None), getattr(row, "role", None))
                     ]
                     self.groups[row.model_id, row.user_id, day] = (names[0], names[1])
         for (model, user, day), (team, role) in self.groups.items():
@@ -113,3 +115,32 @@ class Adoption:
         return (
             "exposed" if any(user in self.exposed[cell].get(n, ()) for n in past) else "not_exposed"
         )
+
+
+COUNTS = [
+    "exposed_users",
+    "passive_users",
+    "weekly_active_users",
+    "monthly_active_users",
+    "new_users",
+    "returning_users",
+    "resurrected_users",
+    "eligible_users",
+    "adopted_users",
+    "active_user_days",
+]
+
+
+def assert_users_are(workspace: Path, adoption: Adoption) -> None:
+    """Holds every count of int_adoption_days, hidden or not, against sets of users."""
+    plain = pd.DataFrame(adoption.rows())
+    if plain.empty:
+        return
+    built = query(workspace, "from int_adoption_days")
+    built = built[built.activity_date >= adoption.known_from]
+    both = built.merge(plain, on=[*CELL, "activity_date"], how="outer", suffixes=("", "_plain"))
+    # a model of which nothing is known has no row
+    both[COUNTS] = both[COUNTS].fillna(0)
+    for name in COUNTS:
+        differs = both[name] != both[f"{name}_plain"]
+        assert not differs.any(), f"{name}: {both[differs].head().to_string()}"

@@ -11,7 +11,7 @@ import pytest
 
 import plain_pandas
 from building import ROOT, query
-from plain_adoption import CELL, DAY, Adoption, Cell
+from plain_adoption import CELL, DAY, Adoption, Cell, assert_users_are
 from plain_values import hidden_cells
 
 AS_OF = pd.Timestamp("2026-07-01")
@@ -81,6 +81,10 @@ def test_every_shown_number_counts_different_users(both: pd.DataFrame, adoption:
     assert (both.use_reason.eq("private") == both.is_hidden).all()
     assert (both.dormant_users > 0).any()
     assert (both.resurrected_users > 0).any()
+
+
+def test_hidden_counts_are_right_too(demo: Path, adoption: Adoption) -> None:
+    assert_users_are(demo, adoption)
 
 
 def test_shares_divide_counts_and_say_where_they_are_few(both: pd.DataFrame) -> None:
