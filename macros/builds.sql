@@ -110,7 +110,7 @@
             {% do parts.append(name ~ brick.expression ~ date_column(fact) ~ segments_of(fact) ~ brick.lift ~ fact.config.meta ~ fact.model ~ is_versioned(fact)) %}
         {% endfor %}
         {% for metric in metrics() %}
-            {% do parts.append(metric.name ~ metric.card.tier ~ metric.card.get('is_proportion')) %}
+            {% do parts.append(metric.name ~ metric.card.tier ~ metric.card.get('is_proportion') ~ metric.card.get('balance_points')) %}
         {% endfor %}
         {% do parts.append(metric_bricks() | string) %}
     {% endif %}

@@ -228,7 +228,7 @@
         'unit': true, 'unit_of_count': true, 'direction': true, 'owner': true, 'approver': true,
         'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'counted_by': false, 'proxy_for': false,
         'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false,
-        'read_where': false, 'follows_label': false, 'is_proportion': false, 'shape': false,
+        'read_where': false, 'follows_label': false, 'is_proportion': false, 'balance_points': false, 'shape': false,
     }) }}
 {% endmacro %}
 
@@ -254,10 +254,11 @@
             'shape': metric.card.get('shape'),
             'is_additive': not metric.card.get('shape'),
             'is_proportion': metric.card.get('is_proportion', false),
+            'balance_points': metric.card.get('balance_points') or 0,
             'follows_label': metric.card.get('follows_label', false),
             'definition_hash': definition_hash(metric),
         } %}
-        {% for key in card_keys() if key not in ['excluded', 'counted_by', 'is_proportion', 'follows_label', 'shape'] %}
+        {% for key in card_keys() if key not in ['excluded', 'counted_by', 'is_proportion', 'balance_points', 'follows_label', 'shape'] %}
             {% set value = metric.card.get(key) %}
             {% if value is not none and value is not string and value is not number %}
                 {% set value = value | join(', ') if value is iterable else value | string %}

@@ -27,6 +27,7 @@
                     'is_additive': not metric.computed_in,
                     'counts_once': role == role_of[metric.once],
                     'counts_kept': role == role_of.get(metric.kept),
+                    'counts_squares': role == ('numerator' if metric.card.get('balance_points') else 'denominator'),
                     'counts_units': role == ('counted' if metric.counted else 'denominator' if metric.denominator else 'numerator'),
                 }) %}
             {% endfor %}
@@ -96,14 +97,19 @@
    amount may be too large or too small for a number. #}
 {% macro summed_measures(fact) %}
     {% set weights = [] %}
-    {% for metric in metrics() if metric.card.get('is_proportion') %}
-        {% do weights.append(metric.denominator) %}
+    {% for metric in metrics() if metric.card.get('is_proportion') or metric.card.get('balance_points') %}
+        {% do weights.append(squared_brick(metric)) %}
     {% endfor %}
     {% set summed = [{'name': rows_brick(fact), 'expression': fact.config.meta.get('rows_held', '1'), 'is_weight': false}] %}
     {% for measure in measures_of(fact) %}
         {% do summed.append({'name': measure.name, 'expression': measure.expr, 'is_weight': measure.name in weights}) %}
     {% endfor %}
     {{ return(summed) }}
+{% endmacro %}
+
+{# The brick whose squares tell how sure a metric is: the weights of a proportion; of a balance, what its units add and take. #}
+{% macro squared_brick(metric) %}
+    {{ return(metric.numerator if metric.card.get('balance_points') else metric.denominator) }}
 {% endmacro %}
 
 {# CTEs that sum the bricks of one fact: once over all its dimensions, then for the total and each segment, then long. #}

@@ -15,7 +15,8 @@ scaled as (
 
     select
         *,
-        score is not null as is_answered,
+        -- who is asked what to improve answers in words
+        score is not null or (survey_type = 'improvement' and comment is not null) as is_answered,
         {{ safe_ratio('score - scale_min', 'scale_max - scale_min') }} as scale_share
     from questions
 
@@ -36,6 +37,7 @@ feedback as (
         scaled.score,
         scaled.scale_min,
         scaled.scale_max,
+        scaled.scale_share,
         1 as asked_count,
         case when scaled.is_answered then 1 else 0 end as answered_count,
         case when scaled.is_answered and scaled.scale_share is not null then 1 else 0 end as scaled_count,

@@ -14,6 +14,7 @@ touched_decisions as (
 usage_dates as (
 
     select * from {{ ref('int_touched_usage_dates') }}
+    where relation_name = 'fct_usage'
 
 ),
 

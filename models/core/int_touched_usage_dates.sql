@@ -1,4 +1,4 @@
--- One row per date of use that is recomputed in this build.
+-- One row per relation of use and date that it recomputes in this build.
 with arrived_usage_events as (
 
     select * from {{ ref('int_touched_usage_events') }}
@@ -8,6 +8,18 @@ with arrived_usage_events as (
 arrived_eligible_users as (
 
     select * from {{ ref('int_touched_eligible_users') }}
+
+),
+
+arrived_predictions as (
+
+    select * from {{ ref('int_touched_prediction_logs') }}
+
+),
+
+usage_events as {{ not_materialized() }} (
+
+    select * from {{ ref('stg_usage_events') }}
 
 ),
 
@@ -76,12 +88,35 @@ usage_dates as (
 
 ),
 
+-- a decision says of which segments the use of it was
+segment_dates as (
+
+    select distinct cast(usage_events.occurred_at as date) as touched_date
+    from usage_events
+    inner join arrived_predictions on usage_events.prediction_id = arrived_predictions.row_key
+
+),
+
+activity_dates as (
+
+    select touched_date from usage_dates
+    union
+    select touched_date from segment_dates
+
+),
+
 named as (
 
     select
         cast('fct_usage' as {{ dbt.type_string() }}) as relation_name,
         touched_date
     from usage_dates
+    where touched_date is not null
+    union all
+    select
+        'fct_activity' as relation_name,
+        touched_date
+    from activity_dates
     where touched_date is not null
 
 )

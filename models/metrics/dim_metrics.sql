@@ -43,6 +43,7 @@ metrics as (
         read_where,
         shape,
         minimum_meaningful_lift,
+        cast(nullif(balance_points, 0) as {{ type_double() }}) as balance_points,
         is_proportion,
         follows_label,
         is_versioned,

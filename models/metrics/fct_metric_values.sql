@@ -75,6 +75,7 @@ counted as (
         metrics.shape,
         metrics.is_additive,
         metrics.is_proportion,
+        metrics.balance_points,
         metrics.is_cross_fact,
         metrics.denominator_brick is not null as is_ratio,
         case
@@ -92,7 +93,7 @@ counted as (
         metric_periods.weight_squares,
         case
             when metrics.shape = 'customers' then coalesce(customer_periods.customer_count, 0)
-            else metric_periods.unit_count
+            else coalesce(shape_values.unit_count, metric_periods.unit_count)
         end as unit_count,
         shape_values.value as shape_value,
         shape_values.value_low as shape_low,
@@ -175,7 +176,7 @@ valued as (
         end as value,
         -- Kish's number of units: what as many equal weights would tell
         case
-            when weight_squares > 0 and is_additive then denominator * denominator / weight_squares
+            when weight_squares > 0 and is_additive and balance_points is null then denominator * denominator / weight_squares
             else cast(nullif(unit_count, 0) as {{ type_double() }})
         end as effective_units
     from reasoned
@@ -198,11 +199,13 @@ metric_values as (
             when value is null then null
             when shape = 'computed' then shape_low
             when is_proportion then {{ wilson_bound('value', 'effective_units', '-') }}
+            when balance_points is not null then {{ balance_bound('-') }}
         end as value_low,
         case
             when value is null then null
             when shape = 'computed' then shape_high
             when is_proportion then {{ wilson_bound('value', 'effective_units', '+') }}
+            when balance_points is not null then {{ balance_bound('+') }}
         end as value_high,
         cast(case when {{ shown }} then numerator end as {{ type_double() }}) as numerator,
         cast(case when {{ shown }} then numerator_once end as {{ type_double() }}) as numerator_once,

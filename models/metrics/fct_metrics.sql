@@ -10,7 +10,7 @@ metric_bricks as (
 
     {{ literal_rows(
         metric_bricks() if execute else [{'metric': ''}],
-        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'is_additive', 'is_rebuilt', 'counts_once', 'counts_kept', 'counts_units']
+        ['metric', 'role', 'brick', 'segment_name', 'is_versioned', 'has_denominator', 'is_additive', 'is_rebuilt', 'counts_once', 'counts_kept', 'counts_squares', 'counts_units']
     ) }}
 
 ),
@@ -24,6 +24,7 @@ roles as (
         metric_bricks.is_additive,
         metric_bricks.counts_once,
         metric_bricks.counts_kept,
+        metric_bricks.counts_squares,
         metric_bricks.counts_units,
         bricks.metric_date,
         bricks.model_id,
@@ -53,7 +54,7 @@ totals as (
         coalesce(sum(amount) filter (where role = 'numerator'), 0) as numerator,
         coalesce(sum(amount) filter (where counts_once), 0) as numerator_once,
         case when has_denominator then coalesce(sum(amount) filter (where role = 'denominator'), 0) end as denominator,
-        coalesce(sum(square_sum) filter (where role = 'denominator'), 0) as weight_squares,
+        coalesce(sum(square_sum) filter (where counts_squares), 0) as weight_squares,
         coalesce(sum(amount) filter (where role = 'excluded'), 0) as excluded_count,
         coalesce(sum(amount) filter (where counts_kept), 0) as kept_count,
         cast(coalesce(sum(unit_count) filter (where counts_units), 0) as bigint) as unit_count,

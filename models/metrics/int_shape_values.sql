@@ -17,6 +17,12 @@ latency_shapes as (
 
 ),
 
+adoption_shapes as (
+
+    select * from {{ ref('int_adoption_shapes') }}
+
+),
+
 number_shapes as (
 
     select
@@ -35,13 +41,35 @@ number_shapes as (
 
 ),
 
-shape_values as (
+row_shapes as (
 
     select * from number_shapes
     union all
     select * from score_shapes
     union all
     select * from latency_shapes
+
+),
+
+-- rows are counted by the waist; what is no row, a shape counts itself
+shape_values as (
+
+    select
+        metric,
+        model_id,
+        model_version,
+        segment_name,
+        segment_value,
+        period,
+        period_end_date,
+        value,
+        value_low,
+        value_high,
+        cast(null as bigint) as unit_count,
+        reason
+    from row_shapes
+    union all
+    select * from adoption_shapes
 
 )
 

@@ -418,6 +418,24 @@ SETTINGS = (
         _count,
     ),
     Setting(
+        "regular_days",
+        "Active days of 28 from which an eligible user is regular; below, the user is on trial.",
+        "regular_days: 4",
+        _count,
+    ),
+    Setting(
+        "embedded_days",
+        "Active days of 28 from which a model is embedded in the work of an eligible user.",
+        "embedded_days: 12",
+        _count,
+    ),
+    Setting(
+        "minimum_response_rate",
+        "Share of questions below which the answers to a survey are marked as those of few.",
+        "minimum_response_rate: 0.2",
+        _share,
+    ),
+    Setting(
         "exact_row_cap",
         "Up to so many judged scores of a cell and period, they are put in order one by one;\n"
         "beyond, they are ordered by their bins, and the bound of that is told.",

@@ -54,6 +54,12 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "outcome_name,kind,unit,owner,rationale",
         "clicked,activation,,ann,w",
     ),
+    "survey_themes": (
+        "theme,word,answered_by_release_id,owner,rationale",
+        "speed,Slow,,ann,w",
+        "speed,load time,r1,bob,w",
+        "size,größe,,ann,w",
+    ),
     "cost_budgets": (
         "model_id,cost_type,monthly_amount,currency,valid_from,valid_to,owner,rationale",
         "bin,all,12.5,JPY,2024-01-01,2024-07-15,ann,w",
@@ -233,6 +239,8 @@ f6,nps,2024-05-06 12:00:00,2024-02-30,10,,,,bin,nobody,ANN,2024-05-08
 f7,nps,2024-05-06 12:00:00,,ten,,,,bin,,ann,2024-05-08
 f8,nps,2024-05-06 12:00:00,,7,,,,bin,,ann,2024-05-08
 f8,ces,2024-05-06 12:00:00,,6,,,,bin,,bob,2024-05-09
+f9,improvement,2024-05-06 12:00:00,2024-05-07,,,,"Too SLOW; die größe (and ""load/time"")",bin,,ann,2024-05-08
+g1,improvement,2024-05-06 12:00:00,2024-05-07,,,,slowly?,bin,,bob,2024-05-08
 '''.strip()
 
 PARQUET: Mapping[str, str] = {

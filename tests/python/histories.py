@@ -13,6 +13,7 @@ import pandas as pd
 
 import plain_pandas
 from building import ROOT, Project, assert_waist_is, experiment
+from plain_adoption import Adoption, assert_users_are
 from plain_values import Values, assert_values_are
 from throughline import seeds
 
@@ -260,12 +261,13 @@ def differences(one: Path, other: Path, *, schema: str = "main") -> list[str]:
 
 
 def assert_equals_pandas(folder: Path, *, seeds: Path, as_of: str) -> None:
-    """The sums and the values of every metric from the raw files alone, in pandas."""
+    """The sums, the values and the users of every metric from the raw files alone, in pandas."""
     raw = {table: plain_pandas.read_table(folder / "raw" / table) for table in COLUMNS}
     company = plain_pandas.Company(raw=raw, seeds=seeds, as_of=as_of, segments=["channel"])
     assert_waist_is(folder, company.metrics())
     values = Values(company, project=ROOT, seeds=seeds, minimum_cell=MINIMUM_CELL)
     assert_values_are(folder, values.table())
+    assert_users_are(folder, Adoption(company))
 
 
 def copied(folder: Path) -> Path:

@@ -17,11 +17,12 @@ READS: Mapping[str, frozenset[str]] = {
     "core": frozenset({"staging", "core", "config"}),
     # features of decisions stand in staging alone
     "quality": frozenset({"staging", "core", "quality", "config"}),
-    "metrics": frozenset({"core", "quality", "metrics", "config"}),
+    "use": frozenset({"core", "use", "config"}),
+    "metrics": frozenset({"core", "quality", "use", "metrics", "config"}),
     "lift": frozenset({"core", "metrics", "lift", "config"}),
-    "marts": frozenset({"core", "quality", "metrics", "lift", "marts", "config"}),
+    "marts": frozenset({"core", "quality", "use", "metrics", "lift", "marts", "config"}),
     # the ledger notes what all of them have seen
-    "builds": frozenset({"staging", "core", "quality", "metrics", "lift"}),
+    "builds": frozenset({"staging", "core", "quality", "use", "metrics", "lift"}),
 }
 KEY_TESTS = frozenset({"grain", "unique"})
 MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})

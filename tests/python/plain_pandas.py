@@ -27,6 +27,14 @@ EVENT_NAMES = [
 DECISIVE = ["accepted", "rejected", "overridden", "edited", "dismissed"]
 STATUSES = ["final", "provisional", "reversed", "censored"]
 SURVEYS = ["nps", "csat", "ces", "relevance", "trust", "improvement", "collaboration"]
+# the share of high answers, by metric
+RATED = {
+    "csat": "csat",
+    "relevance": "relevance",
+    "customer_effort": "ces",
+    "trust": "trust",
+    "collaboration": "collaboration",
+}
 RELEASE_EVENTS = [
     "concept",
     "prototype",
@@ -57,7 +65,7 @@ TEXTS = {
     "currency status",
     "eligible_users": "user_id model_id",
     "experiment_assignments": "experiment_id unit_id variant",
-    "feedback": "response_id survey_type model_id prediction_id",
+    "feedback": "response_id survey_type model_id prediction_id comment",
     "model_releases": "release_id model_id model_version event_type",
     "serving_costs": "cost_id model_id model_version cost_type currency",
     "kpi_annotations": "annotation_id scope kind title",
@@ -726,22 +734,26 @@ class Company:
             how="left",
         )
         f = f.assign(day=f.asked_at.dt.normalize(), model_version=f.model_version.fillna("(none)"))
-        given = f.score.notna()
+        given = f.score.notna() | ((f.survey_type == "improvement") & f.comment.notna())
         height = (f.score - f.scale_min) / (f.scale_max - f.scale_min).replace(0, np.nan)
         top, scaled = height >= 0.75, height.notna()
         nps = given & (f.survey_type == "nps")
+        rated = (
+            (metric, top & (f.survey_type == survey), scaled & (f.survey_type == survey))
+            for metric, survey in RATED.items()
+        )
         for name, part, whole in (
-            ("csat", top & (f.survey_type == "csat"), scaled & (f.survey_type == "csat")),
-            (
-                "relevance",
-                top & (f.survey_type == "relevance"),
-                scaled & (f.survey_type == "relevance"),
-            ),
+            *rated,
             ("response_rate", given, pd.Series(True, index=f.index)),
             ("promoter_share", nps & (f.score >= 9), nps),
             ("detractor_share", nps & (f.score <= 6), nps),
         ):
             parts.append(spread(f, metric=name, numerator=part, denominator=whole))
+
+        points = 100.0 * (nps & (f.score >= 9)) - 100.0 * (nps & (f.score <= 6))
+        balance = spread(f, metric="nps", numerator=points, denominator=nps)
+        sides = spread(f, metric="nps", numerator=points**2, denominator=nps)
+        parts.append(balance.assign(weight_squares=sides.numerator))
 
         r = self.releases.assign(day=self.releases.event_at.dt.normalize())
         parts.append(

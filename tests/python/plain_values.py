@@ -14,7 +14,7 @@ import yaml
 from scipy.stats import norm
 
 from building import query
-from plain_pandas import USER_SEGMENTS, Company, read_seed
+from plain_pandas import RATED, USER_SEGMENTS, Company, read_seed
 
 Series = tuple[str, str, str]
 DAY = pd.Timedelta(days=1)
@@ -27,6 +27,7 @@ LATE_AFTER = {
     "labels": 7,
 }
 ONE_OFF_COSTS = ("training",)
+OF_ANSWERS = (*RATED, "response_rate", "promoter_share", "detractor_share", "nps")
 OF_LABELS = ("prediction_logs", "labels")
 OF_USE = ("prediction_logs", "usage_events")
 OF_COSTS = ("serving_costs", "prediction_logs")
@@ -75,11 +76,7 @@ SOURCES: Mapping[str, Sequence[str]] = {
     "cost_per_accepted_prediction": (*OF_COSTS, "usage_events"),
     **dict.fromkeys(
         [
-            "csat",
-            "relevance",
-            "response_rate",
-            "promoter_share",
-            "detractor_share",
+            *OF_ANSWERS,
             "rejected_row_share",
             "deployment_success_rate",
         ],
@@ -136,7 +133,7 @@ NUMBERS = [
 
 def segment_facts(metric: str) -> tuple[str, ...]:
     """The facts of a metric that has segments; none where it has none."""
-    if metric in ("csat", "relevance", "response_rate", "promoter_share", "detractor_share"):
+    if metric in OF_ANSWERS:
         return ("feedback",)
     if metric in ("ndcg_at_10", "mean_reciprocal_rank", "hit_rate_at_1"):
         return ("lists",)
@@ -526,6 +523,9 @@ class Values:
         is_share = self.cards[metric].get("is_proportion", False)
         low = (value + z**2 / (2 * n) - half) / (1 + z**2 / n)
         high = (value + z**2 / (2 * n) + half) / (1 + z**2 / n)
+        if metric == "nps":
+            low, high = nps_interval(table)
+            low, high, is_share = low.where(ready), high.where(ready), True
         shown = in_total | ~np.isin(reason, ["private", "partial_window"])
         covered = (table.period_end_date - start.where(start > all_from, all_from)).dt.days + 1
         return table.assign(
@@ -541,6 +541,17 @@ class Values:
             status=np.where(ready, "ready", "not_ready"),
             reason=pd.Series(reason, index=table.index).where(~ready, None),
         )
+
+
+def nps_interval(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Wald's interval with 0.75 promoters, 1.5 passives and 0.75 detractors more, in points."""
+    sides, more = table.weight_squares / 100**2, table.numerator / 100
+    promoters = ((sides + more) / 2 + 0.75) / (table.denominator + 3)
+    detractors = ((sides - more) / 2 + 0.75) / (table.denominator + 3)
+    score = promoters - detractors
+    spread = promoters + detractors - score**2
+    half = norm.ppf(0.975) * np.sqrt(spread / (table.denominator + 3))
+    return 100 * (score - half).clip(lower=-1), 100 * (score + half).clip(upper=1)
 
 
 def start_of(period: str, end: pd.Timestamp) -> pd.Timestamp:

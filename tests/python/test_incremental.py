@@ -120,6 +120,7 @@ def test_one_late_event_touches_one_date(project: Project, undisturbed: Path) ->
     # as_of belongs to a day of its own, on which users may be eligible
     assert dates == {
         "fct_usage": {"2026-06-03", "2026-07-01"},
+        "fct_activity": {"2026-06-03", "2026-07-01"},
         "fct_bricks": {"2026-06-03", "2026-07-01"},
         "fct_metrics": {"2026-06-03", "2026-07-01"},
     }

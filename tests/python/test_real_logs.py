@@ -15,6 +15,7 @@ import yaml
 
 import plain_pandas
 from building import NO_UNIT_TESTS, ROOT, Project, assert_waist_is, query
+from plain_adoption import Adoption
 from plain_values import Values, assert_values_are, hidden_cells
 from throughline import seeds, workspace
 
@@ -222,6 +223,31 @@ def test_real_values_equal_pandas(built: Built) -> None:
     plain = Values(built.plain, project=ROOT, seeds=seeds, minimum_cell=20).table()
     assert_values_are(built.folder, plain)
     assert (plain.status == "ready").sum() > 100
+
+
+def test_real_users_equal_pandas(built: Built) -> None:
+    """What one log tells of its users, and why it tells no more."""
+    adoption = Adoption(built.plain)
+    told = query(built.folder, "from mart_adoption where segment_name = 'all'")
+    assert set(told.adoption_reason) == {"eligible_users_not_delivered"}
+    assert told.eligible_users.isna().all()
+    users = told.set_index("activity_date").daily_active_users
+    if not len(adoption.days):
+        assert set(told.use_reason) == {"usage_events_not_delivered"}
+        assert users.isna().all()
+        return
+    plain = pd.DataFrame(adoption.rows())
+    whole = plain[plain.segment_name == "all"].set_index("activity_date")
+    assert list(users) == list(whole.daily_active_users[users.index])
+    assert told.weekly_active_users.notna().sum() == len(told) - 6
+    # one name for all visitors is one user, of whom no segment tells anything
+    assert set(users) <= {0, 1}
+    segments = query(
+        built.folder, "select distinct use_reason from mart_adoption where segment_name <> 'all'"
+    )
+    assert set(segments.use_reason) == {"private"}
+    assert query(built.folder, "from mart_surveys").empty
+    assert query(built.folder, "from mart_requests").empty
 
 
 def test_real_groups_equal_pandas(built: Built) -> None:

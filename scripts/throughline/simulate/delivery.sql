@@ -426,7 +426,8 @@ union all by name
 select * exclude (kind) from malformed_experiment_assignments;
 
 -- Surveys: satisfaction falls with the bad release, trust with the incident. Beside a few long ones,
--- people are asked a question or two at work; numbers of their own keep the chance of both apart.
+-- people are asked a question or two at work, and now and then what should be improved; numbers of
+-- their own keep the chance of each apart. A release answers a wish, which then is rarely repeated.
 create view feedback_rows as
 with survey_kinds(first_i, questions, survey_types) as (
     values
@@ -434,7 +435,25 @@ with survey_kinds(first_i, questions, survey_types) as (
         0, greatest(30, least(30000, getvariable('predictions') // 150)),
         ['csat', 'nps', 'trust', 'relevance', 'ces']
     ),
-    (1000000, least(60000, getvariable('predictions') // 12), ['csat', 'nps', 'relevance'])
+    (1000000, least(60000, getvariable('predictions') // 12), ['csat', 'nps', 'relevance']),
+    (2000000, greatest(40, least(20000, getvariable('predictions') // 40)), ['improvement']),
+    (3000000, greatest(20, least(10000, getvariable('predictions') // 200)), ['collaboration'])
+),
+
+wishes(model_id, is_met, comments) as (
+    values
+    ('lead_scoring', false, ['The scores are outdated by noon', 'Fresher scores, please',
+        'Tell me why a lead is hot', 'It is slow in the morning', 'Show the phone number first']),
+    ('lead_scoring', true, ['Tell me why a lead is hot', 'Why this lead?', 'Slow on Mondays',
+        'Show the phone number first', 'Sometimes still outdated', 'No wish']),
+    ('fraud_detection', false, ['Explain the alert', 'Give the reasons with the score',
+        'Too slow at noon', 'Fewer alerts on weekends', 'A faster queue, please']),
+    ('next_best_offer', false, ['Offers that fit my taste', 'Not for me', 'Why do I see this?',
+        'Cheaper things', 'Nothing here is my taste']),
+    ('next_best_offer', true, ['Why do I see this?', 'Cheaper things', 'More of these',
+        'Not for me', 'Free delivery']),
+    ('demand_forecast', false, ['Explain why it rose', 'Promotions are outdated',
+        'It is slow on Fridays', 'Show last year beside it'])
 ),
 
 numbers as (
@@ -483,15 +502,19 @@ arrived as (
 
 select
     'answer-' || i as response_id, survey_type, asked_at, responded_at,
-    if(responded_at is null, null, scale_min + round(mood * (scale_max - scale_min))) as score,
-    scale_min, scale_max,
-    case when responded_at is null or u('survey comment', i) > 0.3 then null
+    case when responded_at is null or survey_type = 'improvement' then null
+        else scale_min + round(mood * (scale_max - scale_min)) end as score,
+    case when survey_type <> 'improvement' then scale_min end as scale_min,
+    case when survey_type <> 'improvement' then scale_max end as scale_max,
+    case when survey_type = 'improvement' then
+        if(responded_at is null, null, pick(comments, u('wish', i)))
+        when responded_at is null or u('survey comment', i) > 0.3 then null
         when mood < 0.4 then pick(['Suggestions, lately, miss the point',
             'Says "sure" and is wrong', 'Slow today'], u('comment', i))
         else pick(['Saves me time', 'Good, mostly', 'I look here first'], u('comment', i)) end
         as comment,
-    model_id, null::varchar as prediction_id,
-    case model_id when 'lead_scoring'
+    arrived.model_id, null::varchar as prediction_id,
+    case arrived.model_id when 'lead_scoring'
         then 'rep-' || floor(u('asked user', i) * getvariable('reps'))::int
     when 'fraud_detection'
         then 'analyst-' || floor(u('asked user', i) * getvariable('analysts'))::int
@@ -501,7 +524,13 @@ select
     arrived_at,
     fate('answer', i, arrived_at) as fate,
     second_arrival('answer', i, arrived_at) as again_at
-from arrived;
+from arrived
+left join wishes
+    on arrived.model_id = wishes.model_id
+    and wishes.is_met = case arrived.model_id
+        when 'lead_scoring' then asked_at >= timestamp '2026-04-27 08:00:00'
+        when 'next_best_offer' then asked_at >= timestamp '2026-06-16 09:00:00'
+        else false end;
 
 create view "feedback/feedback" as
 with delivered as (
