@@ -76,7 +76,7 @@
     {{ return([
         'as_of', 'minimum_cell', 'exact_row_cap', 'unit_value_tolerance', 'review_grace_days', 'input_thresholds', 'tolerated_checks',
         'feature_importance', 'drift_minimum', 'drift_major', 'drift_minimum_count', 'new_category_maximum',
-        'fairness_bound', 'reference_groups',
+        'fairness_bound', 'reference_groups', 'variable_costs', 'credit_rule',
     ]) }}
 {% endmacro %}
 

@@ -20,6 +20,9 @@
         {% if 'prediction_logs' not in setting('inputs') %}
             {{ stop("setting inputs lacks prediction_logs, which is always required.") }}
         {% endif %}
+        {% for name in setting('segments') if name | lower in setting('protected_attributes') | map('lower') %}
+            {{ stop("setting segments names " ~ name ~ ", a protected attribute too, which fairness alone may use. Leave it out of segments or of protected_attributes.") }}
+        {% endfor %}
         {% for name in setting('segments') + setting('protected_attributes') if name | lower in taken_names() %}
             {{ stop("setting segments or protected_attributes names " ~ name ~ ", which the facts use for a column of their own. Map the column under another name.") }}
         {% endfor %}

@@ -58,20 +58,19 @@
     {%- endfor %}
 {%- endmacro %}
 
-{# The rows of a model as the last build left them, some columns name -> type of them; none where it is to be built whole. For what
-   a build must know of what it is about to replace, which no ref can say. #}
-{% macro standing_rows(name, columns) -%}
-    {%- set node = graph.nodes['model.' ~ package_name() ~ '.' ~ name] if execute else none -%}
-    {%- set standing = adapter.get_relation(node.database, node.schema, node.alias) if node and build_ledger() is not none else none -%}
-    {%- if standing is none %}
+{# A query of the matured decisions with what turned out, as a number or as a class, from the CTEs `decisions` and `models`. #}
+{% macro labels_to_watch() -%}
     select
-        {%- for column, type in columns.items() %}
-        cast(null as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    where 1 = 0
-    {%- else %}
-    select distinct {{ columns.keys() | join(', ') }} from {{ standing }}
-    {%- endif %}
+        decisions.model_id,
+        decisions.model_version,
+        decisions.decision_date,
+        decisions.entity_id,
+        decisions.sampling_weight,
+        case when models.task = 'regression' then decisions.actual_value end as actual_value,
+        {{ actual_class('decisions', 'models') }} as actual_label
+    from decisions
+    inner join models on decisions.model_id = models.model_id
+    where decisions.label_state = 'matured'
 {%- endmacro %}
 
 {# The quantile 1 - alpha of chi square with `freedom` degrees of freedom, by Wilson and Hilferty; z is that of the normal. #}

@@ -237,3 +237,25 @@ from copies
     {% do columns.update({'loaded_at': 'timestamp'}) %}
     {{ return(columns) }}
 {% endmacro %}
+
+{# The rows of a model as the last build left them, some columns name -> type of them; none where it is to be built whole or has another
+   form. For what a build must know of what it is about to replace, which no ref can say: that model is made after the one that asks. #}
+{% macro standing_rows(name, columns, condition='true') -%}
+    {%- set node = graph.nodes.get('model.' ~ package_name() ~ '.' ~ name) if execute else none -%}
+    {%- set standing = none -%}
+    {%- if node and may_look() and model.resource_type == 'model' and build_ledger() is not none -%}
+        {%- set standing = adapter.get_relation(node.database, node.schema, node.alias) -%}
+        {%- set known = adapter.get_columns_in_relation(standing) | map(attribute='name') | list if standing is not none else [] -%}
+        {%- set standing = none if columns.keys() | reject('in', known) | list else standing -%}
+    {%- endif -%}
+    {%- if standing is none %}
+    select
+        {%- for column, type in columns.items() %}
+        cast(null as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    where 1 = 0
+    {%- else %}
+    select distinct {{ columns.keys() | join(', ') }} from {{ standing }}
+    where {{ condition }}
+    {%- endif %}
+{%- endmacro %}

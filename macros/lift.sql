@@ -19,12 +19,12 @@
     {{ return(shared.types) }}
 {% endmacro %}
 
-{# When a metric is known of an event: label where it leaves out what has none, or a brick waits for it, outcome where those are
+{# When a metric is known of an event: label where a brick of it waits for that, what it leaves out too, outcome where those are
    reported late, else event. #}
 {% macro known_after(metric) %}
     {% set all_bricks = bricks() %}
-    {% set waits = ['label'] if metric.excluded else [] %}
-    {% for name in bricks_of(metric) %}
+    {% set waits = [] %}
+    {% for name in bricks_of(metric) + ([metric.excluded] if metric.excluded in all_bricks else []) %}
         {% do waits.append(brick_known_after(all_bricks[name])) %}
     {% endfor %}
     {{ return('label' if 'label' in waits else 'outcome' if 'outcome' in waits else 'event') }}

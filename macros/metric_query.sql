@@ -69,7 +69,7 @@ with checks as (
         ) as place
     from {{ outcomes }}
     where
-        outcome_name = 'churned' and is_final and outcome_date <= date '{{ last_date }}'
+        outcome_kind = 'churn' and is_final and outcome_date <= date '{{ last_date }}'
         and {{ 'model_id = ' ~ text_literal(model_id) if model_id else 'model_id is not null' }}
 
 ),

@@ -169,6 +169,45 @@ series as (
 )
 {%- endmacro %}
 
+{# A query of rows by version, and of the same once more as those of all versions together; `names` are its columns besides. #}
+{% macro each_version_and_all(rows, names) -%}
+    {% for version in ["'all' as model_version", 'model_version'] -%}
+    select
+        model_id,
+        {{ version }},
+        {{ names | join(',\n        ') }},
+        decision_date
+    from {{ rows }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+{%- endmacro %}
+
+{# A query of the sums of the CTE `spread` (keys, decision_date, sums) over the CTE `periods` (model, period, first and last day). #}
+{% macro sums_of_periods(keys, sums) -%}
+    select
+        {%- for name in keys %}
+        spread.{{ name }},
+        {%- endfor %}
+        periods.period,
+        {%- for name in sums %}
+        sum(spread.{{ name }}) as {{ name }},
+        {%- endfor %}
+        periods.period_start_date,
+        periods.period_end_date
+    from spread
+    inner join periods
+        on spread.model_id = periods.model_id
+        and spread.decision_date >= periods.period_start_date
+        and spread.decision_date <= periods.period_end_date
+    group by
+        {%- for name in keys %}
+        spread.{{ name }},
+        {%- endfor %}
+        periods.period,
+        periods.period_start_date,
+        periods.period_end_date
+{%- endmacro %}
+
 {# The bricks that count rows of facts about a model, by which its first day is known. Arrivals are about files. #}
 {% macro event_bricks() %}
     {% set names = [] %}
@@ -183,7 +222,7 @@ series as (
     {% set rows = [] %}
     {% set all_bricks = bricks() %}
     {% for metric in metrics() if shared_segments(metric).segments %}
-        {% set counted = [metric.numerator] if metric.card.unit == 'currency' else [] %}
+        {% set counted = [metric.numerator] if metric.card.unit in ['currency', 'hours'] else [] %}
         {% for name in bricks_of(metric) + ([metric.excluded] if metric.excluded else []) %}
             {% do counted.append(rows_brick(all_bricks[name].semantic_model)) %}
         {% endfor %}

@@ -12,39 +12,6 @@
     concat(model_id, ' ', {{ date_name }})
 {%- endmacro %}
 
-{# What stands in fct_score_bins: model, bin with its edges, and day. No row where nothing stands. It is looked up and not referred to,
-   since it is made after the model that asks. #}
-{% macro standing_score_bins() %}
-    {%- set node = graph.nodes.get('model.' ~ package_name() ~ '.fct_score_bins') if execute else none -%}
-    {%- set relation = none -%}
-    {%- if node and may_look() and model.resource_type == 'model' and build_ledger() is not none -%}
-        {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
-        {#- one of another form is made anew as a whole -#}
-        {%- set names = adapter.get_columns_in_relation(relation) | map(attribute='name') | list if relation is not none else [] -%}
-        {%- set relation = relation if 'lower_edge' in names and 'is_point_mass' in names else none -%}
-    {%- endif -%}
-    {%- if relation is none -%}
-    select
-        cast(null as {{ dbt.type_string() }}) as model_id,
-        cast(null as bigint) as bin_number,
-        cast(null as {{ type_double() }}) as lower_edge,
-        cast(null as {{ type_double() }}) as upper_edge,
-        cast(null as boolean) as is_point_mass,
-        cast(null as date) as decision_date
-    where 1 = 0
-    {%- else -%}
-    select distinct
-        model_id,
-        bin_number,
-        lower_edge,
-        upper_edge,
-        is_point_mass,
-        decision_date
-    from {{ relation }}
-    where segment_name = 'all'
-    {%- endif -%}
-{% endmacro %}
-
 {# CTEs that tell from weights by place how well an order separates the classes; the last is `<rows>_shapes`, one row per cell. They
    read the CTE `rows`: the columns of `cell`, place, is_tied, and of either class the weights, their squares and the rows. Rows of one
    place are taken as tied, and what another order of them could make of it is the bound. #}
@@ -198,5 +165,30 @@
         else
             'ties count half in roc_auc; average_precision by steps; log_loss clipped at 1e-15; brier_score of the positive class;'
             || ' calibration_error over frozen bins of the score, left-closed; zero over zero is NULL'
+    end
+{%- endmacro %}
+
+{# A query of the days that two versions share, by period, from the CTEs `version_pairs` and `periods`. #}
+{% macro days_of_pairs() -%}
+    select
+        version_pairs.model_id,
+        version_pairs.model_version,
+        version_pairs.compared_with,
+        periods.period,
+        periods.period_end_date,
+        version_pairs.decision_date
+    from version_pairs
+    inner join periods
+        on version_pairs.model_id = periods.model_id
+        and version_pairs.decision_date >= periods.period_start_date
+        and version_pairs.decision_date <= periods.period_end_date
+{%- endmacro %}
+
+{# Whether versions can be compared by the decisions of a bin: where the order of scores is judged these need a score and a class, else
+   a label. #}
+{% macro is_compared(bins, models) -%}
+    case
+        when {{ models }}.task in ('regression', 'multiclass') then {{ bins }}.matured_count > 0
+        else not {{ bins }}.is_missing and {{ bins }}.positive_count + {{ bins }}.negative_count > 0
     end
 {%- endmacro %}

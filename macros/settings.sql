@@ -22,6 +22,8 @@
         'unit_value_tolerance': 0.2,
         'review_grace_days': 90,
         'one_off_costs': ['training'],
+        'variable_costs': ['compute', 'tokens', 'human_review', 'support'],
+        'credit_rule': 'last',
         'input_thresholds': {},
         'tolerated_checks': [],
     }) }}

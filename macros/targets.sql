@@ -31,3 +31,35 @@
         else 'behind'
     end
 {%- endmacro %}
+
+{# Whether the values of a relation with target, baseline, due date and interval are on the way to it: open where noise could be why
+   they are not. NULL where the target names no way. #}
+{% macro target_outlook(judged) -%}
+    {%- set low = 'coalesce(' ~ judged ~ '.value_low, ' ~ judged ~ '.value)' -%}
+    {%- set high = 'coalesce(' ~ judged ~ '.value_high, ' ~ judged ~ '.value)' -%}
+    {%- set worst = 'case ' ~ judged ~ ".direction when 'down' then " ~ high ~ " when 'up' then " ~ low ~ ' else ' ~ judged ~ '.value end' -%}
+    {%- set best = 'case ' ~ judged ~ ".direction when 'down' then " ~ low ~ " when 'up' then " ~ high ~ ' else ' ~ judged ~ '.value end' -%}
+    case
+        when
+            {{ judged }}.value is null
+            or {{ judged }}.baseline is null
+            or {{ judged }}.due is null
+            or {{ judged }}.direction = 'none'
+            then null
+        when {{ reaches(judged ~ '.value', judged ~ '.target', judged ~ '.direction') }} then 'reached'
+        when {{ judged }}.expected_value is null then 'missed'
+        when {{ reaches(worst, judged ~ '.expected_value', judged ~ '.direction') }} then 'on_the_way'
+        when {{ reaches(best, judged ~ '.expected_value', judged ~ '.direction') }} then 'open'
+        else 'behind'
+    end
+{%- endmacro %}
+
+{# The value at the due date, if it goes on as since the day from which the target holds; NULL in its first 28 days. #}
+{% macro projected_value(judged, day) -%}
+    {%- set days = dbt.datediff(judged ~ '.valid_from', day, 'day') -%}
+    case
+        when {{ days }} >= 28 and {{ day }} < {{ judged }}.due then
+            {{ judged }}.baseline + ({{ judged }}.value - {{ judged }}.baseline)
+            * {{ dbt.datediff(judged ~ '.valid_from', judged ~ '.due', 'day') }} / {{ days }}
+    end
+{%- endmacro %}

@@ -63,6 +63,19 @@
     {{ return(rows) }}
 {% endmacro %}
 
+{# The raw tables that the setting inputs leaves out. #}
+{% macro tables_left_out() %}
+    {{ return(raw_tables() | reject('in', setting('inputs')) | list) }}
+{% endmacro %}
+
+{# The sources that nobody is to wait for, since the setting inputs leaves their table out. Use is none of them: what needs it has no
+   units without it, and the order of lists may be judged by labels instead. #}
+{% macro sources_left_out() %}
+    {% set sources = tables_left_out() | reject('equalto', 'usage_events') | list %}
+    {% do sources.append('labels') if 'business_outcomes' in sources %}
+    {{ return(sources) }}
+{% endmacro %}
+
 {# A row per governed metric and condition over dim_models under which it is read. #}
 {% macro read_conditions() %}
     {% set branches = [] %}

@@ -23,7 +23,7 @@
 {% macro own_checks(table) -%}
     {%- set queries = [rejected_rows_check(table), nulled_cells_check(table), reused_keys_check(table), event_times_check(table), words_check(table), spellings_check(table), ids_check(table)] -%}
     {%- do queries.append(environment_check()) if table == 'prediction_logs' -%}
-    {%- do queries.append(outcome_classes_check()) if table == 'business_outcomes' -%}
+    {%- do queries.append(classes_check(table)) if table in ['prediction_logs', 'business_outcomes'] -%}
     {%- do queries.append(ended_costs_check()) if table == 'serving_costs' -%}
     {%- do queries.append(days_alone_check(table)) if 'experiment_assignments' in setting('inputs') -%}
     {{ queries | map('trim') | select | join('\nunion all\n') }}

@@ -94,18 +94,21 @@ where reject_reason is null
 group by model_id
 {%- endmacro %}
 
-{# Labels of a model with a positive one: spelled like it, more than two of them, or never it. #}
-{% macro outcome_classes_check() -%}
+{# Labels of a model with a positive one: spelled like it, more than two of them, or never it. Outcomes tell what happened, the log
+   what was predicted; a ranking decides by its scores. #}
+{% macro classes_check(table) -%}
+    {%- set is_log = table == 'prediction_logs' -%}
+    {%- set label = 'predicted_label' if is_log else 'outcome_label' -%}
     {%- set spellings = "count(case when label <> positive_label and spelled = positive_spelled then 1 end)" -%}
     {%- set seen = "sum(case when label = positive_label then label_count else 0 end)" -%}
     {%- set affected = "sum(case when label <> positive_label and spelled = positive_spelled then label_count else 0 end)" %}
 select
-    {{ check_row('business_outcomes', 'classes', affected, 'sum(label_count)',
+    {{ check_row(table, 'classes', affected, 'sum(label_count)',
         spellings ~ " > 0 or (max(task) = 'binary' and count(*) > 2) or (" ~ seen ~ ' = 0 and sum(label_count) >= ' ~ threshold('classes', 'least') ~ ')',
         seen ~ ' = 0 and ' ~ spellings ~ ' > 0',
         'min(case when label <> positive_label and spelled = positive_spelled then label else null end)',
-        "'Labels seen: ' || " ~ ordered_list("label || ' (' || cast(label_count as " ~ dbt.type_string() ~ ") || ')'", ', ', ['label']) ~ " || '. Map outcome_label, or correct positive_label ' || max(positive_label) || ' in model_registry.csv.'",
-        model_id='model_id', detail='max(label_outcome)') }}
+        "'Labels seen: ' || " ~ ordered_list("label || ' (' || cast(label_count as " ~ dbt.type_string() ~ ") || ')'", ', ', ['label']) ~ " || '. Map " ~ label ~ ", or correct positive_label ' || max(positive_label) || ' in model_registry.csv.'",
+        model_id='model_id', detail="'predicted_label'" if is_log else 'max(label_outcome)') }}
 from (
     select
         models.model_id,
@@ -113,18 +116,21 @@ from (
         models.task,
         models.positive_label,
         {{ spelled('models.positive_label') }} as positive_spelled,
-        outcomes.outcome_label as label,
-        {{ spelled('outcomes.outcome_label') }} as spelled,
+        delivered.{{ label }} as label,
+        {{ spelled('delivered.' ~ label) }} as spelled,
         count(*) as label_count
-    from {{ ref('chk_business_outcomes') }} as outcomes
+    from {{ ref('chk_' ~ table) }} as delivered
     inner join (
         select model_id, label_outcome, task, {{ normal_label('trim(positive_label)') }} as positive_label
         from {{ ref('model_registry') }}
-    ) as models on outcomes.outcome_name = models.label_outcome
+    ) as models on {{ "delivered.model_id = models.model_id and models.task <> 'ranking'" if is_log else 'delivered.outcome_name = models.label_outcome' }}
     where
-        outcomes.reject_reason is null
-        and outcomes.outcome_label is not null
+        delivered.reject_reason is null
+        and delivered.{{ label }} is not null
         and models.positive_label is not null
+        {%- if is_log %}
+        and (delivered.environment is null or delivered.environment = 'prod')
+        {%- endif %}
     group by 1, 2, 3, 4, 5, 6, 7
 ) as labels
 group by model_id

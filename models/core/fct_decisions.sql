@@ -55,6 +55,7 @@ linked_outcomes as (
         outcomes.outcome_id,
         outcomes.outcome_label,
         outcomes.occurred_at,
+        outcomes.observed_at,
         coalesce(outcomes.status, 'final') as status,
         outcomes.outcome_name = models.label_outcome as is_label,
         coalesce(outcomes.outcome_name = models.amount_outcome, false) as is_amount,
@@ -186,6 +187,7 @@ labelled as (
         cast({{ dbt.dateadd('day', 'models.horizon_days + models.label_delay_days', 'predictions.predicted_at') }} as timestamp)
             as matures_at,
         labels.status as label_status,
+        labels.observed_at as label_observed_at,
         labels.outcome_label,
         -- a regression model predicts amounts in the reporting currency
         labels.amount as outcome_value,
@@ -331,6 +333,7 @@ decisions as (
         {{ weighted("label_state = 'pending'") }} as pending_count,
         {{ weighted("label_state = 'matured'") }} as matured_count,
         {{ weighted("label_state = 'unlabelled'") }} as unlabelled_count,
+        {{ weighted("label_state = 'matured' and label_observed_at > matures_at") }} as late_label_count,
         {{ weighted("label_state <> 'matured' and is_predicted_positive") }} as excluded_positive_count,
         {{ weighted("confusion_cell = 'tp'") }} as true_positive_count,
         {{ weighted("confusion_cell = 'fp'") }} as false_positive_count,

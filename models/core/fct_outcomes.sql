@@ -30,34 +30,61 @@ rates as (
 
 ),
 
+kinds as (
+
+    select * from {{ ref('outcome_kinds') }}
+
+),
+
 credits as (
 
     select * from links where is_credited
 
 ),
 
-credited as (
+named as (
 
     select
         outcomes.*,
+        coalesce(
+            kinds.kind,
+            case outcomes.outcome_name
+                when 'revenue' then 'money'
+                when 'churned' then 'churn'
+                when 'opportunity' then 'opportunity'
+                else 'other'
+            end
+        ) as outcome_kind
+    from outcomes
+    left join kinds on outcomes.outcome_name = kinds.outcome_name
+
+),
+
+credited as (
+
+    select
+        named.*,
         credits.model_id,
         credits.prediction_id as credited_prediction_id,
         credits.predicted_at as credited_at,
-        coalesce(outcomes.status, 'final') = 'final' as is_final,
-        {{ in_reporting_currency('outcomes.outcome_value', 'outcomes.currency', 'rates.rate') }} as outcome_amount,
+        coalesce(named.status, 'final') = 'final' as is_final,
+        case
+            when named.outcome_kind not in ('review_hours', 'quantity')
+                then {{ in_reporting_currency('named.outcome_value', 'named.currency', 'rates.rate') }}
+        end as outcome_amount,
         row_number() over (
-            partition by outcomes.outcome_id
+            partition by named.outcome_id
             order by
-                case when outcomes.outcome_name = models.amount_outcome then 1 else 2 end,
+                case when named.outcome_name = models.amount_outcome then 1 else 2 end,
                 credits.predicted_at desc nulls last,
                 credits.model_id desc nulls last
         ) = 1 as is_primary_credit
-    from outcomes
-    left join credits on outcomes.outcome_id = credits.outcome_id
+    from named
+    left join credits on named.outcome_id = credits.outcome_id
     left join models on credits.model_id = models.model_id
     left join rates
-        on outcomes.currency = rates.currency
-        and {{ valid_at('rates', 'outcomes.occurred_at') }}
+        on named.currency = rates.currency
+        and {{ valid_at('rates', 'named.occurred_at') }}
 
 ),
 
@@ -74,10 +101,13 @@ credited_outcomes as (
         predictions.{{ column }},
         {%- endfor %}
         credited.outcome_name,
+        credited.outcome_kind,
         credited.outcome_label,
         coalesce(credited.status, 'final') as status,
         credited.outcome_value,
         credited.outcome_amount,
+        case when credited.outcome_kind in ('review_hours', 'quantity') and credited.is_final then credited.outcome_value else 0 end
+            as quantity,
         case when credited.is_final then 1 else 0 end as outcome_count,
         case when credited.is_final then credited.outcome_amount else 0 end as credited_amount,
         case when credited.is_final and credited.is_primary_credit then credited.outcome_amount else 0 end as booked_amount,

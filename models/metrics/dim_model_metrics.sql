@@ -58,6 +58,23 @@ metric_sources as (
 
 ),
 
+-- a metric of a table that the settings leave out is not waited for
+left_out as (
+
+    select distinct
+        metric,
+        true as is_left_out
+    from metric_sources
+    where
+        source_name in (
+            ''
+            {%- for name in (sources_left_out() if execute else []) %},
+            '{{ name }}'
+            {%- endfor %}
+        )
+
+),
+
 first_days as (
 
     select
@@ -134,6 +151,7 @@ read_metrics as (
         on models.model_id = measured.model_id
         and metrics.metric = measured.metric
     inner join first_days on models.model_id = first_days.model_id
+    left join left_out on metrics.metric = left_out.metric
     left join exceptions
         on models.model_id = exceptions.model_id
         and metrics.metric = exceptions.metric
@@ -143,6 +161,7 @@ read_metrics as (
     where
         coalesce(exceptions.role, '') <> 'not_read'
         and ({{ read_conditions() if execute else 'true' }})
+        and not coalesce(left_out.is_left_out, false)
 
 ),
 

@@ -2,7 +2,7 @@
 with outcomes as (
 
     select * from {{ ref('fct_outcomes') }}
-    where outcome_name = 'churned' and is_final and model_id is not null
+    where outcome_kind = 'churn' and is_final and model_id is not null
 
 ),
 

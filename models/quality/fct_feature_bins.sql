@@ -50,17 +50,7 @@ predictions as {{ not_materialized() }} (
 
 labels as {{ not_materialized() }} (
 
-    select
-        decisions.model_id,
-        decisions.model_version,
-        decisions.decision_date,
-        decisions.entity_id,
-        decisions.sampling_weight,
-        case when models.task = 'regression' then decisions.actual_value end as actual_value,
-        {{ actual_class('decisions', 'models') }} as actual_label
-    from decisions
-    inner join models on decisions.model_id = models.model_id
-    where decisions.label_state = 'matured'
+    {{ labels_to_watch() }}
 
 ),
 

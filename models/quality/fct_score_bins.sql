@@ -9,6 +9,7 @@
     'matured_count': 'matured_count',
     'pending_count': 'pending_count',
     'unlabelled_count': 'unlabelled_count',
+    'late_label_count': 'late_label_count',
     'selected_count': 'case when is_selected then judged_weight end',
     'positive_count': 'positive_weight',
     'negative_count': 'negative_weight',
@@ -148,6 +149,7 @@ binned as (
         decisions.matured_count,
         decisions.pending_count,
         decisions.unlabelled_count,
+        decisions.late_label_count,
         case when {{ has_two_classes }} then decisions.actual_positive_count else 0 end as positive_weight,
         case when {{ has_two_classes }} then decisions.matured_count - decisions.actual_positive_count else 0 end
             as negative_weight,

@@ -32,18 +32,7 @@ dates as (
 -- totals, then each version
 spread as (
 
-    {% for version in ["'all'", 'model_version'] -%}
-    select
-        model_id,
-        {{ version }}{{ ' as model_version' if version != 'model_version' }},
-        attribute,
-        group_value,
-        other_value,
-        {{ sums | join(',\n        ') }},
-        decision_date
-    from group_cells
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    {{ each_version_and_all('group_cells', cell[2:] + sums) }}
 
 ),
 
@@ -122,26 +111,7 @@ dense as (
 
 summed as (
 
-    select
-        {%- for name in cell %}
-        spread.{{ name }},
-        {%- endfor %}
-        {%- for name in sums %}
-        sum(spread.{{ name }}) as {{ name }},
-        {%- endfor %}
-        periods.period,
-        periods.period_end_date
-    from spread
-    inner join periods
-        on spread.model_id = periods.model_id
-        and spread.decision_date >= periods.period_start_date
-        and spread.decision_date <= periods.period_end_date
-    group by
-        {%- for name in cell %}
-        spread.{{ name }},
-        {%- endfor %}
-        periods.period,
-        periods.period_end_date
+    {{ sums_of_periods(cell, sums) }}
 
 ),
 

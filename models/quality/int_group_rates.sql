@@ -91,6 +91,7 @@ reasoned as (
         group_periods.*,
         coalesce(ranked_groups.place = 1, false) as is_reference,
         case
+            when hidden_groups.hides_table then 'private_table'
             when hidden_groups.model_id is not null then 'private'
             when group_periods.period_start_date < spans.first_decision_date then 'partial_window'
             when group_periods.period_end_date > deliveries.predictions_known_through then 'prediction_logs_not_delivered'

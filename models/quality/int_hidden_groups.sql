@@ -171,6 +171,18 @@ cuts as (
 
 ),
 
+-- pairs that show no group at all, most often because one of an attribute is rare
+hidden_tables as (
+
+    select
+        {{ table }}
+    from group_patterns
+    where is_pair and model_version = 'all'
+    group by {{ table }}
+    having min(case when is_hidden then 1 else 0 end) = 1
+
+),
+
 hidden_groups as (
 
     select
@@ -180,8 +192,12 @@ hidden_groups as (
         group_patterns.group_value,
         group_patterns.other_value,
         group_patterns.period,
+        hidden_tables.model_id is not null as hides_table,
         group_patterns.period_end_date
     from group_patterns
+    left join hidden_tables
+        on {{ same_table_of_groups('group_patterns', 'hidden_tables') }}
+        and group_patterns.attribute = hidden_tables.attribute
     left join version_places
         on {{ same_table_of_groups('group_patterns', 'version_places') }}
         and group_patterns.model_version = version_places.model_version

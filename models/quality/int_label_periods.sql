@@ -1,5 +1,5 @@
 -- One row per model, version, segment, segment value and period: how many of its decisions have their label.
-{%- set sums = ['matured_count', 'pending_count', 'unlabelled_count'] %}
+{%- set sums = ['matured_count', 'pending_count', 'unlabelled_count', 'late_label_count'] %}
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}

@@ -22,38 +22,13 @@ periods as (
 
 spread as (
 
-    {% for version in ["'all'", 'model_version'] -%}
-    select
-        model_id,
-        {{ "'all' as " if loop.first }}model_version,
-        bin_number,
-        {{ sums | join(',\n        ') }},
-        decision_date
-    from score_bins
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    {{ each_version_and_all('score_bins', ['bin_number'] + sums) }}
 
 ),
 
 bin_periods as (
 
-    select
-        spread.model_id,
-        spread.model_version,
-        periods.period,
-        spread.bin_number,
-        {%- for name in sums %}
-        sum(spread.{{ name }}) as {{ name }},
-        {%- endfor %}
-        periods.period_start_date,
-        periods.period_end_date
-    from spread
-    inner join periods
-        on spread.model_id = periods.model_id
-        and spread.decision_date >= periods.period_start_date
-        and spread.decision_date <= periods.period_end_date
-    group by
-        spread.model_id, spread.model_version, periods.period, spread.bin_number, periods.period_start_date, periods.period_end_date
+    {{ sums_of_periods(['model_id', 'model_version', 'bin_number'], sums) }}
 
 )
 

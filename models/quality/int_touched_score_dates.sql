@@ -1,4 +1,12 @@
 -- One row per model and day of its score bins that is recomputed in this build.
+{%- set columns = {
+    'model_id': dbt.type_string(),
+    'bin_number': 'bigint',
+    'lower_edge': type_double(),
+    'upper_edge': type_double(),
+    'is_point_mass': 'boolean',
+    'decision_date': 'date',
+} %}
 with touched_decisions as (
 
     select * from {{ ref('int_touched_decisions') }}
@@ -19,7 +27,7 @@ edges as (
 
 standing as (
 
-    {{ standing_score_bins() }}
+    {{ standing_rows('fct_score_bins', columns, "segment_name = 'all'") }}
 
 ),
 

@@ -6,7 +6,7 @@
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}
-    where segment_name = 'all' and not is_missing
+    where segment_name = 'all' and not is_missing and positive_count + negative_count > 0
 
 ),
 
@@ -36,18 +36,7 @@ splits as (
 
 pair_days as (
 
-    select
-        version_pairs.model_id,
-        version_pairs.model_version,
-        version_pairs.compared_with,
-        periods.period,
-        periods.period_end_date,
-        version_pairs.decision_date
-    from version_pairs
-    inner join periods
-        on version_pairs.model_id = periods.model_id
-        and version_pairs.decision_date >= periods.period_start_date
-        and version_pairs.decision_date <= periods.period_end_date
+    {{ days_of_pairs() }}
 
 ),
 

@@ -2,7 +2,13 @@
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}
-    where segment_name = 'all' and not is_missing and positive_count + negative_count > 0
+    where segment_name = 'all'
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
 
 ),
 
@@ -21,10 +27,12 @@ spans as (
 version_days as (
 
     select distinct
-        model_id,
-        model_version,
-        decision_date
+        score_bins.model_id,
+        score_bins.model_version,
+        score_bins.decision_date
     from score_bins
+    inner join models on score_bins.model_id = models.model_id
+    where {{ is_compared('score_bins', 'models') }}
 
 ),
 

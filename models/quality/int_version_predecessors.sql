@@ -1,19 +1,27 @@
--- One row per model and version with judged scores: the version before it.
+-- One row per model and version with judged decisions: the version before it.
 with score_bins as (
 
     select * from {{ ref('fct_score_bins') }}
-    where segment_name = 'all' and not is_missing and positive_count + negative_count > 0
+    where segment_name = 'all'
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
 
 ),
 
 versions as (
 
     select
-        model_id,
-        model_version,
-        min(decision_date) as first_date
+        score_bins.model_id,
+        score_bins.model_version,
+        min(score_bins.decision_date) as first_date
     from score_bins
-    group by model_id, model_version
+    inner join models on score_bins.model_id = models.model_id
+    where {{ is_compared('score_bins', 'models') }}
+    group by score_bins.model_id, score_bins.model_version
 
 ),
 

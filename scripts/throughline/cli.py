@@ -309,7 +309,7 @@ def publish_() -> None:
 
 
 @cli.command(name="lift")
-@click.option("--json", "as_json", is_flag=True, help="Print every row as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print every row over all units as JSON.")
 @click.option(
     "--explain",
     nargs=2,
@@ -436,7 +436,8 @@ def exec_(command: tuple[str, ...]) -> None:
 @click.option("--model", "model_id", metavar="ID", help="Of one model alone.")
 @click.option("--all", "is_all", is_flag=True, help="Print every metric and next step.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as one object.")
-def scorecard_(model_id: str | None, is_all: bool, as_json: bool) -> None:
+@click.option("--as-of", metavar="MOMENT", help="Of a replay that was built for this moment.")
+def scorecard_(model_id: str | None, is_all: bool, as_json: bool, as_of: str | None) -> None:
     """Print what the last build says of each model: money, metrics, experiments, next steps.
 
     It reads the published marts, else those of the warehouse, and builds nothing. Of each model
@@ -446,7 +447,9 @@ def scorecard_(model_id: str | None, is_all: bool, as_json: bool) -> None:
     Examples: throughline scorecard --model lead_scoring --all
               throughline scorecard --json
     """
-    found = scorecard.of_last_build(chosen())
+    current = chosen() if as_of is None else chosen().replaying(as_of)
+    found = scorecard.of_last_build(current)
+    show(publish.notes(current))
     if model_id is not None:
         found = found.of(model_id)
     if as_json:

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from throughline import __version__, build, places, sql
-from throughline.workspace import UserError, Workspace, refuse, writing
+from throughline.workspace import Finding, UserError, Workspace, refuse, writing
 
 STORAGE = "v1.0.0"
 """The version of DuckDB from which on clients can open the file."""
@@ -76,6 +76,17 @@ def publish(workspace: Workspace) -> Publication:
     return Publication(
         path=workspace.published, relations=len(relations), size=size, seconds=seconds
     )
+
+
+def notes(workspace: Workspace) -> Iterator[Finding]:
+    """Says so where the copy is older than what stands in the warehouse."""
+    copy, built = workspace.published, workspace.warehouse
+    if workspace.replays or not build.is_in_file(workspace) or not copy.exists():
+        return
+    if built.exists() and built.stat().st_mtime_ns > copy.stat().st_mtime_ns:
+        what = "older than the warehouse, which was written since"
+        where = f"{workspace.relative}/{copy.relative_to(workspace.folder).as_posix()}"
+        yield Finding("note", what, where, "To show what is built last: throughline publish")
 
 
 def public(workspace: Workspace) -> list[Relation]:

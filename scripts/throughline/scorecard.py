@@ -64,15 +64,19 @@ WHAT_TO_DO = {
     "labels_not_delivered": "the labels have not arrived; ask who delivers business_outcomes",
     "labels_not_matured": "wait until the labels have had the time to arrive",
     "no_data": "nothing happened that it could count; no step is due",
-    "nothing_to_judge": "no decision has a class, a positive case or a unit value; complete the "
-    "seeds model_registry and unit_values, or the labels",
+    "nothing_to_judge": "no decision has a class, a positive case, a unit value or a status "
+    "code; complete the seeds model_registry and unit_values, the labels, or the log",
     "too_few_units": "fewer units than the setting minimum_cell; read a longer period",
     "one_class": "all labels are positive, or all are negative; read a longer period",
     "equal_scores": "all scores are the same; ask who serves the model",
 }
 """What to do by the reason why a number is missing."""
 OF_A_SOURCE = "_not_delivered"
-UNVALUED = "nothing_to_judge"
+LEFT_OUT = "_left_out"
+UNVALUED = (
+    "no decision has a class, a positive case or a unit value; complete the seeds model_registry "
+    "and unit_values, or the labels"
+)
 
 
 # Reading
@@ -231,10 +235,10 @@ def _metric(row: Row, *, is_shown: bool) -> Row:
     value, previous = row["value"], row["previous_value"]
     kept = (
         *("model_id", "metric", "label", "segment_name", "segment_value", "pillar", "role"),
-        *("owner", "unit", "unit_of_count", "direction", "status"),
+        *("owner", "unit", "unit_of_count", "direction", "status", "outlook"),
     )
     numbers = ("value", "value_low", "value_high", "previous_value")
-    judged = ("target", "floor", "expected_value")
+    judged = ("target", "floor", "expected_value", "projected_value")
     return {
         **{name: row[name] for name in kept},
         "reason": row["not_ready_reason"],
@@ -256,6 +260,8 @@ def what_to_do(reason: str | None) -> str | None:
     """What a reader does about a number that is missing for a reason; None without one."""
     if reason is None or reason in WHAT_TO_DO:
         return WHAT_TO_DO.get(reason or "")
+    if reason.endswith(LEFT_OUT):
+        return f"the setting inputs leaves {reason.removesuffix(LEFT_OUT)} out"
     source = reason.removesuffix(OF_A_SOURCE)
     return f"its last days have no {source} yet; ask who delivers them"
 
@@ -444,7 +450,7 @@ def change(row: Row) -> str:
     if row["unit"] == "share":
         points = 100 * row["change"]
         said = f"{points:+.2f}pp" if 0 < abs(points) < 0.1 else f"{points:+.1f}pp"
-    elif row["unit"] in ("currency", "count") and row["previous_value"]:
+    elif row["unit"] in ("currency", "count", "hours") and row["previous_value"]:
         share = row["change"] / abs(row["previous_value"])
         said = f"{share:+.1%}" if abs(share) < 0.0995 else f"{share:+.0%}"
     else:
@@ -622,8 +628,10 @@ def _money_text(row: Row, page: Page) -> Iterator[Text]:
             said += f", {row['matured_share']:.0%} matured"
     said += "."
     if row["month"] and row["net"] is None:
-        said += f" Value: {what_to_do(UNVALUED)}."
-    elif row["unknown_month"] and (not row["month"] or row["reason"].endswith(OF_A_SOURCE)):
+        said += f" Value: {UNVALUED}."
+    elif row["unknown_month"] and (
+        not row["month"] or row["reason"].endswith((OF_A_SOURCE, LEFT_OUT))
+    ):
         said += f" {row['unknown_month']:%B %Y}: {row['what_to_do']}."
     elif not row["month"]:
         said += " The data hold no whole one yet."
@@ -747,14 +755,17 @@ def print_card(card: Scorecard, *, console: Console, is_all: bool = False) -> No
 def of_last_build(workspace: Workspace) -> Scorecard:
     """What stands in the published copy, if there is one, else in the warehouse.
 
-    Raises UserError where the marts are not built.
+    A replay is never published. Raises UserError where the marts are not built.
     """
-    file = workspace.published if workspace.published.exists() else workspace.warehouse
+    is_published = workspace.replays is None and workspace.published.exists()
+    file = workspace.published if is_published else workspace.warehouse
     try:
         return compose(read(workspace, file=file))
     except LookupError as missing:
         what = f"the scorecard is not built: {missing.args[0]} is not there"
-        raise refuse(what, where=_place(workspace, file), fix="throughline build") from None
+        option = f" --as-of '{workspace.replays}'" if workspace.replays else ""
+        fix = f"throughline build{option}"
+        raise refuse(what, where=_place(workspace, file), fix=fix) from None
 
 
 def _place(workspace: Workspace, file: Path | None) -> str:

@@ -216,6 +216,15 @@ def _count(value: Any) -> int:
     return value
 
 
+CREDIT_RULES = ("last", "even", "evidence")
+
+
+def _credit_rule(value: Any) -> str:
+    if value not in CREDIT_RULES:
+        raise ValueError(f"{value!r} is not one of {', '.join(CREDIT_RULES)}")
+    return str(value)
+
+
 def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not a number from 0 to 1")
@@ -334,7 +343,7 @@ SETTINGS = (
     ),
     Setting(
         "protected_attributes",
-        "Columns of prediction_logs that fairness alone may use.",
+        "Columns of prediction_logs that fairness alone may use; none of them is a segment.",
         "protected_attributes: [age_band, gender]",
         _names,
     ),
@@ -433,6 +442,19 @@ SETTINGS = (
         "Types of cost that are not delivered for each period, so that none of them is awaited.",
         "one_off_costs: [training]",
         _names,
+    ),
+    Setting(
+        "variable_costs",
+        "Types of cost that grow with each decision: the price of a thousand more.",
+        "variable_costs: [compute, tokens, human_review, support]",
+        _names,
+    ),
+    Setting(
+        "credit_rule",
+        "How an outcome that is credited to several models is counted once: last, even, or\n"
+        "evidence (even among the models with the best experiments).",
+        "credit_rule: last",
+        _credit_rule,
     ),
     Setting(
         "input_thresholds",
@@ -543,6 +565,14 @@ def _unknown_names(
         )
         for name in settings.get("reference_groups", ())
         if name not in attributes
+    ]
+    findings += [
+        finding(
+            f"segments: '{name}' is a protected attribute too, which fairness alone may use",
+            "Leave it out of segments or of protected_attributes.",
+        )
+        for name in settings.get("segments", DEFAULTS["segments"])
+        if name.lower() in map(str.lower, attributes)
     ]
     for table, columns in settings.get("mapping", {}).items():
         if table not in contract:

@@ -50,6 +50,14 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "bin,accuracy,not_read,,ann,o'clock",
         "rank,conversion_rate,watched,none,ann,w",
     ),
+    "outcome_kinds": (
+        "outcome_name,kind,unit,owner,rationale",
+        "clicked,activation,,ann,w",
+    ),
+    "cost_budgets": (
+        "model_id,cost_type,monthly_amount,currency,valid_from,valid_to,owner,rationale",
+        "bin,all,12.5,JPY,2024-01-01,2024-07-15,ann,w",
+    ),
     "kpi_links": (
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
     ),

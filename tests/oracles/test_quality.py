@@ -69,6 +69,7 @@ def random_set(seed: int) -> pd.DataFrame:
             "matured_count": matured,
             "pending_count": (state == "pending") * weight,
             "unlabelled_count": (state == "unlabelled") * weight,
+            "late_label_count": 0.0,
             "actual_positive_count": matured * label,
             "credited_amount": 0.0,
             "value_amount": 0.0,
@@ -95,7 +96,9 @@ def calibrated_set(seed: int, *, name: str, threshold: float, n: int) -> pd.Data
             "decision_threshold": threshold,
             "propensity": np.nan,
             **dict.fromkeys(["sampling_weight", "decision_count", "matured_count"], 1.0),
-            **dict.fromkeys(["pending_count", "unlabelled_count", "credited_amount"], 0.0),
+            **dict.fromkeys(
+                ["pending_count", "unlabelled_count", "late_label_count", "credited_amount"], 0.0
+            ),
             "actual_positive_count": label.astype(float),
             "value_amount": np.select([cell == "tp", cell == "fp"], [4.0, -1.0], 0.0),
             "decision_date": pd.Timestamp(FIRST_DAY) + pd.to_timedelta(rng.integers(0, 31, n), "D"),

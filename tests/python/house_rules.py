@@ -44,7 +44,6 @@ ASKS = frozenset(
         *("maturing_begins", "unit_days_begin"),
         # for where the last build ended, from where this one goes on
         *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
-        "standing_score_bins",
         "standing_rows",
         "note_replaced_deliveries",
         # for what experiments declare, since all else would be totalled for nothing

@@ -224,6 +224,10 @@ def last_moment(cells: pd.Series) -> pd.Series:
     return pd.to_timedelta(is_day.astype(int) * (86_400_000_000 - 1), unit="us")
 
 
+# what a name of an outcome stands for without a row of outcome_kinds
+KINDS = {"revenue": "money", "churned": "churn", "opportunity": "opportunity"}
+
+
 def read_seed(folder: Path, name: str) -> pd.DataFrame:
     rows = pd.read_csv(
         folder / f"{name}.csv",
@@ -265,6 +269,8 @@ class Company:
         self.registry = read_seed(seeds, "model_registry")
         self.rates = read_seed(seeds, "exchange_rates")
         self.unit_values = read_seed(seeds, "unit_values")
+        kinds = read_seed(seeds, "outcome_kinds")
+        self.kinds = KINDS | dict(zip(kinds.outcome_name, kinds.kind, strict=True))
         self.arrivals: list[pd.DataFrame] = []
         tables = {table: typed(raw.get(table, pd.DataFrame()), table) for table in TEXTS}
         self.predictions = self._predictions(tables["prediction_logs"])
@@ -338,7 +344,8 @@ class Company:
         rows = rows.assign(amount=rows.outcome_value * rate)
         has_no_rate = rows.outcome_value.notna() & rate.isna()
         rows = self._take(rows, key=["outcome_id"], kept=kept & ~has_no_rate)
-        return rows.assign(status=rows.status.fillna("final"))
+        kind = rows.outcome_name.map(self.kinds).fillna("other")
+        return rows.assign(status=rows.status.fillna("final"), kind=kind)
 
     def _eligible(self, rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[["user_id", "model_id", "eligible_from"]].notna().all(axis=1)
@@ -590,15 +597,13 @@ class Company:
         days = days.merge(any_use[keys].drop_duplicates(), on=keys, how="outer")
         return days.fillna({"eligible": 0, "active": 0, "done": 0})
 
-    def credited(self, name: str) -> pd.DataFrame:
-        """Final outcomes of a name, a row for each model that takes the credit, or one without."""
-        outcomes = self.outcomes[
-            (self.outcomes.status == "final") & (self.outcomes.outcome_name == name)
-        ]
+    def credited(self, kind: str) -> pd.DataFrame:
+        """Final outcomes of a kind, a row for each model that takes the credit, or one without."""
+        outcomes = self.outcomes[(self.outcomes.status == "final") & (self.outcomes.kind == kind)]
         credited = self.links[self.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
-        rows = outcomes[["outcome_id", "outcome_label", "amount", "occurred_at"]].merge(
-            credited, on="outcome_id", how="left"
-        )
+        rows = outcomes[
+            ["outcome_id", "outcome_label", "outcome_value", "amount", "occurred_at"]
+        ].merge(credited, on="outcome_id", how="left")
         carried = self.predictions[["prediction_id", "model_version", *self.segments]]
         rows = rows.merge(carried, on="prediction_id", how="left")
         rows["model_id"] = rows.model_id.fillna("(none)")
@@ -614,7 +619,9 @@ class Company:
         judged, shown = d.is_right.notna(), d.action != "not_shown"
         valued = cell.notna() & d.value.notna()
         failed = d.error_type.notna() | (d.status_code >= 400)
-        answered = ~(d.status_code >= 500)
+        coded = d.status_code.notna()
+        told = coded | failed
+        answered = told & ~(d.status_code >= 500)
         accepted = d.action == "accepted"
         seen = d.action.isin(DECISIVE) | d.prediction_id.isin(self._viewed())
         should = cell.isin(["tp", "fn"])
@@ -647,11 +654,12 @@ class Company:
             "conversion_rate": (d.is_yes, matured, left_out),
             "close_rate": (accepted & d.is_yes, accepted & matured, left_out),
             "deal_score": (d.score, d.score.notna(), one * 0),
-            "error_rate": (failed, one, one * 0),
-            "availability": (answered, one, one * 0),
+            "error_rate": (failed, told, ~told),
+            "availability": (answered, told, ~told),
             "value_per_decision": (d.value, valued, ~valued),
             "value_of_decisions": (d.value, None, ~valued),
         }
+        counted = {"value_of_decisions": valued, "error_rate": coded, "availability": coded}
         # a row of a sample stands for several decisions
         weight = 1 / d.sampling_fraction.fillna(1)
         parts = [
@@ -661,7 +669,7 @@ class Company:
                 numerator=n * weight,
                 denominator=None if m is None else m * weight,
                 excluded=x * weight,
-                units=valued if name == "value_of_decisions" else None,
+                units=counted.get(name),
             )
             for name, (n, m, x) in of_decisions.items()
         ]
@@ -682,10 +690,24 @@ class Company:
                 )
             )
 
-        revenue, churn = self.credited("revenue"), self.credited("churned")
+        revenue, churn = self.credited("money"), self.credited("churn")
         parts.append(spread(revenue, metric="credited_revenue", numerator=revenue.amount))
         opened = self.credited("opportunity")
         parts.append(spread(opened, metric="pipeline_value", numerator=opened.amount))
+        for name, kind in (("ticket_count", "ticket"), ("activation_count", "activation")):
+            found = self.credited(kind)
+            parts.append(spread(found, metric=name, numerator=pd.Series(1.0, index=found.index)))
+        hours = self.credited("review_hours")
+        parts.append(spread(hours, metric="review_hours", numerator=hours.outcome_value))
+        renewed = self.credited("renewal")
+        parts.append(
+            spread(
+                renewed,
+                metric="renewal_rate",
+                numerator=renewed.outcome_label == "true",
+                denominator=pd.Series(1.0, index=renewed.index),
+            )
+        )
         left, stayed = churn.outcome_label == "true", churn.outcome_label == "false"
         everyone = pd.Series(1.0, index=churn.index)
         parts.append(spread(churn, metric="churn_rate", numerator=left, denominator=everyone))

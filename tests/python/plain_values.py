@@ -30,6 +30,10 @@ ONE_OFF_COSTS = ("training",)
 OF_LABELS = ("prediction_logs", "labels")
 OF_USE = ("prediction_logs", "usage_events")
 OF_COSTS = ("serving_costs", "prediction_logs")
+OF_OUTCOMES = (
+    *("credited_revenue", "pipeline_value", "churn_rate", "retained_customers"),
+    *("ticket_count", "activation_count", "review_hours", "renewal_rate"),
+)
 SOURCES: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(
         [
@@ -63,10 +67,7 @@ SOURCES: Mapping[str, Sequence[str]] = {
     ),
     "adoption_rate": ("usage_events", "eligible_users"),
     "task_completion_rate": ("usage_events",),
-    **dict.fromkeys(
-        ["credited_revenue", "pipeline_value", "churn_rate", "retained_customers"],
-        ("business_outcomes",),
-    ),
+    **dict.fromkeys(OF_OUTCOMES, ("business_outcomes",)),
     "revenue_per_active_user_day": ("business_outcomes", "usage_events"),
     "revenue_per_decision": ("business_outcomes", "prediction_logs"),
     "cost_to_serve": ("serving_costs", "usage_events"),
@@ -103,10 +104,11 @@ UNVERSIONED = (
 AMOUNTS = {
     "value_of_decisions": ("value",),
     "value_per_decision": ("value",),
-    "credited_revenue": ("revenue",),
-    "revenue_per_decision": ("revenue",),
-    "revenue_per_active_user_day": ("revenue",),
+    "credited_revenue": ("money",),
+    "revenue_per_decision": ("money",),
+    "revenue_per_active_user_day": ("money",),
     "pipeline_value": ("opportunity",),
+    "review_hours": ("review_hours",),
 }
 KEYS = ["metric", "model_id", "model_version", "segment_name", "segment_value"]
 SUMS = ["numerator", "denominator", "excluded_count", "unit_count", "weight_squares"]
@@ -138,7 +140,7 @@ def segment_facts(metric: str) -> tuple[str, ...]:
         return ("feedback",)
     if metric in ("ndcg_at_10", "mean_reciprocal_rank", "hit_rate_at_1"):
         return ("lists",)
-    if metric in ("credited_revenue", "pipeline_value", "churn_rate", "retained_customers"):
+    if metric in OF_OUTCOMES:
         return ("outcomes",)
     if metric == "revenue_per_decision":
         return ("outcomes", "decisions")
@@ -179,7 +181,15 @@ class Values:
         decisions = c.decisions.assign(day=c.decisions.predicted_at.dt.normalize())
         credited = c.links[c.links.is_credited][["outcome_id", "prediction_id", "model_id"]]
         carried = c.predictions[["prediction_id", "model_version", *c.segments]]
-        said = ["outcome_id", "outcome_name", "occurred_at", "observed_at", "status", "amount"]
+        said = [
+            "outcome_id",
+            "outcome_name",
+            "occurred_at",
+            "observed_at",
+            "status",
+            "kind",
+            "amount",
+        ]
         outcomes = (
             c.outcomes[said]
             .merge(credited, on="outcome_id")
@@ -383,9 +393,9 @@ class Values:
         if name == "value":
             rows = self.facts["decisions"]
             return rows[rows.value.fillna(0) != 0]
-        if name in ("revenue", "opportunity"):
+        if name in ("money", "opportunity", "review_hours"):
             rows = self.facts["outcomes"]
-            is_amount = (rows.outcome_name == name) & (rows.status == "final")
+            is_amount = (rows.kind == name) & (rows.status == "final")
             return rows[is_amount & (rows.amount.fillna(0) != 0)]
         return self.facts[name]
 
@@ -429,7 +439,7 @@ class Values:
         self, model_id: str, metric: str, sums: dict[str, dict[str, pd.DataFrame]]
     ) -> None:
         """Replaces sums of checks by customers: not gone before the period, gone at its end."""
-        checks = self.company.credited("churned")
+        checks = self.company.credited("churn")
         checks = checks[checks.model_id == model_id]
         who = self.company.outcomes.set_index("outcome_id")
         customer = who.entity_id.fillna(who.user_id)
@@ -454,6 +464,9 @@ class Values:
             "value_of_decisions",
             "pipeline_value",
             "retained_customers",
+            "ticket_count",
+            "activation_count",
+            "review_hours",
         )
         waits = [s for s in SOURCES[metric] if (model_id, s) in self.watermarks]
         known = [self.watermarks[model_id, source] for source in waits]

@@ -1138,6 +1138,12 @@ STOPS: dict[str, tuple[dict[str, Any], Row, str]] = {
         {},
         "setting inputs lacks prediction_logs, which is always required.",
     ),
+    "a segment is a protected attribute": (
+        {"segments": ["channel", "Gender"]},
+        {},
+        "setting segments names Gender, a protected attribute too, which fairness alone may use. "
+        "Leave it out of segments or of protected_attributes.",
+    ),
     "mapping names an unknown table": (
         {"mapping": {"predictions": {"score": "p"}}},
         {},

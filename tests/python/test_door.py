@@ -394,6 +394,36 @@ def test_a_failed_call_is_a_call(deliver: Deliver) -> None:
     assert found.says("prediction_logs", "nulled_cells") == ["warn", "warn"]
 
 
+def test_a_log_without_status_does_not_say_that_all_was_well(deliver: Deliver) -> None:
+    asked = """
+        select sum(numerator), sum(denominator), sum(excluded_count), sum(unit_count)
+        from main_metrics.fct_metrics where metric = $1 and segment_name = 'all'"""
+    rows = FRAMES["prediction_logs"]
+    odd = pd.Series(range(len(rows))) % 5 == 0
+    half = rows.assign(status_code=rows["status_code"].where(odd, ""), error_type="")
+    for frame, told in (
+        (changed("prediction_logs", status_code="", error_type=""), 0),
+        # what is no error in a log of errors alone may as well be a call that was lost
+        (half, odd.sum()),
+    ):
+        built = deliver(prediction_logs=frame).built
+        left_out = len(rows) - told
+        assert built.execute(asked, ["availability"]).fetchone() == (told, told, left_out, told)
+        assert built.execute(asked, ["error_rate"]).fetchone() == (0, told, left_out, told)
+
+
+def test_errors_alone_give_no_rate(deliver: Deliver) -> None:
+    """Without any status code there is no unit that a value could stand on."""
+    rows = FRAMES["prediction_logs"]
+    odd = pd.Series(range(len(rows))) % 5 == 0
+    errors = pd.Series("timeout", index=rows.index).where(odd, "")
+    built = deliver(prediction_logs=rows.assign(status_code="", error_type=errors)).built
+    units = """
+        select sum(unit_count) from main_metrics.fct_metrics
+        where metric in ('availability', 'error_rate')"""
+    assert built.execute(units).fetchone() == (0,)
+
+
 def test_the_end_of_time_is_an_open_end(deliver: Deliver) -> None:
     rows = FRAMES["eligible_users"]
     endless = rows.assign(eligible_to=[text or "9999-12-31" for text in rows["eligible_to"]])
@@ -409,6 +439,21 @@ def test_truth_has_one_spelling(deliver: Deliver) -> None:
 def test_a_positive_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> None:
     spelled = changed("business_outcomes", outcome_label={"true": "Y", "false": "N"}.__getitem__)
     assert deliver(business_outcomes=spelled).says("business_outcomes", "classes") == ["stop"]
+
+
+def test_a_predicted_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"]
+    is_lead = rows["model_id"] == "lead"
+    labels = pd.Series([("True", "False")[at % 2] for at in range(len(rows))])
+
+    def says(written: Mapping[str, str]) -> list[str]:
+        frame = rows.assign(predicted_label=labels.map(written).where(is_lead, ""))
+        return deliver(prediction_logs=frame).says("prediction_logs", "classes")
+
+    assert says({"True": "TRUE", "False": "false"}) == []
+    assert says({"True": "1.0", "False": "0.0"}) == ["stop"]
+    assert says({"True": "T", "False": "F"}) == ["stop"]
+    assert says({"True": "lost", "False": "false"}) == ["warn"]
 
 
 def test_words_for_nothing_are_named_where_they_may_be_a_name(deliver: Deliver) -> None:

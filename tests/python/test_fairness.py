@@ -440,7 +440,7 @@ def test_the_attack_finds_what_one_hidden_pair_gives_away() -> None:
 def test_no_row_of_the_mart_gives_a_hidden_group_away(
     decisions: pd.DataFrame, fairness: pd.DataFrame
 ) -> None:
-    attacked = 0
+    attacked = emptied = 0
     for (model_id, period, end), told in fairness.groupby(
         ["model_id", "period", "period_end_date"]
     ):
@@ -469,7 +469,14 @@ def test_no_row_of_the_mart_gives_a_hidden_group_away(
             hides = hidden_cells([sight.amount(cell) for cell in wholes], MINIMUM)
             assert [cell not in shown for cell in wholes] == hides, (model_id, period, attribute)
         attacked += (told.reason == "private").any()
+        # a pair of which no group is shown says so, in all its versions
+        of_pairs = told[told.attribute.str.contains("&")]
+        of_all = of_pairs[of_pairs.model_version == "all"]
+        is_empty = of_all.reason.isin(["private", "private_table"]).all()
+        assert ((of_pairs.reason == "private_table") == is_empty).all()
+        emptied += is_empty
     assert attacked >= 6
+    assert emptied >= 3
 
 
 def test_protected_attributes_are_in_no_other_mart(demo: Path) -> None:

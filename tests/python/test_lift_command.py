@@ -564,7 +564,10 @@ def test_lift_on_a_workspace(lifted: Path, throughline: Call) -> None:
     found = json.loads(json.dumps(report["experiments"]))[0]
     assert found["experiment_id"] == "trial"
     assert [row["decision"] for row in found["decisions"]] == ["ship"]
-    assert (len(found["estimates"]), len(found["splits"])) == (9, 2)
+    assert (len(found["estimates"]), len(found["splits"])) == (6, 1)
+    # those of few must not be told, nor what would give them away; the marts know which they are
+    rows = [*found["estimates"], *found["splits"]]
+    assert {row["segment_name"] for row in rows} == {"all"}
     assert set(found["estimates"][0]) == set(COLUMNS)
     assert found["estimates"][0]["as_of"] == "2026-07-01"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from building import CELL, NO_UNIT_TESTS, SUMS, Project, query
+from building import CELL, NO_UNIT_TESTS, SUMS, WITHOUT_TESTS, Project, query
 
 GRAIN = ["model_id", "month_start_date"]
 CORE = ["prediction_logs", "usage_events", "business_outcomes"]
@@ -78,9 +78,24 @@ def test_what_three_tables_cannot_tell_is_read_nowhere(core: Path) -> None:
     costs = [column for column in ledger if column.endswith("_cost_amount")]
     assert len(costs) > 1
     assert ledger[[*costs, "net_value_amount", "roi"]].isna().all(axis=None)
-    assert set(ledger.cost_reason) == {"serving_costs_not_delivered"}
+    assert set(ledger.cost_reason) == {"serving_costs_left_out"}
     assert ledger.matured_value_amount.notna().any()
     assert query(core, "from dim_annotations").empty
+
+
+def test_what_the_settings_leave_out_is_not_waited_for(demo_project: Project, core: Path) -> None:
+    """Without outcomes no label can come: no metric of labels is read, rather than late."""
+    settings = (core / "vars.yml").read_text()
+    names = "prediction_logs, usage_events"
+    (core / "vars.yml").write_text(f"{settings.split('inputs:')[0]}inputs: [{names}]\n")
+    run = demo_project.build(core, *WITHOUT_TESTS)
+    assert run.status == 0, run.output
+    values = query(core, "from fct_metric_values")
+    assert {"acceptance_rate", "error_rate", "deal_score"} <= set(values.metric)
+    assert not {"precision", "conversion_rate", "credited_revenue"} & set(values.metric)
+    assert not values.reason.fillna("").str.endswith("_not_delivered").any()
+    ledger = query(core, "from mart_value_ledger")
+    assert set(ledger.value_reason.dropna()) == {"business_outcomes_left_out"}
 
 
 def test_every_saved_query_is_in_the_months_and_equals_metricflow(
@@ -210,7 +225,7 @@ def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
 
 
 def test_last_values_are_those_of_metricflow(demo_project: Project, demo: Path) -> None:
-    """By model, summed over those that the metric is read for and whose day is known."""
+    """Of 28 days, summed over the models that it is read for and whose last day is known."""
     catalog = query(
         demo,
         """
@@ -222,15 +237,21 @@ def test_last_values_are_those_of_metricflow(demo_project: Project, demo: Path) 
         """,
     ).set_index("metric")
     read = query(demo, "select model_id, metric, known_through from dim_model_metrics")
+    last_days = pd.to_datetime(catalog.last_metric_date)
     asked = [
-        {"metrics": [name], "group_by": ["model", "metric_time__day"]} for name in catalog.index
+        {
+            "metrics": [name],
+            "group_by": ["model"],
+            "first": f"{last - pd.Timedelta(days=27):%Y-%m-%d}",
+            "last": f"{last:%Y-%m-%d}",
+        }
+        for name, last in last_days.items()
     ]
     compared = 0
     for name, answer in zip(catalog.index, demo_project.metricflow(demo, asked), strict=True):
-        last = pd.Timestamp(catalog.last_metric_date[name])
-        of_day = answer[pd.to_datetime(answer.metric_time__day) == last].set_index("model")
+        last, of_model = last_days[name], answer.set_index("model")
         known = read[(read.metric == name) & (pd.to_datetime(read.known_through) >= last)]
-        parts = of_day[name].astype(float).reindex(known.model_id).fillna(0)
+        parts = of_model[name].astype(float).reindex(known.model_id).fillna(0)
         if len(parts) == 1 or catalog.last_value[name] == 0:
             assert catalog.last_value[name] == pytest.approx(parts.sum(), rel=1e-9), name
             compared += 1
@@ -242,7 +263,7 @@ def test_last_values_are_those_of_metricflow(demo_project: Project, demo: Path) 
 
 
 def test_last_values_are_those_of_the_facts(demo: Path) -> None:
-    """By hand: every decision and outcome of the day of the models that the metric is read for."""
+    """By hand: decisions and outcomes of 28 days of the models that the metric is read for."""
     catalog = query(demo, "select * from mart_metric_catalog").set_index("metric")
     decisions = query(demo, "select * from fct_decisions")
     outcomes = query(demo, "select * from fct_outcomes where outcome_name = 'revenue'")
@@ -250,12 +271,18 @@ def test_last_values_are_those_of_the_facts(demo: Path) -> None:
     for metric in ("deal_score", "availability", "revenue_per_decision"):
         last = catalog.last_metric_date[metric]
         models = read[read.metric == metric].model_id
-        day = decisions[(decisions.decision_date == last) & decisions.model_id.isin(models)]
-        booked = outcomes[(outcomes.outcome_date == last) & outcomes.model_id.isin(models)]
+        first = last - pd.Timedelta(days=27)
+        days = decisions[
+            decisions.decision_date.between(first, last) & decisions.model_id.isin(models)
+        ]
+        booked = outcomes[
+            outcomes.outcome_date.between(first, last) & outcomes.model_id.isin(models)
+        ]
+        told = days[days.status_code.notna() | (days.error_count > 0)]
         expected = {
-            "deal_score": day.score_sum.sum() / day.scored_count.sum(),
-            "availability": 1 - day.unavailable_count.sum() / day.decision_count.sum(),
-            "revenue_per_decision": booked.booked_amount.sum() / day.decision_count.sum(),
+            "deal_score": days.score_sum.sum() / days.scored_count.sum(),
+            "availability": 1 - days.unavailable_count.sum() / told.decision_count.sum(),
+            "revenue_per_decision": booked.booked_amount.sum() / days.decision_count.sum(),
         }
         assert catalog.last_value[metric] == pytest.approx(expected[metric], rel=1e-9)
 

@@ -166,15 +166,15 @@ BAD_CARDS = {
         SHOWN_RATE.replace("        leads_to: revenue_per_active_user_day\n", ""),
         "metric shown_rate is an output that leads to no outcome metric (vanity). "
         "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, "
-        "retained_customers, revenue_per_active_user_day, revenue_per_decision, "
-        "value_of_decisions, value_per_decision as leads_to.",
+        "renewal_rate, retained_customers, revenue_per_active_user_day, revenue_per_decision, "
+        "review_hours, ticket_count, value_of_decisions, value_per_decision as leads_to.",
     ),
     "leads to another output": (
         SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: precision"),
         "metric shown_rate is an output that leads to no outcome metric (vanity). "
         "Name one of churn_rate, close_rate, conversion_rate, credited_revenue, "
-        "retained_customers, revenue_per_active_user_day, revenue_per_decision, "
-        "value_of_decisions, value_per_decision as leads_to.",
+        "renewal_rate, retained_customers, revenue_per_active_user_day, revenue_per_decision, "
+        "review_hours, ticket_count, value_of_decisions, value_per_decision as leads_to.",
     ),
     "derived": (
         SHOWN_RATE.replace(

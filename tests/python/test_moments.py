@@ -316,13 +316,13 @@ def values_of(
     last_acted = d.prediction_id.map(actions.groupby("prediction_id").occurred_at.max())
     days = company.user_days.assign(happened=company.user_days.day, changed=pd.NaT, by_day=True)
 
-    def credited(name: str) -> pd.DataFrame:
-        rows = company.credited(name).merge(
+    def credited(kind: str) -> pd.DataFrame:
+        rows = company.credited(kind).merge(
             company.outcomes[["outcome_id", "user_id", "entity_id"]], on="outcome_id"
         )
         return rows.assign(happened=rows.occurred_at, changed=pd.NaT, by_day=False)
 
-    revenue, churn = credited("revenue"), credited("churned")
+    revenue, churn = credited("money"), credited("churn")
     asked = company.feedback.assign(
         happened=company.feedback.asked_at, changed=company.feedback.responded_at, by_day=False
     )

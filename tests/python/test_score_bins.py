@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -16,6 +19,7 @@ from building import WITHOUT_TESTS, Project, query
 from throughline import seeds
 
 Numbers = npt.NDArray[np.float64]
+MEANS = {"regression": "mae", "multiclass": "accuracy"}
 CELL = ["model_id", "model_version", "segment_name", "segment_value", "period", "period_end_date"]
 
 
@@ -252,6 +256,135 @@ def test_the_mart_says_how_good_and_hides_what_the_values_hide(
     private = quality[quality.reason == "private"]
     assert len(private) > 0
     assert private[["matured_count", "pending_count", *numbers]].isna().all(axis=None)
+
+
+def test_bounds_hold_however_missing_labels_turn_out(demo: Path) -> None:
+    """The three numbers, with every missing label the worst and the best that it can be."""
+    quality = query(demo, "from mart_model_quality where model_id = 'lead_scoring'")
+    rows = query(demo, "from fct_decisions where model_id = 'lead_scoring'")
+    whole = quality[(quality.period == "all") & (quality.segment_name == "all")]
+    compared = 0
+    for cell in whole[whole.accuracy.notna()].itertuples():
+        own = rows[rows.decision_date <= cell.period_end_date]
+        if cell.model_version != "all":
+            own = own[own.model_version == cell.model_version]
+        assert cell.late_label_count == own.late_label_count.sum()
+        missing = own.label_state != "matured"
+        called = own.confusion_cell.isin(["tp", "fp"]) | (own.excluded_positive_count > 0)
+        right = own.correct_count > 0
+        of = own.confusion_cell.notna() | missing
+        is_known_yes = own.confusion_cell.isin(["tp", "fn"])
+        for side, says_yes, is_right in (
+            ("least", missing & ~called, right),
+            ("most", missing & called, right | missing),
+        ):
+            yes = is_known_yes | says_yes
+            recall = (yes & called)[of].sum() / yes[of].sum()
+            assert getattr(cell, f"recall_at_{side}") == pytest.approx(recall, abs=1e-9)
+            accuracy = is_right[of].mean()
+            assert getattr(cell, f"accuracy_at_{side}") == pytest.approx(accuracy, abs=1e-9)
+            precision = (yes & called)[of].sum() / called[of].sum()
+            assert getattr(cell, f"precision_at_{side}") == pytest.approx(precision, abs=1e-9)
+        assert cell.precision_at_least < cell.precision < cell.precision_at_most
+        compared += 1
+    assert compared == 3
+
+
+def test_versions_of_numbers_and_classes_are_compared(demo_project: Project, demo: Path) -> None:
+    """Two versions of random models on the days that they share, against numpy."""
+    name = "int_version_differences"
+    run = demo_project.dbt(demo, "compile", "--select", name)
+    assert run.status == 0, run.output
+    (path,) = (demo_project.root / "target/compiled").rglob(f"{name}.sql")
+    sql = re.sub(r'"warehouse"\."main_\w+"\.', "", path.read_text(encoding="utf-8"))
+    rng = np.random.default_rng(11)
+    frames, models, days = [], [], pd.date_range("2026-01-01", periods=12)
+    for number in range(300):
+        task = ("regression", "multiclass")[number % 2]
+        n = int(rng.integers(60, 300))
+        weight = rng.choice([1.0, 2.0, 10.0], n) if number % 3 else np.ones(n)
+        error, is_right = rng.normal(0, 5, n), rng.uniform(size=n) < rng.uniform(0.3, 1)
+        frame = {
+            "model_id": f"m{number}",
+            "model_version": rng.choice(["a", "b"], n),
+            "decision_date": rng.choice(days, n),
+            "sampling_weight": weight,
+            "error_sum": weight * error if task == "regression" else np.full(n, np.nan),
+            "correct_count": weight * is_right * (task == "multiclass"),
+            "judged_count": weight * (task == "multiclass"),
+            "measure": np.abs(error) if task == "regression" else is_right.astype(float),
+        }
+        frames.append(pd.DataFrame(frame))
+        models.append({"model_id": f"m{number}", "task": task})
+    decisions = pd.concat(frames)
+    sets = decisions.groupby(["model_id", "decision_date"]).model_version.nunique()
+    shared = sets[sets == 2].reset_index()[["model_id", "decision_date"]]
+    pairs = shared.assign(model_version="b", compared_with="a")
+    periods = pd.DataFrame(models)[["model_id"]].assign(
+        period="all", period_start_date=days[0], period_end_date=days[-1]
+    )
+    nothing = ", ".join(f"null::double as roc_auc_difference{end}" for end in ("", "_low", "_high"))
+    with duckdb.connect() as connection:
+        connection.register("fct_decisions", decisions.astype({"error_sum": object}))
+        for table, rows in (
+            ("dim_models", pd.DataFrame(models)),
+            ("int_version_pairs", pairs),
+            ("int_judged_periods", periods),
+            ("int_version_splits", pairs.head(1).assign(is_randomised=True)),
+        ):
+            connection.register(table, rows)
+        connection.execute(
+            "create view int_version_comparisons as select '' as model_id, '' as model_version, "
+            "'' as compared_with, '' as period, 0::bigint as common_days, '' as reason, "
+            f"false as is_randomised, current_date as period_end_date, {nothing} where false"
+        )
+        found = connection.sql(sql).df().set_index("model_id")
+    assert found.is_randomised.sum() == 1
+    known = found[found.reason.isna()]
+    assert len(known) > 250
+    assert set(found.reason.dropna()) <= {"no_common_days", "too_few_units"}
+    for model in models:
+        if model["model_id"] not in known.index:
+            continue
+        cell, name = known.loc[model["model_id"]], MEANS[model["task"]]
+        of = decisions.merge(shared[shared.model_id == model["model_id"]])
+        own, other = (of[of.model_version == version] for version in "ba")
+        value, low, high = difference_of(own, other, is_share=name == "accuracy")
+        assert cell[f"{name}_difference"] == pytest.approx(value, abs=1e-9)
+        assert cell[f"{name}_difference_low"] == pytest.approx(low, abs=1e-9)
+        assert cell[f"{name}_difference_high"] == pytest.approx(high, abs=1e-9)
+        assert low <= value <= high
+        hidden = MEANS["regression" if name == "accuracy" else "multiclass"]
+        assert pd.isna(cell[f"{hidden}_difference"])
+
+
+def difference_of(
+    own: pd.DataFrame, other: pd.DataFrame, *, is_share: bool
+) -> tuple[float, float, float]:
+    """The difference of two weighted means with its 95 % interval for independent samples."""
+    z = norm.ppf(0.975)
+    sides = []
+    for rows in (own, other):
+        weight = rows.sampling_weight
+        mean = float(np.average(rows.measure, weights=weight))
+        units = weight.sum() ** 2 / (weight**2).sum()
+        if is_share:
+            spread = z * math.sqrt(mean * (1 - mean) / units + z * z / (4 * units * units))
+            low, high = (
+                (mean + z * z / (2 * units) + sign * spread) / (1 + z * z / units)
+                for sign in (-1, 1)
+            )
+        else:
+            error = math.sqrt((weight**2 * (rows.measure - mean) ** 2).sum()) / weight.sum()
+            low, high = mean - z * error, mean + z * error
+        sides.append((mean, mean - low, high - mean))
+    (one, below, above), (two, other_below, other_above) = sides
+    value = one - two
+    return (
+        value,
+        value - math.hypot(below, other_above),
+        value + math.hypot(above, other_below),
+    )
 
 
 def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(

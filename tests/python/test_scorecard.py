@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from building import ROOT, Project, query
 from conftest import Company, Outcome
-from throughline import scorecard, sql, warehouse
+from throughline import publish, scorecard, sql, warehouse
 from throughline.scorecard import Page, Row, Tables
 from throughline.workspace import UserError, Workspace, at
 
@@ -52,6 +53,8 @@ def metric(**given: Any) -> Row:
         "target": 0.45,
         "floor": 0.3,
         "expected_value": None,
+        "projected_value": None,
+        "outlook": None,
         "unit_count": 200,
         "due": None,
         "window_start_date": date(2026, 6, 3),
@@ -224,6 +227,14 @@ def test_costs_that_stopped_are_named_with_the_month_they_stopped_in() -> None:
         "No month is known in full. May 2026: its last days have no serving_costs yet; ask who "
         "delivers them.\n"
     ) in none
+
+
+def test_nobody_is_asked_for_a_table_that_the_settings_leave_out() -> None:
+    amounts = dict.fromkeys(("total_cost_amount", "net_value_amount", "roi"))
+    ledger = [month("2026-05-01", cost_reason="serving_costs_left_out", **amounts)]
+    assert (
+        "No month is known in full. May 2026: the setting inputs leaves serving_costs out.\n"
+    ) in said(tables(mart_value_ledger=ledger))
 
 
 def test_a_first_month_that_is_not_over_is_waited_for() -> None:
@@ -535,6 +546,33 @@ def test_the_published_copy_is_read_where_there_is_one(workspace: Workspace) -> 
     assert "mf query --metrics precision" in text
 
 
+def test_a_copy_older_than_the_warehouse_says_so(workspace: Workspace) -> None:
+    write(workspace.warehouse, tables())
+    assert list(publish.notes(workspace)) == []
+    workspace.published.parent.mkdir()
+    write(workspace.published, tables())
+    built = workspace.warehouse.stat().st_mtime_ns
+    os.utime(workspace.published, ns=(built, built + 1))
+    assert list(publish.notes(workspace)) == []
+    os.utime(workspace.published, ns=(built, built - 1))
+    assert list(map(str, publish.notes(workspace))) == [
+        "ws/published/throughline.duckdb: older than the warehouse, which was written since. "
+        "To show what is built last: throughline publish"
+    ]
+    assert list(publish.notes(workspace.replaying("2026-05-01"))) == []
+
+
+def test_a_replay_is_read_from_its_own_schemas(workspace: Workspace) -> None:
+    replay = workspace.replaying("2026-05-01")
+    write(workspace.warehouse, tables(mart_scorecard=[metric(metric="then")]), schema=replay.schema)
+    workspace.published.parent.mkdir()
+    write(workspace.published, tables())
+    assert scorecard.of_last_build(replay).metrics[0]["metric"] == "then"
+    with pytest.raises(UserError) as refused:
+        scorecard.of_last_build(workspace.replaying("2026-04-01"))
+    assert str(refused.value).endswith("throughline build --as-of '2026-04-01 00:00:00'")
+
+
 def test_without_marts_there_is_where_to_look_alone(workspace: Workspace) -> None:
     assert shown(workspace).startswith("\nMarts     ws/warehouse.duckdb")
     duckdb.connect(str(workspace.warehouse)).close()
@@ -669,9 +707,9 @@ KEYS = {
     ),
     "metrics": (
         "model_id metric label segment_name segment_value pillar role owner unit unit_of_count "
-        "direction status reason what_to_do value value_low value_high previous_value change "
-        "is_beyond_noise target floor expected_value due unit_count window_start_date "
-        "window_end_date next_step is_shown"
+        "direction status outlook reason what_to_do value value_low value_high previous_value "
+        "change is_beyond_noise target floor expected_value projected_value due unit_count "
+        "window_start_date window_end_date next_step is_shown"
     ),
     "experiments": (
         "model_id experiment_id variant owner primary_metric decision reason label unit "

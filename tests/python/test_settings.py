@@ -48,7 +48,7 @@ ODD = {
     "features that are segments too": Odd(
         {
             "segments": ["industry", "gender"],
-            "protected_attributes": ["region", "industry"],
+            "protected_attributes": ["region", "age_band"],
             "numeric_features": ["company_size", "payment_amount"],
             "categorical_features": ["industry", "channel"],
         }

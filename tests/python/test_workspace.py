@@ -215,6 +215,15 @@ def test_as_of_is_utc(company: Company, written: str, read: str) -> None:
             "mapping: feedback has no column 'channel' in the contract. Known: ",
         ),
         (
+            "segments: [channel, Gender]",
+            "segments: 'Gender' is a protected attribute too, which fairness alone may use. "
+            "Leave it out of segments or of protected_attributes.",
+        ),
+        (
+            "protected_attributes: [region]",
+            "segments: 'region' is a protected attribute too, which fairness alone may use. ",
+        ),
+        (
             "inputs: [usage_events]",
             "inputs: lacks prediction_logs. It is always required.",
         ),

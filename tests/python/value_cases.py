@@ -49,6 +49,15 @@ MODELS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     # thirty deployments in December, of which nothing is heard until May
     "deployed": ("sold", {}),
 }
+# names of this company's own, each of which comes once for each decision on some days
+KINDS = {
+    "asked_for_help": "ticket",
+    "began": "activation",
+    "hours_of_review": "review_hours",
+    "renewed_contract": "renewal",
+    "energy_saved": "quantity",
+    "liked": "other",
+}
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2026-05-01", "2026-06-14")]
 CHECKS = ("2026-05-08", "2026-05-15", "2026-05-22", "2026-05-29", "2026-06-05")
 CUSTOMERS = range(30)
@@ -126,7 +135,16 @@ def seed_lines() -> Mapping[str, Sequence[str]]:
             **{**OWNED, "currency": "EUR", "rate": "2", "valid_from": "2026-05-16"},
         ),
     ]
-    return {"model_registry": registry, "unit_values": values, "exchange_rates": rates}
+    kinds = [
+        seed_row("outcome_kinds", outcome_name=name, kind=kind, owner="Ann", rationale="why")
+        for name, kind in KINDS.items()
+    ]
+    return {
+        "model_registry": registry,
+        "unit_values": values,
+        "exchange_rates": rates,
+        "outcome_kinds": kinds,
+    }
 
 
 def predictions() -> Iterator[Row]:
@@ -161,6 +179,12 @@ def outcomes() -> Iterator[Row]:
             named = f"churning-{DAYS[n // 10]}-{n % 10}"
             row = outcome(f"c{n}-{week}", "churned", day=day, prediction_id=named)
             yield {**row, "entity_id": f"e{n}", "outcome_label": label}
+    for place, name in enumerate(KINDS):
+        for day in DAYS[place::3]:
+            for n in range(8):
+                label = "true" if n % 3 else "false"
+                row = outcome(f"{name}-{day}-{n}", name, day=day, outcome_label=label)
+                yield {**row, "prediction_id": f"billed-{day}-{n}", "outcome_value": f"{n / 4}"}
     # of those that are pending none has come
     for place, day in enumerate(DAYS[:-7]):
         for n in range(5):

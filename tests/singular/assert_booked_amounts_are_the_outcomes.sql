@@ -27,6 +27,9 @@ delivered as (
     left join rates
         on outcomes.currency = rates.currency
         and {{ valid_at('rates', 'outcomes.occurred_at') }}
+    where outcomes.outcome_name not in (
+        select outcome_name from {{ ref('outcome_kinds') }} where kind in ('review_hours', 'quantity')
+    )
     group by outcomes.outcome_name
 
 ),

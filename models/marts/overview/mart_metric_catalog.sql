@@ -12,10 +12,10 @@ model_metrics as (
 
 ),
 
-metric_days as (
+metric_values as (
 
     select * from {{ ref('fct_metric_values') }}
-    where period = 'day' and segment_name = 'all' and model_version = 'all'
+    where period in ('day', '28d') and segment_name = 'all' and model_version = 'all'
 
 ),
 
@@ -42,15 +42,15 @@ read_metrics as (
 
 ),
 
-read_days as (
+read_values as (
 
     select
-        metric_days.*,
-        metric_days.period_end_date <= model_metrics.known_through as is_known
-    from metric_days
+        metric_values.*,
+        metric_values.period_end_date <= model_metrics.known_through as is_known
+    from metric_values
     inner join model_metrics
-        on metric_days.metric = model_metrics.metric
-        and metric_days.model_id = model_metrics.model_id
+        on metric_values.metric = model_metrics.metric
+        and metric_values.model_id = model_metrics.model_id
 
 ),
 
@@ -61,27 +61,30 @@ covered as (
         max(case when is_known and unit_count > 0 then period_end_date end) as last_metric_date,
         sum(kept_count) as kept_count,
         sum(excluded_count) as excluded_count
-    from read_days
+    from read_values
+    where period = 'day'
     group by metric
 
 ),
 
--- over several models each outcome counts once; customers of several models do not add up
+-- over several models each outcome counts once; customers of several models do not add up; sums of a part of the window are none of it
 last_values as (
 
     select
         metrics.metric,
         case
-            when sum(read_days.unit_count) < {{ setting('minimum_cell') }} or not metrics.is_additive then null
-            when metrics.denominator_brick is null then sum(read_days.numerator_once)
-            else {{ safe_ratio('sum(read_days.numerator_once)', 'sum(read_days.denominator)') }}
+            when sum(read_values.unit_count) < {{ setting('minimum_cell') }} or not metrics.is_additive then null
+            when metrics.denominator_brick is null then sum(read_values.numerator_once)
+            else {{ safe_ratio('sum(read_values.numerator_once)', 'sum(read_values.denominator)') }}
         end as last_value
     from metrics
     inner join covered on metrics.metric = covered.metric
-    inner join read_days
-        on covered.metric = read_days.metric
-        and covered.last_metric_date = read_days.period_end_date
-        and read_days.is_known
+    inner join read_values
+        on covered.metric = read_values.metric
+        and covered.last_metric_date = read_values.period_end_date
+        and read_values.period = '28d'
+        and read_values.is_known
+        and coalesce(read_values.reason, '') <> 'partial_window'
     group by metrics.metric, metrics.denominator_brick, metrics.is_additive
 
 ),

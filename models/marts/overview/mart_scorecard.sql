@@ -74,7 +74,9 @@ judged as (
         targets.target,
         targets.floor,
         targets.weight,
+        targets.baseline,
         targets.due,
+        targets.valid_from,
         {{ expected_value('targets', 'compared.period_end_date') }} as expected_value
     from compared
     left join targets
@@ -102,6 +104,7 @@ scorecard as (
         metrics.unit_of_count,
         judged.direction,
         {{ target_status('judged.value', 'judged.target', 'judged.floor', 'judged.expected_value', 'judged.direction') }} as status,
+        {{ target_outlook('judged') }} as outlook,
         judged.reason as not_ready_reason,
         metrics.so_what as next_step,
         judged.value,
@@ -112,6 +115,7 @@ scorecard as (
         judged.target,
         judged.floor,
         judged.expected_value,
+        {{ projected_value('judged', 'judged.period_end_date') }} as projected_value,
         judged.weight,
         judged.excluded_count,
         judged.unit_count,

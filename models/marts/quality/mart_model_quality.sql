@@ -8,6 +8,22 @@
 } %}
 {%- set of_lists = ["'ndcg_at_10'", "'mean_reciprocal_rank'", "'hit_rate_at_1'"] %}
 {%- set of_order = ['roc_auc_bound', 'average_precision', 'average_precision_low', 'average_precision_high', 'ks'] %}
+{#- however the labels that are due and missing turn out: what is right for certain, and of how many -#}
+{%- set missing = '(label_periods.pending_count + label_periods.unlabelled_count)' %}
+{%- set missing_called = 'pivoted.missing_positive_count' %}
+{%- set missing_passed = 'greatest(' ~ missing ~ ' - pivoted.missing_positive_count, 0)' %}
+{%- set limits = {
+    'precision_at_least': ['pivoted.right_positive_count', 'pivoted.positive_count + ' ~ missing_called],
+    'precision_at_most': ['pivoted.right_positive_count + ' ~ missing_called, 'pivoted.positive_count + ' ~ missing_called],
+    'recall_at_least':
+        ['pivoted.true_positive_count', 'pivoted.true_positive_count + pivoted.false_negative_count + ' ~ missing_passed],
+    'recall_at_most': [
+        'pivoted.true_positive_count + ' ~ missing_called,
+        'pivoted.true_positive_count + pivoted.false_negative_count + ' ~ missing_called
+    ],
+    'accuracy_at_least': ['pivoted.correct_count', 'pivoted.judged_count + ' ~ missing],
+    'accuracy_at_most': ['pivoted.correct_count + ' ~ missing, 'pivoted.judged_count + ' ~ missing],
+} %}
 {%- set of_probability = ['log_loss', 'calibration_error_expected', 'calibration_z', 'observed_expected_ratio'] %}
 with metric_values as (
 
@@ -54,7 +70,7 @@ number_periods as (
 
 comparisons as (
 
-    select * from {{ ref('int_version_comparisons') }}
+    select * from {{ ref('int_version_differences') }}
 
 ),
 
@@ -80,6 +96,11 @@ pivoted as (
         {%- endfor %}
         max(case when metric = 'roc_auc' then value_low end) as roc_auc_low,
         max(case when metric = 'roc_auc' then value_high end) as roc_auc_high,
+        max(case when metric = 'precision' and status = 'ready' then numerator end) as right_positive_count,
+        max(case when metric = 'precision' and status = 'ready' then denominator end) as positive_count,
+        max(case when metric = 'precision' and status = 'ready' then excluded_count end) as missing_positive_count,
+        max(case when metric = 'accuracy' and status = 'ready' then numerator end) as correct_count,
+        max(case when metric = 'accuracy' and status = 'ready' then denominator end) as judged_count,
         max(case when metric = 'recall' and status = 'ready' then numerator end) as true_positive_count,
         max(case when metric = 'recall' and status = 'ready' then denominator - numerator end) as false_negative_count,
         max(case when metric = 'false_positive_rate' and status = 'ready' then numerator end) as false_positive_count,
@@ -109,7 +130,7 @@ quality as (
         pivoted.{{ name }},
         {%- endfor %}
         models.task,
-        {%- for name in ['matured_count', 'pending_count', 'unlabelled_count'] %}
+        {%- for name in ['matured_count', 'pending_count', 'unlabelled_count', 'late_label_count'] %}
         case when not pivoted.is_hidden then label_periods.{{ name }} end as {{ name }},
         {%- endfor %}
         case when pivoted.shows_scores then score_periods.prevalence end as prevalence,
@@ -133,6 +154,9 @@ quality as (
             ~ ' * sqrt(pivoted.true_negative_count + pivoted.false_positive_count)'
             ~ ' * sqrt(pivoted.true_negative_count + pivoted.false_negative_count)'
         ) }} as mcc,
+        {%- for name, parts in limits.items() %}
+        {{ safe_ratio(*parts) }} as {{ name }},
+        {%- endfor %}
         pivoted.false_positive_rate,
         1 - pivoted.recall as false_negative_rate,
         pivoted.mae,
@@ -150,11 +174,18 @@ quality as (
         case when pivoted.shows_scores then comparisons.roc_auc_difference end as roc_auc_difference,
         case when pivoted.shows_scores then comparisons.roc_auc_difference_low end as roc_auc_difference_low,
         case when pivoted.shows_scores then comparisons.roc_auc_difference_high end as roc_auc_difference_high,
+        {%- for end in ['', '_low', '_high'] %}
+        case when pivoted.mae is not null then comparisons.mae_difference{{ end }} end as mae_difference{{ end }},
+        case when pivoted.accuracy is not null then comparisons.accuracy_difference{{ end }} end as accuracy_difference{{ end }},
+        {%- endfor %}
         case
             when comparisons.reason is not null then comparisons.reason
             when comparisons.is_randomised then 'split_by_experiment'
             when comparisons.model_id is not null then 'not_randomised'
-            when pivoted.model_version <> 'all' and pivoted.has_scores = 1 and pivoted.period in ('month', 'all')
+            when
+                pivoted.model_version <> 'all'
+                and pivoted.period in ('month', 'all')
+                and (pivoted.has_scores = 1 or models.task in ('regression', 'multiclass'))
                 then case when first_versions.model_id is null then 'no_common_days' else 'first_version' end
         end as comparison_note,
         case when pivoted.has_scores = 1 then pivoted.score_reason else pivoted.decision_reason end as reason,

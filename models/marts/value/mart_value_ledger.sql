@@ -3,6 +3,7 @@
 {#- of a month that is not over, its last complete day -#}
 {%- set month_end = 'least(cast(' ~ dbt.last_day('months.month_start_date', 'month') ~ ' as date), cast('
     ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date))' %}
+{%- set left_out = tables_left_out() %}
 {%- set bricks = ['decisions', 'matured_decisions', 'pending_decisions', 'valued_decisions', 'decision_value'] %}
 with brick_days as (
 
@@ -146,9 +147,13 @@ model_months as (
         case when {{ month_end }} <= watermarks.costs_through then coalesce(month_costs.{{ amount }}, 0) end as {{ amount }},
         {%- endfor %}
         case
-            when watermarks.costs_through is null or {{ month_end }} > watermarks.costs_through then 'serving_costs_not_delivered'
+            when watermarks.costs_through is null or {{ month_end }} > watermarks.costs_through
+                then '{{ "serving_costs_left_out" if "serving_costs" in left_out else "serving_costs_not_delivered" }}'
         end as cost_reason,
-        case when {{ month_end }} > watermarks.labels_through then 'labels_not_delivered' end as value_reason,
+        case
+            when {{ month_end }} > watermarks.labels_through
+                then '{{ "business_outcomes_left_out" if "business_outcomes" in left_out else "labels_not_delivered" }}'
+        end as value_reason,
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date) < {{ as_of_date() }} as is_complete,
         months.month_start_date
     from models

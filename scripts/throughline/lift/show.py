@@ -170,11 +170,14 @@ def _status(row: Mapping[str, Any]) -> Text:
 
 
 def as_json(inputs: Inputs, results: Results) -> str:
-    """Every row of the run: {"experiments": [{experiment_id, decisions, estimates, splits}]}."""
+    """Every row over all units: {"experiments": [{experiment_id, decisions, estimates, splits}]}.
+
+    Segments are left to the marts, which hide those of few and what would give them away.
+    """
     tables = {
         "decisions": _by_experiment(map(asdict, results.decisions)),
-        "estimates": _by_experiment(_records(results.estimates)),
-        "splits": _by_experiment(_records(results.splits)),
+        "estimates": _by_experiment(_of_all_units(results.estimates)),
+        "splits": _by_experiment(_of_all_units(results.splits)),
     }
     content = [
         {
@@ -190,6 +193,10 @@ def as_json(inputs: Inputs, results: Results) -> str:
         for plan in inputs.experiments
     ]
     return json.dumps({"experiments": content}, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _of_all_units(columns: Columns) -> Iterator[dict[str, Any]]:
+    return (row for row in _records(columns) if row["segment_name"] == "all")
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,31 @@
+-- One row per model with an experiment that showed a gain: how good that evidence is.
+with decisions as (
+
+    select
+        *,
+        max(as_of) over (partition by experiment_id) as latest_as_of
+    from {{ ref('fct_lift_decisions') }}
+
+),
+
+experiments as (
+
+    select * from {{ ref('experiments') }}
+
+),
+
+model_evidence as (
+
+    select
+        experiments.model_id,
+        min(
+            case when coalesce(experiments.comparison, 'randomised') = 'randomised' and decisions.method <> 'did' then 'A' else 'B' end
+        ) as grade
+    from decisions
+    inner join experiments on decisions.experiment_id = experiments.experiment_id
+    where decisions.as_of = decisions.latest_as_of and decisions.primary_state in ('win', 'small')
+    group by experiments.model_id
+
+)
+
+select * from model_evidence
