@@ -180,10 +180,18 @@ summed as (
 
 ),
 
+-- the total of every model, also of one whose users made nothing otherwise
 cells as (
 
-    select distinct {{ cell | join(', ') }}
+    select {{ cell | join(', ') }}
     from spread
+    union
+    select
+        model_id,
+        'all' as model_version,
+        'all' as segment_name,
+        'all' as segment_value
+    from periods
 
 ),
 

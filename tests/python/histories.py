@@ -235,7 +235,9 @@ def relations(folder: Path, *, schema: str = "main") -> dict[str, pd.DataFrame]:
                 frame = connection.sql(f"select * from {layer}.{name}").df()
                 # of results down to the last bit, which follows the order of sums
                 frame = frame.drop(columns="inputs_hash", errors="ignore")
-                found[name] = frame.sort_values(by=list(frame.columns), key=_sortable)
+                # keys first: a last bit may move what is rounded to the other side of a row
+                keys_first = sorted(frame.columns, key=lambda column: frame[column].dtype == float)
+                found[name] = frame.sort_values(by=keys_first, key=_sortable)
     return {name: frame.reset_index(drop=True) for name, frame in found.items()}
 
 

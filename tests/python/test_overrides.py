@@ -130,7 +130,11 @@ def company_of(name: str, *, seed: int, users: int, rows: int, skill: float) -> 
 
 
 def regret_of(
-    decisions: pd.DataFrame, *, task: str = "binary", depends: bool = False
+    decisions: pd.DataFrame,
+    *,
+    task: str = "binary",
+    depends: bool = False,
+    delivered: bool = True,
 ) -> pd.DataFrame:
     models = pd.DataFrame({"model_id": decisions.model_id.unique()}).assign(
         task=task, positive_label="case", outcome_depends_on_action=depends
@@ -140,6 +144,9 @@ def regret_of(
         "dim_models": models,
         "int_judged_periods": models[["model_id"]].assign(
             period="all", period_start_date=FIRST_DAY, period_end_date=LAST_DAY
+        ),
+        "int_watermarks": models[["model_id"]].assign(
+            source_name="usage_events", known_through=LAST_DAY if delivered else None
         ),
         "int_hidden_cells": pd.DataFrame(
             {
@@ -234,6 +241,15 @@ def test_numbers_are_compared_by_their_errors() -> None:
     gain = np.abs(predicted - actual) - np.abs(decided - actual)
     assert (found.unit, found.who_was_right) == ("error", "person")
     assert found.mean_gain == pytest.approx(gain.mean(), rel=1e-9)
+
+
+def test_use_that_was_not_delivered_is_not_none_at_all() -> None:
+    rows = company_of("late", seed=6, users=20, rows=1_000, skill=0.0)
+    late = regret_of(rows, delivered=False).iloc[0]
+    assert late.reason == "usage_events_not_delivered"
+    assert pd.isna(late.overridden_count)
+    followed = regret_of(rows.assign(user_action="accepted")).iloc[0]
+    assert (followed.reason, followed.overridden_count) == ("no_data", 0)
 
 
 @pytest.mark.simulation

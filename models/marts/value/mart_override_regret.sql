@@ -29,6 +29,13 @@ private_cells as (
 
 ),
 
+watermarks as (
+
+    select * from {{ ref('int_watermarks') }}
+    where source_name = 'usage_events'
+
+),
+
 ranked as (
 
     {{ ranked_cells('override_periods', cell_set, 'segment_value') }}
@@ -41,10 +48,12 @@ guarded as (
     select
         ranked.*,
         models.task = 'regression' as is_number,
+        coalesce(ranked.period_end_date <= watermarks.known_through, false) as is_delivered,
         ranked.segment_name <> 'all'
         and (private_cells.model_id is not null or ({{ is_hidden_cell() }})) as is_private
     from ranked
     inner join models on ranked.model_id = models.model_id
+    left join watermarks on ranked.model_id = watermarks.model_id
     left join private_cells
         on ranked.model_id = private_cells.model_id
         and ranked.segment_name = private_cells.segment_name
@@ -60,6 +69,7 @@ reasoned as (
         *,
         case
             when is_private then 'private'
+            when not is_delivered then 'usage_events_not_delivered'
             when row_count = 0 then 'no_data'
             when compared_row_count > 0 and compared_row_count < {{ setting('minimum_cell') }} then 'too_few_units'
             when compared_row_count > 0 then null
@@ -101,9 +111,9 @@ override_regret as (
         reason,
         interval_reason,
         {%- for name in counts %}
-        case when not is_private then {{ name }}_count end as {{ name }}_count,
+        case when is_delivered and not is_private then {{ name }}_count end as {{ name }}_count,
         {%- endfor %}
-        case when not is_private then user_count end as user_count,
+        case when is_delivered and not is_private then user_count end as user_count,
         case when reason is null then gain end as gain_amount,
         case when reason is null then mean_gain end as mean_gain,
         case when interval_reason is null then mean_gain - {{ margin }} end as mean_gain_low,
