@@ -118,7 +118,7 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
     for number in range(companies):
         registry += [
             f"lead{number},Lead,CRM {number},binary,team,charter,sold,true,gain,revenue,0.5,"
-            f"{horizon_days},1,true,,,true,false,15,ann,why",
+            f"{horizon_days},1,true,,,true,false,15,,,ann,why",
             f"eta{number},Eta,CRM {number},regression,team,charter,arrived,,neutral,,,"
             "2,0,false,,,,,,,,ann,why",
             f"offer{number},Offer,CRM {number},ranking,team,charter,taken,,gain,,0,"

@@ -116,7 +116,7 @@ CENSUS_SETTINGS: dict[str, Any] = {
 }
 CENSUS_MODEL = (
     "employment,Employment,Census,binary,Statistics,Tell who is employed,employed,1,gain,,0.5,30,0,"
-    "false,2015-01-01,2015-12-31,true,false,,Statistics,Public microdata\n"
+    "false,2015-01-01,2015-12-31,true,false,,,,Statistics,Public microdata\n"
 )
 
 
