@@ -202,7 +202,8 @@ ways as (
 
     select
         paths.*,
-        read_values.denominator * {{ monthly }} as end_volume,
+        -- money that is spent is worth what it saves
+        read_values.denominator * {{ monthly }} * case when model_metrics.direction = 'down' then -1 else 1 end as signed_volume,
         row_number() over (
             partition by paths.model_id, paths.from_metric
             order by paths.link_count asc, paths.declared_count asc, paths.path asc
@@ -212,6 +213,9 @@ ways as (
     inner join read_values
         on paths.model_id = read_values.model_id
         and paths.to_metric = read_values.metric
+    inner join model_metrics
+        on paths.model_id = model_metrics.model_id
+        and paths.to_metric = model_metrics.metric
     where metrics.unit = 'currency' and metrics.denominator_brick is not null
 
 ),
@@ -231,7 +235,7 @@ based as (
         ways.slope,
         ways.slope_low,
         ways.slope_high,
-        ways.end_volume,
+        ways.signed_volume,
         pointed.value_of_one,
         pointed.largest_value,
         pointed.fewest_rows,
@@ -254,8 +258,8 @@ priced as (
         case basis
             when 'volume' then -change * monthly_volume
             when 'unit_values' then change * monthly_volume * value_of_one
-            when 'observed_links' then change * slope * end_volume
-            when 'declared_links' then change * slope * end_volume
+            when 'observed_links' then change * slope * signed_volume
+            when 'declared_links' then change * slope * signed_volume
         end as effect,
         case
             when basis = 'unit_values' then abs(change) * monthly_volume * largest_value * {{ tolerance }}
@@ -291,11 +295,13 @@ metric_effect as (
         end as reason,
         value as metric_value,
         cast(change as {{ type_double() }}) as change,
-        case when basis is not null then case when path is not null and basis <> 'unit_values' then end_volume else monthly_volume end end
-            as monthly_volume,
+        case
+            when basis in ('observed_links', 'declared_links') then abs(signed_volume)
+            when basis is not null then monthly_volume
+        end as monthly_volume,
         effect as effect_monthly_amount,
-        coalesce(effect - band, least(change * slope_low * end_volume, change * slope_high * end_volume)) as effect_low_amount,
-        coalesce(effect + band, greatest(change * slope_low * end_volume, change * slope_high * end_volume)) as effect_high_amount,
+        coalesce(effect - band, least(change * slope_low * signed_volume, change * slope_high * signed_volume)) as effect_low_amount,
+        coalesce(effect + band, greatest(change * slope_low * signed_volume, change * slope_high * signed_volume)) as effect_high_amount,
         period_end_date
     from priced
 
