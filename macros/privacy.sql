@@ -2,32 +2,32 @@
 
 {# The rows of `cells` with what is_hidden_cell asks, each among those of its cell set: the columns that name one table of cells,
    whose rows `value` tells apart and whose total is known. #}
-{% macro ranked_cells(cells, cell_set, value) -%}
+{% macro ranked_cells(cells, cell_set, value, units='unit_count', prefix='') -%}
     select
         *,
-        max(case when unit_count between 1 and {{ setting('minimum_cell') }} - 1 then 1 else 0 end)
-            over (partition by {{ cell_set }}) as has_small_cells,
-        count(case when unit_count > 0 then 1 end) over (
+        max(case when {{ units }} between 1 and {{ setting('minimum_cell') }} - 1 then 1 else 0 end)
+            over (partition by {{ cell_set }}) as {{ prefix }}has_small_cells,
+        count(case when {{ units }} > 0 then 1 end) over (
             partition by {{ cell_set }}
-            order by unit_count nulls last, {{ value }} nulls last
+            order by {{ units }} nulls last, {{ value }} nulls last
             rows between unbounded preceding and 1 preceding
-        ) as smaller_cells,
-        coalesce(sum(unit_count) over (
+        ) as {{ prefix }}smaller_cells,
+        coalesce(sum({{ units }}) over (
             partition by {{ cell_set }}
-            order by unit_count nulls last, {{ value }} nulls last
+            order by {{ units }} nulls last, {{ value }} nulls last
             rows between unbounded preceding and 1 preceding
-        ), 0) as smaller_units
+        ), 0) as {{ prefix }}smaller_units
     from {{ cells }}
 {%- endmacro %}
 
 {# Whether a row of ranked_cells is hidden: small cells; with them empty ones, which would tell by being shown; then the next
-   smallest, until no sum gives one away. #}
-{% macro is_hidden_cell() -%}
-has_small_cells = 1
+   smallest, until no sum gives one away. Cells with counts of two kinds are ranked by each, with a prefix, and hidden by either. #}
+{% macro is_hidden_cell(units='unit_count', prefix='') -%}
+{{ prefix }}has_small_cells = 1
         and (
-            unit_count < {{ setting('minimum_cell') }}
-            or smaller_cells < 2
-            or smaller_units < {{ setting('minimum_cell') }}
+            {{ units }} < {{ setting('minimum_cell') }}
+            or {{ prefix }}smaller_cells < 2
+            or {{ prefix }}smaller_units < {{ setting('minimum_cell') }}
         )
 {%- endmacro %}
 

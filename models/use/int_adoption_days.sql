@@ -264,6 +264,23 @@ ranked as (
 
 ),
 
+-- users without a list count above; by them alone, few who are eligible would follow from the total
+ranked_twice as (
+
+    {{ ranked_cells('ranked', 'model_id, segment_name, date_day', 'segment_value', 'eligible_users', 'list_') }}
+
+),
+
+guarded as (
+
+    select
+        *,
+        segment_name <> 'all'
+        and (({{ is_hidden_cell() }}) or ({{ is_hidden_cell('eligible_users', 'list_') }})) as is_private
+    from ranked_twice
+
+),
+
 deliveries as (
 
     select
@@ -285,22 +302,22 @@ deliveries as (
 reasoned as (
 
     select
-        ranked.*,
+        guarded.*,
         case
-            when ranked.segment_name <> 'all' and ({{ is_hidden_cell() }}) then 'private'
-            when deliveries.use_through is null or ranked.date_day > deliveries.use_through then 'usage_events_not_delivered'
-            when ranked.date_day < deliveries.use_from then 'partial_window'
+            when guarded.is_private then 'private'
+            when deliveries.use_through is null or guarded.date_day > deliveries.use_through then 'usage_events_not_delivered'
+            when guarded.date_day < deliveries.use_from then 'partial_window'
         end as use_reason,
         case
-            when ranked.segment_name <> 'all' and ({{ is_hidden_cell() }}) then 'private'
-            when ranked.segment_name not in ('all', 'team', 'role') then 'not_by_segment'
-            when deliveries.eligible_through is null or ranked.date_day > deliveries.eligible_through then 'eligible_users_not_delivered'
-            when ranked.date_day < deliveries.eligible_from then 'partial_window'
-            when ranked.eligible_users = 0 then 'no_eligible_users'
+            when guarded.is_private then 'private'
+            when guarded.segment_name not in ('all', 'team', 'role') then 'not_by_segment'
+            when deliveries.eligible_through is null or guarded.date_day > deliveries.eligible_through then 'eligible_users_not_delivered'
+            when guarded.date_day < deliveries.eligible_from then 'partial_window'
+            when guarded.eligible_users = 0 then 'no_eligible_users'
         end as eligibility_reason,
-        {{ dbt.datediff('deliveries.use_from', 'ranked.date_day', 'day') }} + 1 as known_days -- noqa: LT05
-    from ranked
-    inner join deliveries on ranked.model_id = deliveries.model_id
+        {{ dbt.datediff('deliveries.use_from', 'guarded.date_day', 'day') }} + 1 as known_days -- noqa: LT05
+    from guarded
+    inner join deliveries on guarded.model_id = deliveries.model_id
 
 ),
 
