@@ -203,7 +203,7 @@ ways as (
     select
         paths.*,
         -- money that is spent is worth what it saves
-        read_values.denominator * {{ monthly }} * case when model_metrics.direction = 'down' then -1 else 1 end as signed_volume,
+        case when model_metrics.direction = 'down' then -1 else 1 end * read_values.denominator * {{ monthly }} as signed_volume,
         row_number() over (
             partition by paths.model_id, paths.from_metric
             order by paths.link_count asc, paths.declared_count asc, paths.path asc
@@ -284,7 +284,8 @@ metric_effect as (
             when basis = 'unit_values'
                 then 'Wrong positives stay; a missed case that is found brings what its own amount says.'
             when basis = 'observed_links' then 'Each link passes a change on as it was observed; all else stays.'
-            when basis = 'declared_links' then 'Links that were not observed pass a change on as declared, in the middle of the range; all else stays.'
+            when basis = 'declared_links'
+                then 'Links that were not observed pass a change on as declared, in the middle of the range; all else stays.'
         end as assumption,
         case
             when basis is not null then null
