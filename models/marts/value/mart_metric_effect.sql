@@ -280,7 +280,8 @@ metric_effect as (
             when basis = 'unit_values'
                 then 'Wrong positives stay; a missed case that is found brings what its own amount says.'
             when basis = 'observed_links' then 'Each link passes a change on as it was observed; all else stays.'
-            when basis = 'declared_links' then 'Links that were not observed pass a change on as declared, in the middle of the range; all else stays.'
+            when basis = 'declared_links'
+                then 'Links that were not observed pass a change on as declared, in the middle of the range; all else stays.'
         end as assumption,
         case
             when basis is not null then null
