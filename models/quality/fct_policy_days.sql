@@ -112,7 +112,10 @@ policy_days as (
         cast(sum(
             case when {{ is_compared }} then (value_amount - baseline_value) * (value_amount - baseline_value) else 0 end
         ) as {{ double }}) as gain_square_sum,
-        {%- for name, actions in {'overridden': "in ('overridden', 'edited')", 'followed': "in ('accepted', 'rejected', 'dismissed')"}.items() %}
+        {%- for name, actions in [
+            ('overridden', "in ('overridden', 'edited')"),
+            ('followed', "in ('accepted', 'rejected', 'dismissed')"),
+        ] %}
         count(case when user_action {{ actions }} then 1 end) as {{ name }}_rows,
         count(case when user_action {{ actions }} and has_final_decision then 1 end) as {{ name }}_told_rows,
         {%- endfor %}
