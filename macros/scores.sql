@@ -192,3 +192,31 @@
         else not {{ bins }}.is_missing and {{ bins }}.positive_count + {{ bins }}.negative_count > 0
     end
 {%- endmacro %}
+
+{# CTE `cell_values`: what a decision in each cell of a model is worth on each day, from the CTEs `models`, `dates`, `unit_values` and
+   `rates`. #}
+{% macro cell_value_ctes() -%}
+cell_values as (
+
+    select
+        models.model_id,
+        {%- for cell in ['tp', 'fp', 'fn', 'tn'] %}
+        max(case
+            when unit_values.cell = '{{ cell }}'
+                then {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
+        end) as {{ cell }}_amount,
+        max(case when unit_values.cell = '{{ cell }}' then unit_values.amount_coefficient end) as {{ cell }}_coefficient,
+        {%- endfor %}
+        dates.date_day
+    from models
+    cross join dates
+    inner join unit_values
+        on models.model_id = unit_values.model_id
+        and {{ valid_at('unit_values', 'dates.date_day') }}
+    left join rates
+        on unit_values.currency = rates.currency
+        and {{ valid_at('rates', 'dates.date_day') }}
+    group by models.model_id, dates.date_day
+
+)
+{%- endmacro %}

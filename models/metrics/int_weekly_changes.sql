@@ -1,19 +1,27 @@
 -- One row per model, metric and week from Monday to Sunday: how far its value changed since the week before, where both are known.
-{%- set a_sunday = "cast('2001-01-07' as date)" %}
-with weeks as (
+with metric_values as (
+
+    select * from {{ ref('fct_metric_values') }}
+    where period = '7d' and model_version = 'all' and segment_name = 'all' and status = 'ready'
+
+),
+
+week_ends as (
+
+    select distinct cast({{ dbt.dateadd('day', 6, 'week_start_date') }} as date) as week_end_date
+    from {{ ref('dim_dates') }}
+
+),
+
+weeks as (
 
     select
-        model_id,
-        metric,
-        value,
-        period_end_date as week_end_date
-    from {{ ref('fct_metric_values') }}
-    where
-        period = '7d'
-        and model_version = 'all'
-        and segment_name = 'all'
-        and status = 'ready'
-        and mod({{ dbt.datediff(a_sunday, 'period_end_date', 'day') }}, 7) = 0
+        metric_values.model_id,
+        metric_values.metric,
+        metric_values.value,
+        week_ends.week_end_date
+    from metric_values
+    inner join week_ends on metric_values.period_end_date = week_ends.week_end_date
 
 ),
 

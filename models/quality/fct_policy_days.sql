@@ -35,29 +35,7 @@ dates as (
 ),
 
 -- what a decision of each cell is worth on a day
-cell_values as (
-
-    select
-        models.model_id,
-        {%- for cell in cells %}
-        max(case
-            when unit_values.cell = '{{ cell }}'
-                then {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
-        end) as {{ cell }}_amount,
-        max(case when unit_values.cell = '{{ cell }}' then unit_values.amount_coefficient end) as {{ cell }}_coefficient,
-        {%- endfor %}
-        dates.date_day
-    from models
-    cross join dates
-    inner join unit_values
-        on models.model_id = unit_values.model_id
-        and {{ valid_at('unit_values', 'dates.date_day') }}
-    left join rates
-        on unit_values.currency = rates.currency
-        and {{ valid_at('rates', 'dates.date_day') }}
-    group by models.model_id, dates.date_day
-
-),
+{{ cell_value_ctes() }},
 
 told as (
 
@@ -134,7 +112,10 @@ policy_days as (
         cast(sum(
             case when {{ is_compared }} then (value_amount - baseline_value) * (value_amount - baseline_value) else 0 end
         ) as {{ double }}) as gain_square_sum,
-        {%- for name, actions in {'overridden': "in ('overridden', 'edited')", 'followed': "in ('accepted', 'rejected', 'dismissed')"}.items() %}
+        {%- for name, actions in [
+            ('overridden', "in ('overridden', 'edited')"),
+            ('followed', "in ('accepted', 'rejected', 'dismissed')"),
+        ] %}
         count(case when user_action {{ actions }} then 1 end) as {{ name }}_rows,
         count(case when user_action {{ actions }} and has_final_decision then 1 end) as {{ name }}_told_rows,
         {%- endfor %}

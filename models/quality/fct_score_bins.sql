@@ -112,29 +112,7 @@ point_masses as (
 ),
 
 -- what a decision of either kind is worth on a day, selected or passed by
-cell_values as (
-
-    select
-        models.model_id,
-        {%- for cell in ['tp', 'fp', 'fn', 'tn'] %}
-        max(case
-            when unit_values.cell = '{{ cell }}'
-                then {{ in_reporting_currency('unit_values.fixed_amount', 'unit_values.currency', 'rates.rate') }}
-        end) as {{ cell }}_amount,
-        max(case when unit_values.cell = '{{ cell }}' then unit_values.amount_coefficient end) as {{ cell }}_coefficient,
-        {%- endfor %}
-        dates.date_day
-    from models
-    cross join dates
-    inner join unit_values
-        on models.model_id = unit_values.model_id
-        and {{ valid_at('unit_values', 'dates.date_day') }}
-    left join rates
-        on unit_values.currency = rates.currency
-        and {{ valid_at('rates', 'dates.date_day') }}
-    group by models.model_id, dates.date_day
-
-),
+{{ cell_value_ctes() }},
 
 binned as (
 

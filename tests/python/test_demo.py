@@ -194,7 +194,9 @@ def test_the_small_group_is_treated_worse(demo: Path, truth: dict[str, Any]) -> 
 
 def test_the_waist_equals_plain_pandas(demo: Path, company: plain_pandas.Company) -> None:
     plain = company.metrics()
-    assert set(plain.metric) == set(
+    # of these kinds the demo delivers no outcome; tests/python/value_cases.py does
+    undelivered = {"ticket_count", "activation_count", "review_hours", "renewal_rate"}
+    assert set(plain.metric) | undelivered == set(
         query(demo, "select metric from dim_metrics where coalesce(shape, '') <> 'computed'").metric
     )
     assert_waist_is(demo, plain)

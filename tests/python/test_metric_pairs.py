@@ -49,6 +49,8 @@ def pairs_of(series: Mapping[tuple[str, str], Series]) -> pd.DataFrame:
             role="watched", direction="up"
         ),
     }
+    weeks = pd.date_range("2024-12-30", periods=WEEKS, freq="7D")
+    given["dim_dates"] = pd.DataFrame({"week_start_date": weeks})
     with duckdb.connect() as connection:
         connection.execute("set threads = 1")
         for name, frame in given.items():

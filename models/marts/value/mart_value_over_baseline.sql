@@ -34,11 +34,11 @@ summed as (
     select
         periods.model_id,
         periods.period,
-        periods.period_start_date,
-        periods.period_end_date,
         {%- for name in sums %}
-        coalesce(sum(policy_days.{{ name }}), 0) as {{ name }}{{ ',' if not loop.last }}
+        coalesce(sum(policy_days.{{ name }}), 0) as {{ name }},
         {%- endfor %}
+        periods.period_start_date,
+        periods.period_end_date
     from periods
     left join policy_days
         on periods.model_id = policy_days.model_id
