@@ -26,6 +26,24 @@
     end
 {%- endmacro %}
 
+{# What an outcome of this name is: what the seed outcome_kinds says in `kind`, else what its name says by itself. #}
+{% macro outcome_kind(kind, outcome_name) -%}
+    coalesce(
+        {{ kind }},
+        case {{ outcome_name }}
+            when 'revenue' then 'money'
+            when 'churned' then 'churn'
+            when 'opportunity' then 'opportunity'
+            else 'other'
+        end
+    )
+{%- endmacro %}
+
+{# Kinds of outcomes whose label answers with yes or no. #}
+{% macro yes_or_no_kinds() %}
+    {{ return("('churn', 'renewal')") }}
+{% endmacro %}
+
 {# Why it may not be known which of user and model was right, in the order in which it is asked. #}
 {% macro override_unknowns() %}
     {{ return(['outcome_depends_on_action', 'no_final_decision', 'final_decision_not_read', 'no_label', 'cell_not_valued']) }}

@@ -24,6 +24,7 @@
     {%- set queries = [rejected_rows_check(table), nulled_cells_check(table), reused_keys_check(table), event_times_check(table), words_check(table), spellings_check(table), ids_check(table)] -%}
     {%- do queries.append(environment_check()) if table == 'prediction_logs' -%}
     {%- do queries.append(classes_check(table)) if table in ['prediction_logs', 'business_outcomes'] -%}
+    {%- do queries.append(yes_or_no_check()) if table == 'business_outcomes' -%}
     {%- do queries.append(ended_costs_check()) if table == 'serving_costs' -%}
     {%- do queries.append(days_alone_check(table)) if 'experiment_assignments' in setting('inputs') -%}
     {{ queries | map('trim') | select | join('\nunion all\n') }}
@@ -141,6 +142,7 @@ where affected_count > 0 or warns or stops or detail = ''
 {% macro stopping_checks(model, table, checks) -%}
     {%- do ref('chk_' ~ table) -%}
     {%- do ref('model_registry') -%}
+    {%- do ref('outcome_kinds') -%}
     {%- if execute and is_delivered(table) %}
 select * from ({{ judged_checks(checks(table)) }}) as judged
 where status = 'stop'

@@ -136,6 +136,22 @@ from (
 group by model_id
 {%- endmacro %}
 
+{# Labels of outcomes that answer with yes or no, which say neither: who left or renewed is then not counted. #}
+{% macro yes_or_no_check() -%}
+    {%- set is_other = "coalesce(lower(delivered.outcome_label), '') not in ('true', 'yes', '1', 'false', 'no', '0')" %}
+select
+    {{ check_row('business_outcomes', 'classes', 'count(case when ' ~ is_other ~ ' then 1 end)', 'count(*)', 'count(case when ' ~ is_other ~ ' then 1 end) > 0', 'false',
+        'min(case when ' ~ is_other ~ " then coalesce(delivered.outcome_label, 'no label') end)",
+        "'Map outcome_label of ' || delivered.outcome_name || ' to true and false in vars.yml, or give it another kind in outcome_kinds.csv.'",
+        detail="delivered.outcome_name") }}
+from {{ ref('chk_business_outcomes') }} as delivered
+left join {{ ref('outcome_kinds') }} as kinds on delivered.outcome_name = kinds.outcome_name
+where
+    delivered.reject_reason is null
+    and {{ outcome_kind('kinds.kind', 'delivered.outcome_name') }} in {{ yes_or_no_kinds() }}
+group by delivered.outcome_name
+{%- endmacro %}
+
 {# What a label says, however it is spelled. #}
 {% macro spelled(label) -%}
     case

@@ -46,15 +46,7 @@ named as (
 
     select
         outcomes.*,
-        coalesce(
-            kinds.kind,
-            case outcomes.outcome_name
-                when 'revenue' then 'money'
-                when 'churned' then 'churn'
-                when 'opportunity' then 'opportunity'
-                else 'other'
-            end
-        ) as outcome_kind
+        {{ outcome_kind('kinds.kind', 'outcomes.outcome_name') }} as outcome_kind
     from outcomes
     left join kinds on outcomes.outcome_name = kinds.outcome_name
 
@@ -102,7 +94,13 @@ credited_outcomes as (
         {%- endfor %}
         credited.outcome_name,
         credited.outcome_kind,
-        credited.outcome_label,
+        -- other words than yes and no stay as they are, and the door names them
+        case
+            when credited.outcome_kind not in {{ yes_or_no_kinds() }} then credited.outcome_label
+            when {{ says_positive('credited.outcome_label', "'true'") }} then 'true'
+            when not {{ says_positive('credited.outcome_label', "'true'") }} then 'false'
+            else credited.outcome_label
+        end as outcome_label,
         coalesce(credited.status, 'final') as status,
         credited.outcome_value,
         credited.outcome_amount,

@@ -441,6 +441,30 @@ def test_a_positive_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> N
     assert deliver(business_outcomes=spelled).says("business_outcomes", "classes") == ["stop"]
 
 
+def test_who_left_is_read_from_any_yes_or_no_and_other_words_are_named(deliver: Deliver) -> None:
+    checks = FRAMES["business_outcomes"].query("outcome_name == 'converted'")
+    was_yes = checks["outcome_label"] == "true"
+    checks = checks.assign(
+        outcome_id="left-" + checks["outcome_id"], outcome_name="churned", outcome_value="1"
+    )
+
+    def left(yes: str, no: str) -> tuple[list[str], int]:
+        labelled = checks.assign(outcome_label=was_yes.map({True: yes, False: no}))
+        found = deliver(business_outcomes=pd.concat([FRAMES["business_outcomes"], labelled]))
+        count = found.value(
+            "select count(distinct outcome_id) from main_core.fct_outcomes "
+            "where outcome_kind = 'churn' and outcome_label = 'true'"
+        )
+        return found.says("business_outcomes", "classes"), int(str(count))
+
+    expected = int(was_yes.sum())
+    assert left("true", "false") == ([], expected)
+    assert left("YES", "No") == ([], expected)
+    assert left("1.0", "0.0") == ([], expected)
+    assert left("gone", "no") == (["warn"], 0)
+    assert left("true", "") == (["warn"], expected)
+
+
 def test_a_predicted_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> None:
     rows = FRAMES["prediction_logs"]
     is_lead = rows["model_id"] == "lead"
