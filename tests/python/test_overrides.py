@@ -218,10 +218,31 @@ def test_what_cannot_be_known_is_counted() -> None:
     names = ["no_final_decision", "final_decision_not_read", "no_label", "cell_not_valued"]
     counts = [found[f"{name}_count"] for name in [*names, "compared"]]
     assert counts == [100, 200, 300, 50, 350]
+    assert found.reason == found.interval_reason == "final_decision_not_read"
+    assert pd.isna(found.mean_gain)
     unknowable = regret_of(rows, depends=True).iloc[0]
     assert unknowable.outcome_depends_on_action_count == 1_000
     assert unknowable.reason == "outcome_depends_on_action"
     assert pd.isna(unknowable.gain_amount)
+
+
+@pytest.mark.parametrize("part", ["final_decision_not_read", "cell_not_valued"])
+def test_those_who_can_be_compared_are_no_chosen_part(part: str) -> None:
+    """Where one class has no word or no value, users are judged by the other alone."""
+    rows = company_of("part", seed=8, users=20, rows=1_000, skill=0.3)
+
+    def without(count: int) -> pd.Series:
+        cells: dict[str, object] = {"final_decision_not_read": "perhaps", "cell_not_valued": None}
+        column = "final_decision" if part == "final_decision_not_read" else "user_value_amount"
+        told = rows.copy()
+        told.loc[: count - 1, column] = cells[part]
+        return regret_of(told).iloc[0]
+
+    assert pd.isna(without(100).reason)
+    assert pd.notna(without(100).who_was_right)
+    assert without(101).reason == part
+    assert pd.isna(without(101).gain_amount)
+    assert pd.isna(without(101).who_was_right)
 
 
 def test_numbers_are_compared_by_their_errors() -> None:

@@ -71,6 +71,10 @@ reasoned as (
             when is_private then 'private'
             when not is_delivered then 'usage_events_not_delivered'
             when row_count = 0 then 'no_data'
+            -- what was said, and what happened, would choose who is compared
+            {%- for name in ['final_decision_not_read', 'cell_not_valued'] %}
+            when compared_count > 0 and 10 * {{ name }}_count > {{ name }}_count + compared_count then '{{ name }}'
+            {%- endfor %}
             when compared_row_count > 0 and compared_row_count < {{ setting('minimum_cell') }} then 'too_few_units'
             when compared_row_count > 0 then null
             -- what keeps most of them from being compared
