@@ -54,12 +54,17 @@
     end
 {%- endmacro %}
 
-{# The value at the due date, if it goes on as since the day from which the target holds; NULL in its first 28 days. #}
-{% macro projected_value(judged, day) -%}
+{# The value at the due date, if it goes on as since the day from which the target holds; NULL in its first 28 days. A line does not
+   know that a share ends at 0 and at 1, and a count or a time at 0. #}
+{% macro projected_value(judged, metrics, day) -%}
     {%- set days = dbt.datediff(judged ~ '.valid_from', day, 'day') -%}
+    {%- set line = judged ~ '.baseline + (' ~ judged ~ '.value - ' ~ judged ~ '.baseline) * '
+        ~ dbt.datediff(judged ~ '.valid_from', judged ~ '.due', 'day') ~ ' / ' ~ days -%}
     case
-        when {{ days }} >= 28 and {{ day }} < {{ judged }}.due then
-            {{ judged }}.baseline + ({{ judged }}.value - {{ judged }}.baseline)
-            * {{ dbt.datediff(judged ~ '.valid_from', judged ~ '.due', 'day') }} / {{ days }}
+        when {{ days }} < 28 or {{ day }} >= {{ judged }}.due then null
+        when {{ metrics }}.is_proportion or ({{ metrics }}.unit = 'share' and {{ metrics }}.direction = 'up')
+            then least(greatest({{ line }}, 0), 1)
+        when {{ metrics }}.unit in ('share', 'count', 'hours', 'milliseconds') then greatest({{ line }}, 0)
+        else {{ line }}
     end
 {%- endmacro %}

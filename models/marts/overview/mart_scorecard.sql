@@ -115,7 +115,7 @@ scorecard as (
         judged.target,
         judged.floor,
         judged.expected_value,
-        {{ projected_value('judged', 'judged.period_end_date') }} as projected_value,
+        {{ projected_value('judged', 'metrics', 'judged.period_end_date') }} as projected_value,
         judged.weight,
         judged.excluded_count,
         judged.unit_count,
