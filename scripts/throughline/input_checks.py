@@ -40,6 +40,8 @@ TOLERATED_ROWS = 20
 # The second reader counts so many bytes of each raw table, and of a larger file this many rows.
 COUNTED_BYTES = 64_000_000
 COMPARED_ROWS = 100_000
+# Outcomes whose kind their name says, as the macro `outcome_kind` has it.
+NAMED_KINDS = {"revenue", "churned", "opportunity"}
 # A table of more rows is judged by its first ones.
 JUDGED_ROWS = 1_000_000
 # How far from the dates of other tables, and from as_of, a date is taken for a fault.
@@ -154,7 +156,10 @@ def check_inputs(
             findings += check_models(connection, delivered, registry=files["model_registry"])
             findings += check_environment(connection, delivered)
         findings += check_labels(
-            connection, inputs.get("business_outcomes"), registry=files["model_registry"]
+            connection,
+            inputs.get("business_outcomes"),
+            registry=files["model_registry"],
+            kinds=seeds.values_of(files["outcome_kinds"], "outcome_name"),
         )
         if "experiment_assignments" in inputs:
             findings += check_experiments(
@@ -575,9 +580,16 @@ def check_environment(connection: duckdb.DuckDBPyConnection, delivered: Input) -
 
 
 def check_labels(
-    connection: duckdb.DuckDBPyConnection, outcomes: Input | None, *, registry: SeedFile
+    connection: duckdb.DuckDBPyConnection,
+    outcomes: Input | None,
+    *,
+    registry: SeedFile,
+    kinds: set[str],
 ) -> list[Finding]:
-    """Registered outcomes and labels that no delivered outcome has: performance would be empty."""
+    """Registered outcomes and labels that no delivered outcome has: performance would be empty.
+
+    So would revenue, credit and cohorts be, if nobody says that an amount is money.
+    """
     if outcomes is None:
         return []
     label = outcomes.expressions.get("outcome_label", "null")
@@ -597,6 +609,11 @@ def check_labels(
                 what = f"no delivered outcome is named '{outcome}' (found: {_some(labels)})"
                 fix = "Correct it, or deliver such outcomes."
                 findings.append(Finding("warning", what, f"{place} {column}", fix))
+        amount = row.values["amount_outcome"]
+        if amount in labels and amount not in kinds | NAMED_KINDS:
+            what = f"nothing says whether '{amount}' is money: it counts as no revenue"
+            fix = "Add it to outcome_kinds.csv, as money, or as other where it is a loss."
+            findings.append(Finding("warning", what, f"{place} amount_outcome", fix))
         positive, found = row.values["positive_label"], labels.get(row.values["label_outcome"], {})
         if positive and found and _label(positive) not in map(_label, found):
             what = f"no '{row.values['label_outcome']}' has the label '{positive}'"

@@ -1245,6 +1245,19 @@ def test_label_outcome_that_never_happens(company: Company) -> None:
     )
 
 
+def test_an_amount_of_which_nobody_says_whether_it_is_money(company: Company) -> None:
+    company.seed("model_registry", REGISTRY[0].replace("revenue", "sale"))
+    rows = [line.replace("revenue", "sale") for line in RAW["business_outcomes"]]
+    company.raw("business_outcomes", *rows)
+    assert only(company) == (
+        "warning company/seeds/model_registry.csv, row 2, column amount_outcome: nothing says "
+        "whether 'sale' is money: it counts as no revenue. "
+        "Add it to outcome_kinds.csv, as money, or as other where it is a loss."
+    )
+    company.seed("outcome_kinds", "sale,other,,Ann,What is lost")
+    assert findings(company) == []
+
+
 def test_positive_label_that_never_happens(company: Company) -> None:
     company.seed("model_registry", REGISTRY[0].replace("converted,true", "converted,Sold"))
     assert only(company) == (
