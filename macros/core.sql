@@ -44,6 +44,11 @@
     {{ return("('churn', 'renewal')") }}
 {% endmacro %}
 
+{# The reason where a raw table is not known to some day: it is late, or nobody is to deliver it. #}
+{% macro not_delivered(table) -%}
+    '{{ table }}_{{ 'not_delivered' if table in setting('inputs') else 'left_out' }}'
+{%- endmacro %}
+
 {# Why it may not be known which of user and model was right, in the order in which it is asked. #}
 {% macro override_unknowns() %}
     {{ return(['outcome_depends_on_action', 'no_final_decision', 'final_decision_not_read', 'no_label', 'cell_not_valued']) }}

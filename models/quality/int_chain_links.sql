@@ -157,12 +157,12 @@ links as (
             {%- for source in (['prediction_logs'] if loop.index <= 2 else ['prediction_logs', 'usage_events']) %}
             when
                 deliveries.{{ source }}_through is null or model_weeks.week_end_date > deliveries.{{ source }}_through
-                or model_weeks.week_start_date < deliveries.{{ source }}_from then '{{ source }}_not_delivered'
+                or model_weeks.week_start_date < deliveries.{{ source }}_from then {{ not_delivered(source) }}
             {%- endfor %}
             {%- if link in ['outcome', 'value'] %}
             when
                 deliveries.business_outcomes_through is null
-                or model_weeks.week_start_date < deliveries.business_outcomes_from then 'business_outcomes_not_delivered'
+                or model_weeks.week_start_date < deliveries.business_outcomes_from then {{ not_delivered('business_outcomes') }}
             when deliveries.judged_through is null or model_weeks.week_end_date > deliveries.judged_through then 'labels_not_matured'
             {%- endif %}
         end as not_known_reason,

@@ -305,13 +305,14 @@ reasoned as (
         guarded.*,
         case
             when guarded.is_private then 'private'
-            when deliveries.use_through is null or guarded.date_day > deliveries.use_through then 'usage_events_not_delivered'
+            when deliveries.use_through is null or guarded.date_day > deliveries.use_through then {{ not_delivered('usage_events') }}
             when guarded.date_day < deliveries.use_from then 'partial_window'
         end as use_reason,
         case
             when guarded.is_private then 'private'
             when guarded.segment_name not in ('all', 'team', 'role') then 'not_by_segment'
-            when deliveries.eligible_through is null or guarded.date_day > deliveries.eligible_through then 'eligible_users_not_delivered'
+            when deliveries.eligible_through is null or guarded.date_day > deliveries.eligible_through
+                then {{ not_delivered('eligible_users') }}
             when guarded.date_day < deliveries.eligible_from then 'partial_window'
             when guarded.eligible_users = 0 then 'no_eligible_users'
         end as eligibility_reason,

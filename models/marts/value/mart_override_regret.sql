@@ -69,7 +69,7 @@ reasoned as (
         *,
         case
             when is_private then 'private'
-            when not is_delivered then 'usage_events_not_delivered'
+            when not is_delivered then {{ not_delivered('usage_events') }}
             when row_count = 0 then 'no_data'
             -- what was said, and what happened, would choose who is compared
             {%- for name in ['final_decision_not_read', 'cell_not_valued'] %}
