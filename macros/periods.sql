@@ -243,13 +243,15 @@ series as (
 {%- endmacro %}
 
 {# The lower (`-`) or upper (`+`) bound of the 95 % interval of a balance, which is the difference of two shares in points: Wald's, with
-   three quarters of a unit more on each side and one and a half between. It reads `numerator`, `denominator`, `weight_squares` and
-   `balance_points`. #}
+   three quarters of a unit more on each side and one and a half between, which pulls it towards 0; of few units it is widened to hold
+   the value. It reads `numerator`, `denominator`, `weight_squares` and `balance_points`. #}
 {% macro balance_bound(sign) -%}
     {%- set share = '(numerator / balance_points / (denominator + 3))' -%}
     {%- set taking_part = '((weight_squares / balance_points / balance_points + 1.5) / (denominator + 3))' -%}
-    balance_points * {{ 'greatest(-1' if sign == '-' else 'least(1' }}, {{ share }}
-    {{ sign }} 1.959963984540054 * sqrt(({{ taking_part }} - {{ share }} * {{ share }}) / (denominator + 3)))
+    balance_points * {{ 'greatest(-1, least(' if sign == '-' else 'least(1, greatest(' }}
+        numerator / balance_points / nullif(denominator, 0),
+        {{ share }} {{ sign }} 1.959963984540054 * sqrt(({{ taking_part }} - {{ share }} * {{ share }}) / (denominator + 3))
+    ))
 {%- endmacro %}
 
 {# The factor of a standard error for a two-sided 95 % interval of a mean, Student's; within 1e-5 of it from 20 units on. #}

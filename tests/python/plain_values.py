@@ -544,14 +544,19 @@ class Values:
 
 
 def nps_interval(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Wald's interval with 0.75 promoters, 1.5 passives and 0.75 detractors more, in points."""
+    """Wald's interval with 0.75 promoters, 1.5 passives and 0.75 detractors more, in points.
+
+    It is widened where it leaves the value out.
+    """
     sides, more = table.weight_squares / 100**2, table.numerator / 100
     promoters = ((sides + more) / 2 + 0.75) / (table.denominator + 3)
     detractors = ((sides - more) / 2 + 0.75) / (table.denominator + 3)
     score = promoters - detractors
     spread = promoters + detractors - score**2
     half = norm.ppf(0.975) * np.sqrt(spread / (table.denominator + 3))
-    return 100 * (score - half).clip(lower=-1), 100 * (score + half).clip(upper=1)
+    own = more / table.denominator.where(table.denominator > 0)
+    low, high = np.fmin(score - half, own), np.fmax(score + half, own)
+    return 100 * low.clip(lower=-1), 100 * high.clip(upper=1)
 
 
 def start_of(period: str, end: pd.Timestamp) -> pd.Timestamp:

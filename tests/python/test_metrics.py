@@ -243,7 +243,7 @@ BAD_CARDS = {
         "leads_to, pillar, tier, tasks, unit, unit_of_count, direction, owner, approver, "
         "frequency, rationale, so_what, excluded, counted_by, proxy_for, "
         "minimum_meaningful_lift, review_by, synonyms, read_where, follows_label, "
-        "is_proportion, shape.",
+        "is_proportion, balance_points, shape.",
     ),
     "leads to nothing known": (
         SHOWN_RATE.replace("leads_to: revenue_per_active_user_day", "leads_to: revenue"),
