@@ -228,11 +228,11 @@ def test_real_values_equal_pandas(built: Built) -> None:
 def test_real_users_equal_pandas(built: Built) -> None:
     """What one log tells of its users, and why it tells no more."""
     told = query(built.folder, "from mart_adoption where segment_name = 'all'")
-    assert set(told.adoption_reason) == {"eligible_users_not_delivered"}
+    assert set(told.adoption_reason) == {"eligible_users_left_out"}
     assert told.eligible_users.isna().all()
     users = told.set_index("activity_date").daily_active_users
     if built.plain.events.empty:
-        assert set(told.use_reason) == {"usage_events_not_delivered"}
+        assert set(told.use_reason) == {"usage_events_left_out"}
         assert users.isna().all()
         return
     plain = pd.DataFrame(Adoption(built.plain).rows())
