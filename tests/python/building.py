@@ -83,11 +83,15 @@ def _specs() -> dict[str, seeds.Seed]:
 
 @dataclass(frozen=True)
 class Run:
-    """How a command ended and what it said; of dbt also the nodes that went well."""
+    """How a command ended and what it said; of dbt also the nodes that went well.
+
+    `printed` is what a program of its own process said without errors and notes.
+    """
 
     status: int
     output: str
     well: frozenset[str] = frozenset()
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Project:
             text=True,
             check=False,
         )
-        return Run(done.returncode, done.stdout + done.stderr)
+        return Run(done.returncode, done.stdout + done.stderr, printed=done.stdout)
 
     def environment(self, workspace: Path) -> dict[str, str]:
         """The variables of a command on a workspace, and none that were chosen outside."""

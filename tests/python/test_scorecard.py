@@ -728,7 +728,7 @@ def test_the_demo_shows_every_pillar_and_judges_most_of_what_it_shows(
 ) -> None:
     run = demo_project.run(demo, ["throughline", "scorecard", "--json"])
     assert run.status == 0, run.output
-    report = json.loads(run.output)
+    report = json.loads(run.printed)
     shown = [row for row in report["metrics"] if row["is_shown"]]
     assert {row["pillar"] for row in shown} == (
         {"performance", "experience", "impact", "efficiency", "risk"}
@@ -755,9 +755,9 @@ def test_the_demo_fits_a_page_of_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     run = demo_project.run(demo, ["throughline", "scorecard", *arguments])
     assert run.status == 0, run.output
-    assert max(map(len, run.output.splitlines())) <= 80
-    assert "…" not in run.output
-    assert ("--all" in run.output) != bool(arguments)
+    assert max(map(len, run.printed.splitlines())) <= 80
+    assert "…" not in run.printed
+    assert ("--all" in run.printed) != bool(arguments)
 
 
 def test_a_page_is_wide_where_all_columns_fit() -> None:
