@@ -1,5 +1,6 @@
 -- One row per model and metric: how much a month one point of it is worth, at the volume of the newest 28 days.
-{%- set monthly = '(365.25 / 12 / 28)' %}
+{#- from 28 days to a month -#}
+{%- set monthly = '365.25 / 336' %}
 {%- set cells = ['true_positive', 'false_positive', 'false_negative', 'true_negative'] %}
 {%- set tolerance = setting('unit_value_tolerance') %}
 with model_metrics as (
