@@ -62,7 +62,7 @@ stated as (
         cast(monthly_active_users as {{ type_double() }}) as number,
         window_reason as reason
         {%- elif metric == 'stickiness' -%}
-        {{ safe_ratio('active_user_days / 28.0', 'monthly_active_users') }} as number,
+        {{ safe_ratio('active_user_days', '28 * monthly_active_users') }} as number,
         window_reason as reason
         {%- else -%}
         {{ safe_ratio('embedded_users', 'eligible_users') }} as number,

@@ -38,7 +38,7 @@ adoption as (
         case when eligibility_reason is null and window_reason is null then first_use_users end as first_use_users,
         case
             when window_reason is null and monthly_active_users >= {{ setting('minimum_cell') }}
-                then {{ safe_ratio('active_user_days / 28.0', 'monthly_active_users') }}
+                then {{ safe_ratio('active_user_days', '28 * monthly_active_users') }}
         end as stickiness,
         case
             when eligibility_reason is null and window_reason is null and eligible_users >= {{ setting('minimum_cell') }}
