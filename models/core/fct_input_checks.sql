@@ -11,6 +11,6 @@
 -- depends_on: {{ ref('int_delivered_rows') }}, {{ ref('model_registry') }}, {{ ref('experiments') }}, {{ ref('outcome_kinds') }}
 {%- set checks = [] %}
 {%- for table in (setting('inputs') if execute else []) if is_delivered(table) %}
-{%- do checks.extend([counts_check(table), own_checks(table), met_checks(table)]) %}
+{%- do checks.extend([counts_check(table), own_checks(table), met_checks(table), warning_checks(table)]) %}
 {%- endfor %}
 {{ judged_checks(checks | map('trim') | select | join('\nunion all\n')) if execute else 'select 1 as placeholder' }}

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from functools import cache
 
 import duckdb
 import pandas as pd
@@ -602,7 +603,7 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     changed("usage_events", event_name=str.upper).to_csv(place, index=False)
     uses_and_health = (
         *NO_UNIT_TESTS,
-        *("--select", "+fct_usage", "+mart_input_health", "model_metrics"),
+        *("--select", "+fct_usage", "+mart_input_health", "model_metrics", "cost_budgets"),
     )
     run = project.build(folder, *uses_and_health)
     assert run.status == 1
@@ -622,6 +623,32 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     mended = project.build(folder, *uses_and_health)
     assert mended.status == 0, mended.output
     pd.testing.assert_frame_equal(query(folder, uses), before)
+
+
+def test_what_stops_holds_back_all_that_is_made_of_it(sound: door.Door) -> None:
+    """dbt skips a model below a failed test only where the model is made of all the test reads."""
+    manifest = json.loads((sound.root / "target/manifest.json").read_text(encoding="utf-8"))
+    parents = manifest["parent_map"]
+
+    @cache
+    def above(node: str) -> frozenset[str]:
+        return frozenset(parents[node]).union(*map(above, parents[node]))
+
+    gates = {
+        name: frozenset(parents[name])
+        for name in parents
+        if name.startswith(("test.throughline.is_sound", "test.throughline.meets_its_keys"))
+    }
+    assert len(gates) == 9 + 4
+    open_gates = [
+        (gate, node, sorted(reads - above(node)))
+        for gate, reads in gates.items()
+        for node in parents
+        if node.startswith("model.")
+        and above(node) >= {read for read in reads if read.startswith("model.")}
+        and not above(node) >= reads
+    ]
+    assert not open_gates
 
 
 REACHED = {
