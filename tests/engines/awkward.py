@@ -42,8 +42,8 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "JPY,0.0066,2020-01-01,,ann,w",
     ),
     "metric_targets": (
-        "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,valid_from,valid_to,owner,rationale",
-        "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,2024-01-01,,ann,w",
+        "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,goal_id,parent_goal_id,level,valid_from,valid_to,owner,rationale",
+        "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,,,,2024-01-01,,ann,w",
     ),
     "model_metrics": (
         "model_id,metric,role,direction,owner,rationale",
