@@ -25,6 +25,7 @@ planned as (
 
     select
         experiments.*,
+        experiments.planned_end_date as end_day,
         stakes.units_per_year,
         stakes.unit_value,
         histories.history_experiment_id,
@@ -47,7 +48,7 @@ sized as (
 
     select
         *,
-        {{ dbt.datediff('start_date', 'planned_end_date', 'day') }} as planned_days,
+        {{ dbt.datediff('start_date', 'end_day', 'day') }} as planned_days,
         4 * variance * power(quantile_sum / nullif(absolute_effect, 0), 2) as needed_units
     from planned
 
