@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
 
 import compiled
-from building import query
+from building import ROOT, WITHOUT_TESTS, Project, query
 
 AS_OF = pd.Timestamp("2026-07-01")
 """The day that the kept SQL was compiled for."""
@@ -160,3 +162,47 @@ def test_each_experiment_and_each_released_version_taught_something(demo: Path) 
     assert log.decision["next_best_offer 8.0"] == "roll_back"
     assert log.lesson["next_best_offer 8.0"] == "acceptance fell by half, feature join was empty"
     assert log.lesson.notna().all()
+
+
+def test_definitions_are_kept_from_the_build_that_first_saw_them(
+    demo: Path, tmp_path: Path
+) -> None:
+    project = Project(ROOT)
+    folder = tmp_path / "workspace"
+    shutil.copytree(demo, folder)
+
+    def build() -> pd.DataFrame:
+        run = project.build(folder, *WITHOUT_TESTS, "--select", "fct_metric_definitions")
+        assert run.status == 0, run.output
+        kept = "select * from fct_metric_definitions order by metric, in_force_from"
+        return query(folder, kept)
+
+    first = query(demo, "select * from fct_metric_definitions order by metric, in_force_from")
+    assert list(first.metric) == sorted(query(demo, "select metric from dim_metrics").metric)
+    pd.testing.assert_frame_equal(build(), first)
+
+    def edit(change: str) -> None:
+        with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+            connection.execute(f"update main_metrics.dim_metrics {change}")
+
+    was = first.set_index("metric").definition_hash["recall"]
+    edit("set definition_hash = 'edited' where metric = 'recall'")
+    assert list(build()[lambda kept: kept.metric == "recall"].definition_hash) == [was, "edited"]
+    # an earlier definition that returns is a change too
+    edit(f"set definition_hash = '{was}' where metric = 'recall'")
+    assert list(build()[lambda kept: kept.metric == "recall"].definition_hash) == [
+        *(was, "edited", was)
+    ]
+    assert len(build()) == len(first) + 2
+    # it is made anew by no build
+    run = project.build(
+        folder, *WITHOUT_TESTS, "--full-refresh", "--select", "fct_metric_definitions"
+    )
+    assert run.status == 0, run.output
+    assert len(query(folder, "select * from fct_metric_definitions")) == len(first) + 2
+
+
+def test_core_metrics_of_the_demo_are_certified(demo: Path) -> None:
+    catalog = query(demo, "select * from mart_metric_catalog")
+    assert catalog[catalog.tier == "core"].is_certified.all()
+    assert set(catalog[catalog.tier != "core"].not_certified_reason) == {"never_certified"}
