@@ -47,12 +47,13 @@ paired as (
         releases.model_id,
         releases.model_version,
         releases.version_before,
-        coalesce(model_metrics.direction, metrics.direction) as direction,
+        case when model_metrics.metric is null then metrics.direction else model_metrics.direction end as direction,
         case
             when releases.model_id is null then 'release_not_delivered'
             when releases.deployed_at is null then 'not_deployed'
             when releases.version_before is null then 'no_version_before'
             when model_metrics.metric is null then 'metric_not_read'
+            when coalesce(model_metrics.direction, 'none') = 'none' then 'no_direction'
             when own.value is null then coalesce(own.reason, 'no_data')
             when other.value is null then coalesce(other.reason, 'no_data')
             else coalesce(own.reason, other.reason)

@@ -206,7 +206,10 @@ expectations as (
         cast(case when listed.outcome <> 'open' then listed.{{ name }} end as {{ type_double() }}) as {{ name }},
         {%- endfor %}
         case when listed.outcome <> 'open' then {{ safe_ratio('listed.actual', 'listed.expected') }} - 1 end as gap_share,
-        case when listed.outcome <> 'open' then listed.actual between listed.expected_low and listed.expected_high end as is_in_range,
+        case
+            when listed.outcome <> 'open' and listed.expected_high is not null
+                then listed.actual between listed.expected_low and listed.expected_high
+        end as is_in_range,
         listed.outcome_date
     from listed
     left join models on listed.model_id = models.model_id

@@ -45,7 +45,7 @@ gates as (
         coalesce(criteria.period, 'all') as period,
         criteria.owner,
         criteria.rationale,
-        coalesce(model_metrics.direction, metrics.direction) as direction,
+        case when model_metrics.metric is null then metrics.direction else model_metrics.direction end as direction,
         model_metrics.metric is not null as is_read,
         row_number() over (
             partition by releases.model_id, releases.model_version, criteria.stage, criteria.metric
@@ -90,6 +90,7 @@ reasoned as (
             value_reason,
             case
                 when not is_read then 'metric_not_read'
+                when coalesce(direction, 'none') = 'none' then 'no_direction'
                 when value is null then 'no_data'
                 when unit_count < minimum_units then 'too_few_units'
             end
