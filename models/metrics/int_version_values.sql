@@ -47,17 +47,25 @@ scattered as (
 bounded as (
 
     select
-        *,
+        model_id,
+        model_version,
+        metric,
+        period,
+        reason,
+        value,
         {%- for name, (sign, quantile) in bounds.items() %}
+        {%- set margin = 'value - value_low' if sign == '-' else 'value_high - value' %}
         case
             when value is null then null
             when effective_units is not null then {{ wilson_limit('value', 'effective_units', sign, quantile) }}
-            when value_low is not null then value {{ sign }} {{ quantile }} / {{ quantile_of_one() }}
-                * {{ 'greatest(value - value_low, 0)' if sign == '-' else 'greatest(value_high - value, 0)' }}
+            when value_low is not null
+                then value {{ sign }} {{ (quantile | float) / (quantile_of_one() | float) }} * greatest({{ margin }}, 0)
             when units >= 2 and variance is not null
                 then value {{ sign }} {{ t_quantile('(units - 1)', quantile | float) }} * sqrt(greatest(variance, 0) / units)
-        end as bound_{{ name }}{{ ',' if not loop.last }}
+        end as value_{{ name }},
         {%- endfor %}
+        unit_count,
+        period_end_date
     from scattered
 
 ),
@@ -69,10 +77,10 @@ version_values as (
         model_version,
         metric,
         period,
-        case when reason is null and bound_low is null then 'no_interval' else reason end as reason,
+        case when reason is null and value_low is null then 'no_interval' else reason end as reason,
         value,
         {%- for name in bounds %}
-        bound_{{ name }} as value_{{ name }},
+        value_{{ name }},
         {%- endfor %}
         unit_count,
         period_end_date

@@ -66,7 +66,7 @@ TEXTS = {
     "eligible_users": "user_id model_id",
     "experiment_assignments": "experiment_id unit_id variant",
     "feedback": "response_id survey_type model_id prediction_id comment",
-    "model_releases": "release_id model_id model_version event_type",
+    "model_releases": "release_id model_id model_version event_type is_automated",
     "serving_costs": "cost_id model_id model_version cost_type currency",
     "kpi_annotations": "annotation_id scope kind title",
 }
@@ -645,7 +645,7 @@ class Company:
         settled = (r.event_type == "concept") & is_first & (ran.notna() | ended)
         yield "deployment_success_rate", is_deployed, tried
         yield "change_failure_rate", undone, tried
-        yield "automated_share", is_deployed & r.is_automated.isin(["true", True]), is_deployed
+        yield "automated_share", is_deployed & (r.is_automated.str.lower() == "true"), is_deployed
         due = r.planned_at.dt.normalize()
         yield "on_time_share", is_deployed & (r.day <= due), is_deployed & due.notna()
         yield "lead_time_days", waited, led

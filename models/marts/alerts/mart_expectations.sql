@@ -44,7 +44,7 @@ targets as (
     select
         *,
         row_number() over (
-            partition by model_id, metric, valid_from, due
+            partition by model_id, metric, due
             order by target_date desc nulls last
         ) as place
     from {{ ref('dim_targets') }}
@@ -131,8 +131,11 @@ from_links as (
         model_id,
         to_metric as metric,
         owner,
-        case status when 'holds' then 'met' when 'stronger' then 'met' when 'weaker' then 'missed' else
-            case when observed_slope is null then 'open' else 'undecided' end
+        case
+            when observed_slope is null then 'open'
+            when status in ('holds', 'stronger') then 'met'
+            when status = 'weaker' then 'missed'
+            else 'undecided'
         end as outcome,
         case when observed_slope is null then reason end as reason,
         (expected_low + expected_high) / 2 as expected,

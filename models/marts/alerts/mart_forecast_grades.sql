@@ -63,16 +63,22 @@ measured as (
     select
         counted.*,
         {{ safe_ratio('counted.in_range_count', 'counted.range_count') }} as coverage,
-        case
-            when counted.graded_count >= 5
-                then {{ t_quantile('greatest(counted.graded_count - 1, 1)') }}
-                    * sqrt(spread.gap_squares / greatest(counted.graded_count - 1, 1) / greatest(counted.graded_count, 1))
-        end as half_width
+        spread.gap_squares,
+        greatest(counted.graded_count - 1, 1) as freedom
     from counted
     inner join spread
         on counted.expectation_kind = spread.expectation_kind
         and counted.holder_type = spread.holder_type
         and counted.holder = spread.holder
+
+),
+
+widened as (
+
+    select
+        *,
+        case when graded_count >= 5 then {{ t_quantile('freedom') }} * sqrt(gap_squares / freedom / graded_count) end as half_width
+    from measured
 
 ),
 
@@ -93,7 +99,7 @@ forecast_grades as (
             as coverage_{{ side }},
         {%- endfor %}
         bias + half_width < 0 as is_optimistic
-    from measured
+    from widened
 
 )
 

@@ -4,7 +4,7 @@
     'prototype': 'validation_at, approved_at, deploy_started_at, deployed_at',
     'validation': 'approved_at, deploy_started_at, deployed_at',
     'approved': 'deploy_started_at, deployed_at',
-    'deployed': 'replaced_at',
+    'deployed': 'least(replaced_at, ended_at), replaced_at',
 } %}
 with releases as (
 
@@ -88,37 +88,60 @@ evidence as (
 
 ),
 
+-- a stage lasts until the next that was reached, else the end, else as_of
 dated as (
 
     select
         *,
         {%- for stage, following in reached.items() %}
-        case when {{ stage }}_at is not null then greatest(0, {{ dbt.datediff(
-            'cast(' ~ stage ~ '_at as date)', 'cast(coalesce(' ~ following ~ ', ended_at, ' ~ as_of() ~ ') as date)', 'day'
-        ) }}) end as {{ stage }}_days,
+        cast({{ stage }}_at as date) as {{ stage }}_date,
+        cast(coalesce({{ following }}, ended_at, {{ as_of() }}) as date) as {{ stage }}_until,
         {%- endfor %}
-        {{ dbt.datediff('cast(planned_at as date)', 'cast(coalesce(deployed_at, ended_at, ' ~ as_of() ~ ') as date)', 'day') }} as days_late
+        cast(planned_at as date) as planned_date,
+        cast(coalesce(deployed_at, ended_at, {{ as_of() }}) as date) as came_by
     from releases
+
+),
+
+timed as (
+
+    select
+        *,
+        {%- for stage in reached %}
+        {{ dbt.datediff(stage ~ '_date', stage ~ '_until', 'day') }} as {{ stage }}_days, -- noqa: LT05
+        {%- endfor %}
+        {{ dbt.datediff('planned_date', 'came_by', 'day') }} as days_late
+    from dated
+
+),
+
+gated as (
+
+    select
+        *,
+        case when unopened_count = 0 then all_opened_date end as gate_opened_date
+    from gates
+    where place = 1
 
 ),
 
 mart_releases as (
 
     select
-        dated.release_id,
-        dated.model_id,
-        dated.model_version,
-        dated.version_before,
-        dated.feature_set_version,
-        dated.stage,
-        dated.trigger,
-        dated.reason,
-        dated.expected_effect,
-        dated.approver,
-        dated.gate_stage,
-        coalesce(gates.gate_status, 'not_ready') as gate_status,
-        case when gates.metric is null then 'no_criteria' else gates.not_ready_reason end as gate_reason,
-        gates.metric as gate_metric,
+        timed.release_id,
+        timed.model_id,
+        timed.model_version,
+        timed.version_before,
+        timed.feature_set_version,
+        timed.stage,
+        timed.trigger,
+        timed.reason,
+        timed.expected_effect,
+        timed.approver,
+        timed.gate_stage,
+        coalesce(gated.gate_status, 'not_ready') as gate_status,
+        case when gated.metric is null then 'no_criteria' else gated.not_ready_reason end as gate_reason,
+        gated.metric as gate_metric,
         differences.compared_with,
         case
             when differences.reason is not null then null
@@ -133,11 +156,11 @@ mart_releases as (
         changes.metric as expected_metric,
         changes.outcome as expectation_outcome,
         changes.reason as expectation_reason,
-        gates.bound as gate_bound,
-        gates.value as gate_value,
-        gates.value_low as gate_value_low,
-        gates.value_high as gate_value_high,
-        gates.unit_count as gate_unit_count,
+        gated.bound as gate_bound,
+        gated.value as gate_value,
+        gated.value_low as gate_value_low,
+        gated.value_high as gate_value_high,
+        gated.unit_count as gate_unit_count,
         cast(differences.common_days as bigint) as common_days,
         differences.difference as compared_difference,
         differences.difference_low as compared_difference_low,
@@ -151,45 +174,48 @@ mart_releases as (
         changes.actual_low as actual_change_low,
         changes.actual_high as actual_change_high,
         {%- for stage in reached %}
-        cast(dated.{{ stage }}_days as bigint) as {{ stage }}_days,
+        cast(timed.{{ stage }}_days as bigint) as {{ stage }}_days,
         {%- endfor %}
-        cast(dated.days_late as bigint) as days_late,
-        cast(dated.failed_deployment_count as bigint) as failed_deployment_count,
-        cast(case when gates.unopened_count = 0 then {{ dbt.datediff('cast(dated.concept_at as date)', 'gates.all_opened_date', 'day') }} end as bigint)
-            as time_to_value_days,
-        dated.days_late <= 0 as is_on_time,
-        dated.is_automated,
+        cast(timed.days_late as bigint) as days_late,
+        cast(timed.failed_deployment_count as bigint) as failed_deployment_count,
+        cast({{ dbt.datediff('timed.concept_date', 'gated.gate_opened_date', 'day') }} as bigint) as time_to_value_days, -- noqa: LT05
+        timed.days_late <= 0 as is_on_time,
+        timed.is_automated,
         differences.is_randomised,
-        cast(dated.planned_at as date) as planned_date,
-        case when gates.unopened_count = 0 then gates.all_opened_date end as gate_opened_date,
-        gates.first_flagged_date as gate_flagged_date,
+        timed.planned_date,
+        gated.gate_opened_date,
+        gated.first_flagged_date as gate_flagged_date,
         months.period_end_date as value_month_date,
-        {%- for stage in ['concept', 'prototype', 'validation', 'approved', 'deployed', 'replaced', 'rolled_back', 'retired'] %}
-        dated.{{ stage }}_at{{ ',' if not loop.last }}
-        {%- endfor %}
-    from dated
-    left join gates
-        on dated.model_id = gates.model_id
-        and dated.model_version = gates.model_version
-        and gates.place = 1
+        timed.concept_at,
+        timed.prototype_at,
+        timed.validation_at,
+        timed.approved_at,
+        timed.deployed_at,
+        timed.replaced_at,
+        timed.rolled_back_at,
+        timed.retired_at
+    from timed
+    left join gated
+        on timed.model_id = gated.model_id
+        and timed.model_version = gated.model_version
     left join changes
-        on dated.model_id = changes.model_id
-        and dated.model_version = changes.model_version
+        on timed.model_id = changes.model_id
+        and timed.model_version = changes.model_version
         and changes.place = 1
     left join differences
-        on dated.model_id = differences.model_id
-        and dated.model_version = differences.model_version
+        on timed.model_id = differences.model_id
+        and timed.model_version = differences.model_version
     left join months
-        on dated.model_id = months.model_id
-        and dated.model_version = months.model_version
+        on timed.model_id = months.model_id
+        and timed.model_version = months.model_version
         and months.place = 1
     left join rates as own
-        on dated.model_id = own.model_id
-        and dated.model_version = own.model_version
+        on timed.model_id = own.model_id
+        and timed.model_version = own.model_version
     left join rates as other
-        on dated.model_id = other.model_id
-        and dated.version_before = other.model_version
-    left join evidence on dated.model_id = evidence.model_id
+        on timed.model_id = other.model_id
+        and timed.version_before = other.model_version
+    left join evidence on timed.model_id = evidence.model_id
 
 )
 
