@@ -2,6 +2,7 @@
 -- It waits for the tests of the seeds that name metrics, so that a broken rule stops the marts:
 -- depends_on: {{ ref('alert_rules') }}, {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
 -- depends_on: {{ ref('kpi_links') }}, {{ ref('metric_targets') }}
+-- depends_on: {{ ref('release_criteria') }}, {{ ref('release_expectations') }}
 {%- set cards = metric_cards() if execute else [{'metric': ''}] %}
 with cards as (
 

@@ -6,6 +6,7 @@
 -- depends_on: {{ ref('fct_costs') }}
 -- depends_on: {{ ref('fct_feedback') }}
 -- depends_on: {{ ref('fct_releases') }}
+-- depends_on: {{ ref('fct_version_days') }}
 -- depends_on: {{ ref('fct_rejections') }}
 -- depends_on: {{ ref('int_touched_dates') }}
 {%- set facts = ours(graph.semantic_models) if execute else [] %}

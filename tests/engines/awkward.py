@@ -60,6 +60,18 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "speed,load time,r1,bob,w",
         "size,größe,,ann,w",
     ),
+    "release_criteria": (
+        "stage,model_id,metric,bound,minimum_units,period,owner,rationale",
+        "deployed,*,acceptance_rate,0.3333333333333333,,,ann,w",
+        "deployed,bin,acceptance_rate,0.4,3,28d,ann,o'clock",
+        "deployed,reg,prediction_bias,1e-9,2,all,ann,w",
+        "validation,reg,mean_absolute_error,1e6,,all,ann,w",
+    ),
+    "release_expectations": (
+        "release_id,metric,change_low,change_high,owner,rationale",
+        "r1,precision,-0.1,0.1,größer,w",
+        "nowhere,recall,0,0,ann,w",
+    ),
     "cost_budgets": (
         "model_id,cost_type,monthly_amount,currency,valid_from,valid_to,owner,rationale",
         "bin,all,12.5,JPY,2024-01-01,2024-07-15,ann,w",

@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 
 # what the compiler of metrics makes, the door of a raw table with few columns, and the models of
-# scores and of changes, which tests run over tables of their own
+# scores, of changes and of releases, which tests run over tables of their own
 MODELS = (
     *("fct_bricks", "fct_metrics", "chk_feedback"),
     *("int_score_edges", "fct_score_bins", "int_exact_score_shapes", "int_score_periods"),
@@ -24,6 +24,7 @@ MODELS = (
     *("fct_policy_days", "mart_value_over_baseline", "mart_metric_effect"),
     *("int_metric_changes", "int_movement_parts", "int_weekly_changes", "int_metric_pairs"),
     "mart_experiment_backlog",
+    *("int_version_values", "mart_release_gates", "mart_forecast_grades"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)

@@ -6,7 +6,7 @@ Nothing here is shared with the dbt project but the raw files and the seeds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +66,7 @@ TEXTS = {
     "eligible_users": "user_id model_id",
     "experiment_assignments": "experiment_id unit_id variant",
     "feedback": "response_id survey_type model_id prediction_id comment",
-    "model_releases": "release_id model_id model_version event_type",
+    "model_releases": "release_id model_id model_version event_type is_automated",
     "serving_costs": "cost_id model_id model_version cost_type currency",
     "kpi_annotations": "annotation_id scope kind title",
 }
@@ -618,6 +618,66 @@ class Company:
         rows["model_version"] = rows.model_version.fillna("(none)")
         return rows.assign(day=rows.occurred_at.dt.normalize())
 
+    def _delivered(self, r: pd.DataFrame) -> Iterator[tuple[str, pd.Series, pd.Series]]:
+        """Metric, numerator and denominator of what is told by single events of releases."""
+        is_deployed = r.event_type == "deployed"
+        tried = is_deployed | (r.event_type == "deploy_failed")
+        by_version = r.sort_values(["event_at", "release_id"]).groupby(
+            ["model_id", "model_version"]
+        )
+        followed_by = by_version.event_type.shift(-1).reindex(r.index)
+        undone = (r.event_type == "deploy_failed") | (is_deployed & (followed_by == "rolled_back"))
+        is_first = ~r.sort_values(["event_at", "release_id"]).duplicated(
+            ["model_id", "model_version", "event_type"]
+        ).reindex(r.index)
+        key = pd.MultiIndex.from_frame(r[["model_id", "model_version"]])
+
+        def first(*types: str) -> pd.Series:
+            rows = r[r.event_type.isin(types)]
+            at = rows.groupby(["model_id", "model_version"]).event_at.min()
+            return pd.Series(at.reindex(key).to_numpy(), index=r.index)
+
+        conceived, ran = first("concept"), first("deployed")
+        led = is_deployed & is_first & (conceived <= r.event_at)
+        waited = (r.day - conceived.dt.normalize()).dt.days.where(led, 0)
+        proven = (r.event_type == "concept") & is_first & ran.notna()
+        ended = first("rolled_back", "retired").notna()
+        settled = (r.event_type == "concept") & is_first & (ran.notna() | ended)
+        yield "deployment_success_rate", is_deployed, tried
+        yield "change_failure_rate", undone, tried
+        yield "automated_share", is_deployed & (r.is_automated.str.lower() == "true"), is_deployed
+        due = r.planned_at.dt.normalize()
+        yield "on_time_share", is_deployed & (r.day <= due), is_deployed & due.notna()
+        yield "lead_time_days", waited, led
+        yield "proof_of_concept_success", proven, settled
+
+    def version_days(self) -> pd.DataFrame:
+        """The version that ran at the end of each day since a model's first deployment, its age."""
+        found = []
+        seen = self.releases[self.releases.event_at <= self.as_of]
+        for model_id, events in seen.groupby("model_id"):
+            versions = []
+            for version, rows in events.groupby("model_version"):
+                deployed = rows[rows.event_type == "deployed"].event_at
+                ends = rows[rows.event_type.isin(["rolled_back", "retired"])].event_at
+                ends = ends[ends >= deployed.max()]
+                if len(deployed):
+                    versions.append((deployed.min(), ends.min(), version))
+            for day in pd.date_range(
+                min((v[0] for v in versions), default=self.as_of).normalize(),
+                self.as_of.normalize() - pd.Timedelta(days=1),
+            ):
+                running = [
+                    v
+                    for v in versions
+                    if v[0].normalize() <= day and (pd.isna(v[1]) or v[1].normalize() > day)
+                ]
+                if running:
+                    since, _, version = max(running, key=lambda v: (v[0], v[2]))
+                    age = float((day - since.normalize()).days)
+                    found.append((model_id, version, day, age))
+        return pd.DataFrame(found, columns=["model_id", "model_version", "day", "age"])
+
     def metrics(self) -> pd.DataFrame:
         """Numerator, denominator and left-out count of every metric by day, version, segment."""
         spread = partial(sums_by_day, segments=self.segments)
@@ -756,12 +816,15 @@ class Company:
         parts.append(balance.assign(weight_squares=sides.numerator))
 
         r = self.releases.assign(day=self.releases.event_at.dt.normalize())
+        for name, numerator, denominator in self._delivered(r):
+            parts.append(spread(r, metric=name, numerator=numerator, denominator=denominator))
+        deployed = self.version_days()
         parts.append(
             spread(
-                r,
-                metric="deployment_success_rate",
-                numerator=r.event_type == "deployed",
-                denominator=r.event_type.isin(["deployed", "deploy_failed"]),
+                deployed,
+                metric="model_age_days",
+                numerator=deployed.age,
+                denominator=pd.Series(1.0, index=deployed.index),
             )
         )
         arrived = pd.concat(self.arrivals, ignore_index=True).assign(model_version="all")

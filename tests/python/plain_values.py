@@ -31,6 +31,10 @@ OF_ANSWERS = (*RATED, "response_rate", "promoter_share", "detractor_share", "nps
 OF_LABELS = ("prediction_logs", "labels")
 OF_USE = ("prediction_logs", "usage_events")
 OF_COSTS = ("serving_costs", "prediction_logs")
+OF_RELEASES = (
+    *("deployment_success_rate", "change_failure_rate", "automated_share", "on_time_share"),
+    *("lead_time_days", "proof_of_concept_success", "model_age_days"),
+)
 OF_OUTCOMES = (
     *("credited_revenue", "pipeline_value", "churn_rate", "retained_customers"),
     *("ticket_count", "activation_count", "review_hours", "renewal_rate"),
@@ -78,7 +82,7 @@ SOURCES: Mapping[str, Sequence[str]] = {
         [
             *OF_ANSWERS,
             "rejected_row_share",
-            "deployment_success_rate",
+            *OF_RELEASES,
         ],
         (),
     ),
@@ -145,7 +149,7 @@ def segment_facts(metric: str) -> tuple[str, ...]:
         return ("outcomes", "usage")
     if metric in ("adoption_rate", "task_completion_rate"):
         return ("usage",)
-    if metric in (*UNVERSIONED, *CROSS_FACT, "deployment_success_rate"):
+    if metric in (*UNVERSIONED, *CROSS_FACT, *OF_RELEASES):
         return ()
     return ("decisions",)
 

@@ -492,6 +492,41 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
             REGISTRY[0].replace(",2,true,", ",2,yes,"),
             "row 2, column negative_on_absence: 'yes' is not a boolean. Write true or false.",
         ),
+        (
+            "release_criteria",
+            "live,*,recall,0.4,,,ann,why",
+            "row 2, column stage: 'live' is not allowed. Known: concept, prototype, validation, "
+            "approved, deployed.",
+        ),
+        (
+            "release_criteria",
+            "deployed,leads,recall,0.4,,,ann,why",
+            "row 2, column model_id: unknown model 'leads'. Declare it in model_registry. Did you "
+            "mean 'lead'?",
+        ),
+        (
+            "release_criteria",
+            "deployed,*,recall,>0.4,,,ann,why",
+            "row 2, column bound: '>0.4' is not a number. Write it like 12.5.",
+        ),
+        (
+            "release_criteria",
+            "deployed,*,recall,0.4,-5,,ann,why",
+            "row 2, column minimum_units: '-5' breaks the rule minimum_units >= 0. Correct it: "
+            "Matured units below which nothing is said; empty for none beside the setting "
+            "`minimum_cell`.",
+        ),
+        (
+            "release_criteria",
+            "deployed,*,recall,0.4,,7d,ann,why",
+            "row 2, column period: '7d' is not allowed. Known: all, 28d.",
+        ),
+        (
+            "release_expectations",
+            "release-1,recall,0.1,0.05,ann,why",
+            "row 2, column change_high: '0.05' breaks the rule change_low <= change_high. "
+            "Correct it: Upper end of the expected change.",
+        ),
     ],
 )
 def test_faulty_cell(company: Company, seed: str, row: str, message: str) -> None:

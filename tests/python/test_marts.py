@@ -23,7 +23,10 @@ UNKNOWN_WITHOUT = {
         *("csat", "relevance", "response_rate", "promoter_share", "detractor_share"),
         *("nps", "customer_effort", "trust", "collaboration"),
     ],
-    "model_releases": ["deployment_success_rate"],
+    "model_releases": [
+        *("deployment_success_rate", "change_failure_rate", "automated_share", "on_time_share"),
+        *("lead_time_days", "proof_of_concept_success", "model_age_days"),
+    ],
 }
 JUDGED = ["on_target", "on_the_way", "behind", "off_target", "breached"]
 UNKNOWN = [metric for metrics in UNKNOWN_WITHOUT.values() for metric in metrics]

@@ -598,7 +598,27 @@ from (values
         'Head of Supply Chain', false),
     ('demand_forecast', '3.1', 'deployed', biased_release_from(), timestamp '2026-05-26', 'manual',
         'trained with the weeks of the sale', 'error down 10 %', 'sales-v3',
-        'Head of Supply Chain', false)
+        'Head of Supply Chain', false),
+    -- The stages of releases that are not deployed yet, or never were, and those before a deployment.
+    ('lead_scoring', '2026.1', 'prototype', timestamp '2026-03-02 09:00:00', null, 'manual',
+        'scores by the hour on a copy', 'recall up 3 points', 'leads-v5', null, false),
+    ('lead_scoring', '2026.1', 'approved', timestamp '2026-04-17 11:00:00',
+        timestamp '2026-04-15', 'manual', 'sales operations signed', 'recall up 3 points',
+        'leads-v5', 'Head of Sales Operations', false),
+    ('lead_scoring', '2026.2', 'concept', timestamp '2026-06-08 10:00:00', null, 'manual',
+        'scores are surer than they may be', 'calibration error halved', 'leads-v5', null, false),
+    ('fraud_detection', '5.0', 'concept', timestamp '2026-04-06 09:00:00', null, 'manual',
+        'shared devices give rings away', 'recall up 5 points', 'payments-v10', null, false),
+    ('fraud_detection', '5.0', 'prototype', timestamp '2026-05-18 09:00:00', null, 'manual',
+        'graph of devices', 'recall up 5 points', 'payments-v10', null, false),
+    ('next_best_offer', '8.0', 'concept', timestamp '2026-03-10 09:00:00', null, 'manual',
+        'customers say that offers miss their taste', 'acceptance up 5 %', 'customers-v8', null,
+        false),
+    ('next_best_offer', '9.0', 'concept', timestamp '2026-04-20 09:00:00', null, 'manual',
+        'offers by the weather', 'acceptance up 3 %', null, null, false),
+    ('next_best_offer', '9.0', 'retired', timestamp '2026-06-05 09:00:00', null, 'manual',
+        'the weather told nothing that the season had not', null, null, 'Shop Personalisation',
+        false)
 ) as releases(
     model_id, model_version, event_type, event_at, planned_at, trigger, reason, expected_effect,
     feature_set_version, approver, is_automated
