@@ -16,7 +16,7 @@ decisions as (
 
 releases as (
 
-    select * from {{ ref('fct_releases') }}
+    select * from {{ ref('mart_releases') }}
 
 ),
 
@@ -73,47 +73,36 @@ tried as (
 
 ),
 
-versions as (
-
-    select
-        model_id,
-        model_version,
-        max(case when event_type = 'deployed' then event_at end) as deployed_at,
-        max(case when event_type = 'rolled_back' then event_at end) as rolled_back_at,
-        max(event_at) as last_event_at
-    from releases
-    group by model_id, model_version
-
-),
-
 released as (
 
     select
         'release' as lesson_kind,
-        versions.model_id || ' ' || versions.model_version as subject_id,
+        model_id || ' ' || model_version as subject_id,
         'all' as variant,
-        versions.model_id,
-        max(releases.approver) as owner,
-        max(case when releases.event_at = versions.deployed_at then releases.expected_effect end) as hypothesis,
-        case when versions.rolled_back_at >= versions.deployed_at then 'roll_back' else 'keep' end as decision,
-        case when versions.rolled_back_at >= versions.deployed_at then 'harm' else 'unknown' end as result,
-        max(case when releases.event_at = versions.rolled_back_at then releases.reason end) as reason,
-        cast(null as {{ dbt.type_string() }}) as metric,
+        model_id,
+        approver as owner,
+        expected_effect as hypothesis,
+        case when stage = 'rolled_back' then 'roll_back' else 'keep' end as decision,
         case
-            when versions.rolled_back_at >= versions.deployed_at
-                then coalesce(max(case when releases.event_at = versions.rolled_back_at then releases.reason end), 'It was rolled back.')
-            else 'What it brought stands in mart_releases.'
+            when stage = 'rolled_back' then 'harm'
+            when expectation_outcome in ('met', 'missed') then expectation_outcome
+            else 'unknown'
+        end as result,
+        reason,
+        expected_metric as metric,
+        case
+            when stage = 'rolled_back' then coalesce(reason, 'It was rolled back.')
+            when expectation_outcome = 'met' then 'What was expected came.'
+            when expectation_outcome = 'missed' then 'What was expected did not come.'
+            when coalesce(expectation_count, 0) = 0 then 'Nobody wrote down a number that was expected.'
+            else 'It is not known yet what it brought.'
         end as lesson,
-        cast(null as {{ type_double() }}) as expected_effect,
-        cast(null as {{ type_double() }}) as effect_low,
-        cast(null as {{ type_double() }}) as effect_high,
-        cast(coalesce(versions.rolled_back_at, versions.deployed_at) as date) as learned_date
-    from versions
-    inner join releases
-        on versions.model_id = releases.model_id
-        and versions.model_version = releases.model_version
-    where versions.deployed_at is not null
-    group by versions.model_id, versions.model_version, versions.deployed_at, versions.rolled_back_at
+        expected_low as expected_effect,
+        actual_change_low as effect_low,
+        actual_change_high as effect_high,
+        cast(case when stage = 'rolled_back' then rolled_back_at else deployed_at end as date) as learned_date
+    from releases
+    where deployed_at is not null
 
 ),
 
