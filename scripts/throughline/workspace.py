@@ -87,6 +87,8 @@ class Table:
     event_at: str
     """The column that says when what a row tells of happened."""
     columns: tuple[Column, ...]
+    may_be_missing: bool = False
+    """Whether nothing is said where no file is there: few have one, and most not from the start."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ def _table(table: Mapping[str, Any]) -> Table:
         name=table["name"],
         event_at=table.get("config", {}).get("meta", {}).get("event_at", ""),
         columns=tuple(column(entry) for entry in table["columns"]),
+        may_be_missing=bool(table.get("config", {}).get("meta", {}).get("may_be_missing")),
     )
 
 

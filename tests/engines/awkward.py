@@ -68,7 +68,7 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
     ),
     "alert_rules": (
-        "rule_id,tier,metric,model_id,condition,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
+        "rule_id,tier,metric,model_id,condition,period,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
     ),
     "experiments": (
         "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,planned_end_date,extended_end_date,"
