@@ -265,3 +265,8 @@
     cast(null as {{ 'boolean' if part in ['is_known', 'holds'] else type_double() }})
     {%- endif -%}
 {%- endmacro %}
+
+{# How much haste an alert needs, by the hours that its rule leaves. #}
+{% macro alert_severity(sla_hours) -%}
+    case when {{ sla_hours }} <= 24 then 'critical' when {{ sla_hours }} <= 96 then 'major' else 'minor' end
+{%- endmacro %}
