@@ -29,7 +29,7 @@
         'credit_rule': 'last',
         'input_thresholds': {},
         'tolerated_checks': [],
-        'alert_severity': 'off',
+        'alert_severity': 'none',
     }) }}
 {% endmacro %}
 

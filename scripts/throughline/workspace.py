@@ -222,6 +222,13 @@ def _count(value: Any) -> int:
 CREDIT_RULES = ("last", "even", "evidence")
 
 
+def _severity(value: Any) -> str:
+    severities = ("none", "critical", "major", "minor")
+    if value not in severities:
+        raise ValueError(f"must be one of {', '.join(severities)}")
+    return str(value)
+
+
 def _credit_rule(value: Any) -> str:
     if value not in CREDIT_RULES:
         raise ValueError(f"{value!r} is not one of {', '.join(CREDIT_RULES)}")
@@ -488,6 +495,13 @@ SETTINGS = (
         "Checks of the delivered rows that shall neither warn nor stop: a check, or table.check.",
         "tolerated_checks: [business_outcomes.reused_keys]",
         _checks,
+    ),
+    Setting(
+        "alert_severity",
+        "From which severity on open alerts let a test of dbt warn: critical, major or minor;\n"
+        "none never does.",
+        "alert_severity: critical",
+        _severity,
     ),
 )
 
