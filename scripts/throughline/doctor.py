@@ -100,7 +100,9 @@ def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list
     `variables` are those of a scratch.
     """
     files, findings = check_seeds(workspace)
-    conditions = {condition.strip() for condition in seeds.values_of(files["alert_rules"], "condition")}
+    conditions = {
+        condition.strip() for condition in seeds.values_of(files["alert_rules"], "condition")
+    }
     rules = build.read_rules(workspace, conditions=sorted(conditions), variables=variables)
     findings += [Finding(**problem) for problem in rules["problems"]]
     specs = seeds.read_specs(workspace.project)

@@ -671,6 +671,11 @@ class Workspace:
         """The copy of the warehouse for readers."""
         return self.folder / "published" / "throughline.duckdb"
 
+    @property
+    def notices(self) -> Path:
+        """What endpoints were told of alerts, a line of JSON for each notice."""
+        return self.folder / "notices" / "alerts.jsonl"
+
     def replaying(self, moment: str) -> Workspace:
         """The same workspace at a moment of the past; raises UserError where it is none."""
         try:
