@@ -270,3 +270,40 @@
 {% macro alert_severity(sla_hours) -%}
     case when {{ sla_hours }} <= 24 then 'critical' when {{ sla_hours }} <= 96 then 'major' else 'minor' end
 {%- endmacro %}
+
+{# A sum or count of a series over its last 28 days. #}
+{% macro over_last_days(sum) -%}
+    cast({{ sum }} over (
+            partition by metric, model_id, segment_name, segment_value
+            order by date_day nulls last
+            rows between 27 preceding and current row
+        ) as {{ type_double() }})
+{%- endmacro %}
+
+{# The days of a value's period. #}
+{% macro days_of_period(period) -%}
+    case {{ period }} when 'day' then 1 when '7d' then 7 else 28 end
+{%- endmacro %}
+
+{# The lower (`-`) or upper (`+`) bound of the 99 % interval of a value: Wilson's of a share, that of 95 % made wider where the value has
+   one, else from the steps of its series from day to day, of which three tell as much as two that were independent. #}
+{% macro value_bound(of, metrics, spreads, sign) -%}
+    {%- set end = 'low' if sign == '-' else 'high' -%}
+    {%- set distance = '(case when ' ~ metrics ~ '.denominator_brick is null then 0 else ' ~ of ~ '.value - ' ~ spreads ~ '.overall end)' -%}
+    case
+            when {{ of }}.value is null then null
+            when {{ of }}.effective_units > 0
+                then {{ wilson_bound(of ~ '.value', of ~ '.effective_units', sign, '2.5758293035489004') }}
+            when {{ of }}.value_{{ end }} is not null
+                then {{ of }}.value + ({{ of }}.value_{{ end }} - {{ of }}.value) * 1.3142258185962153
+            when {{ spreads }}.step_count >= 14
+                then {{ of }}.value {{ sign }} {{ t_quantile('(' ~ spreads ~ '.step_count / 1.5)', 2.5758293035489004) }}
+                * sqrt(greatest(
+                    {{ spreads }}.distance_squares
+                    - 2 * {{ distance }} * {{ spreads }}.products
+                    + {{ distance }} * {{ distance }} * {{ spreads }}.denominator_squares,
+                    0
+                ) / (2 * {{ spreads }}.step_count) * {{ days_of_period(of ~ '.period') }})
+                / case when {{ metrics }}.denominator_brick is null then 1 else {{ of }}.denominator end
+        end
+{%- endmacro %}

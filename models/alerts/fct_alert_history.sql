@@ -71,7 +71,7 @@ numbered as (
 
     select
         *,
-        sum(case when {{ dbt.datediff('earlier_date', 'first_date', 'day') }} <= cooldown_days then 0 else 1 end)
+        sum(case when {{ dbt.datediff('earlier_date', 'first_date', 'day') }} <= cooldown_days then 0 else 1 end) -- noqa: LT05
             over (partition by alert_key order by first_date nulls last rows unbounded preceding) as alert_number
     from spaced
 
@@ -136,7 +136,7 @@ stated as (
             -- what still holds once it had the time to pass is open again
             when
                 acted.action = 'closed'
-                and {{ dbt.datediff('cast(acted.acted_at as date)', 'raised.newest_date', 'day') }} <= raised.cooldown_days
+                and {{ dbt.datediff('cast(acted.acted_at as date)', 'raised.newest_date', 'day') }} <= raised.cooldown_days -- noqa: LT05
                 then 'closed'
             else 'open'
         end as status

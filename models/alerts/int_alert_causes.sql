@@ -1,6 +1,5 @@
 -- One row per alert that something upstream explains: what, and what that comes from.
 {%- set sources = metric_sources() if execute else [{'metric': ''}] %}
-{%- set upstream = [('late_table', 1), ('release', 2), ('annotation', 3), ('feature', 4), ('broken_link', 5)] %}
 with alerts as (
 
     select * from {{ ref('fct_alert_history') }}
@@ -98,7 +97,7 @@ facts as (
         min(feature) as cause,
         period_start_date as started_date
     from drift_weeks
-    where earlier_date is null or {{ dbt.datediff('earlier_date', 'period_start_date', 'day') }} > 14
+    where earlier_date is null or {{ dbt.datediff('earlier_date', 'period_start_date', 'day') }} > 14 -- noqa: LT05
     group by model_id, period_start_date
     union all
     select
@@ -107,7 +106,7 @@ facts as (
         min(link) as cause,
         week_start_date as started_date
     from broken_weeks
-    where earlier_date is null or {{ dbt.datediff('earlier_date', 'week_start_date', 'day') }} > 14
+    where earlier_date is null or {{ dbt.datediff('earlier_date', 'week_start_date', 'day') }} > 14 -- noqa: LT05
     group by model_id, week_start_date
 
 ),
@@ -117,7 +116,7 @@ known_facts as (
     select
         *,
         cause_kind || ':' || scope || ':' || cause || ':' || cast(started_date as {{ dbt.type_string() }}) as incident_key,
-        case cause_kind {% for kind, place in upstream %}when '{{ kind }}' then {{ place }} {% endfor %}end as place
+        case cause_kind when 'late_table' then 1 when 'release' then 2 when 'annotation' then 3 when 'feature' then 4 else 5 end as place
     from facts
 
 ),
@@ -184,7 +183,7 @@ matched as (
             or (traced.cause_kind = 'annotation' and traced.scope in ('all', alerts.metric))
         )
         and traced.started_date <= alerts.first_date
-        and {{ dbt.datediff('traced.started_date', 'alerts.first_date', 'day') }} <= case when alerts.period = '28d' then 35 else 14 end
+        and {{ dbt.datediff('traced.started_date', 'alerts.first_date', 'day') }} <= case when alerts.period = '28d' then 35 else 14 end -- noqa: LT05
     left join metric_sources on alerts.metric = metric_sources.metric
     where
         case

@@ -161,7 +161,7 @@ lateness as (
     select
         due.model_id,
         due.source_name,
-        greatest({{ dbt.datediff('due.known_through', 'dates.date_day', 'day') }} - due.due_after_days, 0) as late_days,
+        greatest({{ dbt.datediff('due.known_through', 'dates.date_day', 'day') }} - due.due_after_days, 0) as late_days, -- noqa: LT05
         dates.date_day
     from due
     inner join dates on due.known_from <= dates.date_day

@@ -1,10 +1,7 @@
 -- One row per alert rule, model, segment, segment value and day: what the rule reads, and whether its condition holds beyond noise.
 {%- set conditions = alert_conditions() %}
 {%- set faults = "('" ~ counts_of_faults() | join("', '") ~ "')" %}
-{%- set z = '2.5758293035489004' %}
-{%- set wider = '1.3142258185962153' %}
 {%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
-{%- set distance = "(case when metrics.denominator_brick is null then 0 else metric_values.value - spreads.overall end)" %}
 {%- set noisy = ['value', 'value_low', 'value_high'] %}
 with rules as (
 
@@ -196,18 +193,10 @@ spreads as (
         segment_value,
         overall,
         date_day,
-        {%- for name, sum in {
-            'distance_squares': 'sum(distance_step * distance_step)',
-            'products': 'sum(distance_step * denominator_step)',
-            'denominator_squares': 'sum(denominator_step * denominator_step)',
-            'step_count': 'count(distance_step)',
-        }.items() %}
-        cast({{ sum }} over (
-            partition by metric, model_id, segment_name, segment_value
-            order by date_day nulls last
-            rows between 27 preceding and current row
-        ) as {{ type_double() }}) as {{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ over_last_days('sum(distance_step * distance_step)') }} as distance_squares,
+        {{ over_last_days('sum(distance_step * denominator_step)') }} as products,
+        {{ over_last_days('sum(denominator_step * denominator_step)') }} as denominator_squares,
+        {{ over_last_days('count(distance_step)') }} as step_count
     from steps
 
 ),
@@ -225,23 +214,8 @@ bounded as (
         metrics.is_additive and metrics.denominator_brick is null as is_sum,
         metric_values.reason,
         metric_values.value,
-        {%- for end, sign in [('low', '-'), ('high', '+')] %}
-        case
-            when metric_values.value is null then null
-            when metric_values.effective_units > 0
-                then {{ wilson_bound('metric_values.value', 'metric_values.effective_units', sign, z) }}
-            when metric_values.value_{{ end }} is not null
-                then metric_values.value + (metric_values.value_{{ end }} - metric_values.value) * {{ wider }}
-            when spreads.step_count >= 14 then metric_values.value {{ sign }} {{ t_quantile('(spreads.step_count / 1.5)', 2.5758293035489004) }}
-                * sqrt(greatest(
-                    spreads.distance_squares
-                    - 2 * {{ distance }} * spreads.products
-                    + {{ distance }} * {{ distance }} * spreads.denominator_squares,
-                    0
-                ) / (2 * spreads.step_count) * case metric_values.period when 'day' then 1 when '7d' then 7 else 28 end)
-                / case when metrics.denominator_brick is null then 1 else metric_values.denominator end
-        end as value_{{ end }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ value_bound('metric_values', 'metrics', 'spreads', '-') }} as value_low,
+        {{ value_bound('metric_values', 'metrics', 'spreads', '+') }} as value_high
     from metric_values
     inner join watched
         on metric_values.metric = watched.metric
@@ -274,13 +248,13 @@ governed as (
         present.{{ name }},
         earlier.{{ name }} as previous_{{ name }},
         reference.{{ name }}
-        * case when reference.is_sum then case watched.period when 'day' then 1 when '7d' then 7 else 28 end / 28.0 else 1 end
+        * case when reference.is_sum then {{ days_of_period('watched.period') }} / 28.0 else 1 end
             as reference_{{ name }},
         {%- endfor %}
         targets.target,
         targets.floor,
         targets.baseline,
-        cast({{ dbt.datediff('model_metrics.matured_through', last_day, 'day') }} as bigint) as known_after_days,
+        cast({{ dbt.datediff('model_metrics.matured_through', last_day, 'day') }} as bigint) as known_after_days, -- noqa: LT05
         present.period_end_date as value_date
     from watched
     inner join model_metrics
@@ -300,7 +274,7 @@ governed as (
         and present.period = earlier.period
         and cast({{ dbt.dateadd(
             'day',
-            "case present.period when 'day' then -1 when '7d' then -7 else -28 end",
+            '-(' ~ days_of_period('present.period') ~ ')',
             'present.period_end_date'
         ) }} as date) = earlier.period_end_date
     left join reference_ends on present.model_id = reference_ends.model_id

@@ -91,7 +91,7 @@ alerts as (
         cast(case when alert_key = root_alert_key then incident_count - 1 else 0 end as bigint) as child_count,
         cast(sla_hours as bigint) as sla_hours,
         -- until somebody has acted
-        cast(case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as bigint) as hours_left,
+        cast(case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as bigint) as hours_left, -- noqa: LT05
         alert_key = root_alert_key as is_root,
         case when value_low < value_high then true end as is_beyond_noise,
         first_date,
