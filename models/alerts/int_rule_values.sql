@@ -116,7 +116,7 @@ series as (
         watched.model_id,
         watched.segment_name,
         watched.segment_value,
-        model_metrics.first_date,
+        greatest(model_metrics.first_date, model_metrics.known_from) as first_date,
         metrics.denominator_brick is not null as is_ratio
     from watched
     inner join metrics on watched.metric = metrics.metric
@@ -163,6 +163,21 @@ centred as (
 
 ),
 
+followed as (
+
+    select
+        *,
+        lag(numerator - overall * denominator) over (
+            partition by metric, model_id, segment_name, segment_value order by date_day nulls last
+        ) as earlier_distance,
+        lag(denominator) over (
+            partition by metric, model_id, segment_name, segment_value order by date_day nulls last
+        ) as earlier_denominator
+    from centred
+
+),
+
+-- a day without anything tells no step
 steps as (
 
     select
@@ -172,14 +187,10 @@ steps as (
         segment_value,
         overall,
         date_day,
-        numerator - overall * denominator
-        - lag(numerator - overall * denominator) over (
-            partition by metric, model_id, segment_name, segment_value order by date_day nulls last
-        ) as distance_step,
-        denominator - lag(denominator) over (
-            partition by metric, model_id, segment_name, segment_value order by date_day nulls last
-        ) as denominator_step
-    from centred
+        case when denominator <> 0 and earlier_denominator <> 0 then numerator - overall * denominator - earlier_distance end
+            as distance_step,
+        case when denominator <> 0 and earlier_denominator <> 0 then denominator - earlier_denominator end as denominator_step
+    from followed
 
 ),
 

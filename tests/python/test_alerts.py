@@ -130,7 +130,7 @@ def test_the_history_of_alerts_is_that_of_a_machine_that_knows_a_day_at_a_time()
         acts += mine
         problems = walked(days, consecutive=consecutive, cooldown=cooldown)
         newest = max((day for day, holding in days if holding is not None), default=AS_OF)
-        nexts = [problem.opened for problem in problems[1:]] + [date.max]
+        nexts = [*(problem.opened for problem in problems[1:]), date.max][: len(problems)]
         for problem, until in zip(problems, nexts, strict=True):
             known = [
                 act
@@ -180,8 +180,10 @@ def wilson(share: float, units: float) -> tuple[float, float]:
 
 def stepwise(days: pd.DataFrame, end: pd.Timestamp, value: float, total: float) -> float:
     """Half of the interval of a ratio over seven days, from the steps between the last 28."""
-    window = days[(days.index > end - pd.Timedelta(days=28)) & (days.index <= end)]
-    steps = (days["numerator"] - value * days["denominator"]).diff().reindex(window.index).dropna()
+    days = days.copy()
+    days.loc[days["denominator"] == 0, "numerator"] = math.nan
+    steps = (days["numerator"] - value * days["denominator"]).diff()
+    steps = steps[(steps.index > end - pd.Timedelta(days=28)) & (steps.index <= end)].dropna()
     if len(steps) < 14:
         return math.nan
     spread = float((steps**2).sum()) / (2 * len(steps))
@@ -224,7 +226,9 @@ def test_values_of_rules_hold_beyond_noise_by_plain_scipy(demo: Path) -> None:
                 if math.isnan(ends[0]):
                     assert (row["reason"], pd.isna(row["is_holding"])) == ("no_interval", True)
                     continue
-                assert (row["value_low"], row["value_high"]) == pytest.approx(ends, rel=1e-4)
+                assert (row["value_low"], row["value_high"]) == pytest.approx(
+                    ends, abs=1e-4 * (ends[1] - ends[0])
+                )
                 target = of_target.loc[day] if day in of_target.index else None
                 holds = judged(rule["condition"], value, ends, target, series, days, day)
                 if holds is None:
