@@ -183,7 +183,7 @@ alert_history as (
             when stated.ended_date is not null then stated.ended_date
             when stated.status = 'closed' then cast(stated.acted_at as date)
         end as closed_date,
-        cast({{ dbt.dateadd('day', 'newest.known_after_days + 1', 'stated.opened_date') }} as timestamp) as raised_at,
+        cast({{ dbt.dateadd('day', 'cast(newest.known_after_days as int) + 1', 'stated.opened_date') }} as timestamp) as raised_at,
         stated.acted_at,
         case when stated.status = 'suppressed' then stated.snoozed_until end as snoozed_until
     from stated

@@ -149,17 +149,17 @@ traced as (
 
     select
         known_facts.*,
-        coalesce(second.origin_key, first.origin_key, known_facts.incident_key) as origin_key,
-        coalesce(second.origin_kind, first.origin_kind, known_facts.cause_kind) as origin_kind,
-        coalesce(second.origin, first.origin, known_facts.cause) as origin,
-        coalesce(second.origin_date, first.origin_date, known_facts.started_date) as origin_date
+        coalesce(far_origins.origin_key, near_origins.origin_key, known_facts.incident_key) as origin_key,
+        coalesce(far_origins.origin_kind, near_origins.origin_kind, known_facts.cause_kind) as origin_kind,
+        coalesce(far_origins.origin, near_origins.origin, known_facts.cause) as origin,
+        coalesce(far_origins.origin_date, near_origins.origin_date, known_facts.started_date) as origin_date
     from known_facts
-    left join origins as first -- noqa: RF04
-        on known_facts.incident_key = first.incident_key
-        and first.origin_place = 1
-    left join origins as second -- noqa: RF04
-        on first.origin_key = second.incident_key
-        and second.origin_place = 1
+    left join origins as near_origins
+        on known_facts.incident_key = near_origins.incident_key
+        and near_origins.origin_place = 1
+    left join origins as far_origins
+        on near_origins.origin_key = far_origins.incident_key
+        and far_origins.origin_place = 1
 
 ),
 

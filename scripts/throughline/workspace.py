@@ -324,8 +324,8 @@ SETTINGS = (
     ),
     Setting(
         "inputs",
-        "The raw tables you deliver. Without it all nine are expected; only prediction_logs is\n"
-        "always required.",
+        "The raw tables you deliver. Without it all but alert_actions are expected;\n"
+        "only prediction_logs is always required.",
         "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]",
         _names,
     ),
