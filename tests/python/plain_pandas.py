@@ -294,7 +294,7 @@ class Company:
         self.costs = self._costs(tables["serving_costs"])
         self.assignments = self._assignments(tables["experiment_assignments"])
         self._annotations(tables["kpi_annotations"])
-        self._actions(tables["alert_actions"])
+        self._alert_actions(tables["alert_actions"])
         self.links = self._links()
         self.decisions = self._decisions()
         self.user_days = self._user_days()
@@ -441,7 +441,7 @@ class Company:
         kept = rows[required].notna().all(axis=1) & ~(rows.effective_to < rows.effective_from)
         return self._take(rows, key=["annotation_id"], kept=kept)
 
-    def _actions(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _alert_actions(self, rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[["action_id", "alert_key", "acted_at", "action"]].notna().all(axis=1)
         kept &= (rows.action != "snoozed") | rows.snoozed_until.notna()
         return self._take(rows, key=["action_id"], kept=kept)

@@ -8,7 +8,7 @@ import math
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -46,7 +46,7 @@ class Problem:
 
 
 def walked(
-    days: list[tuple[date, bool | None]], *, consecutive: int, cooldown: int
+    days: Sequence[tuple[date, bool | None]], *, consecutive: int, cooldown: int
 ) -> list[Problem]:
     """The alerts of a series, by a machine that knows a day at a time."""
     found: list[Problem] = []
@@ -266,16 +266,17 @@ def judged(
             return None
         previous_low = interval(series.loc[before], days, before, previous)[0]
         gap = 0.97 * previous - value
-        return gap > math.hypot(high - value, 0.97 * (previous - previous_low))
+        return bool(gap > math.hypot(high - value, 0.97 * (previous - previous_low)))
     if condition == "value < 0":
         return high < 0
     if target is None or pd.isna(target["floor"]):
         return None
-    return {
+    holds: dict[str, bool] = {
         "value < floor": high < target["floor"],
         "value < target": high < target["target"],
         "abs(value) > floor": max(low, -high, 0) > target["floor"],
-    }[condition]
+    }
+    return holds[condition]
 
 
 def test_planted_incidents_of_the_demo_open_alerts_with_their_cause(demo: Path) -> None:
