@@ -46,6 +46,7 @@ islands as (
         alert_key,
         place - place_alike as island,
         max(cooldown_days) as cooldown_days,
+        max(case when place_in_island = consecutive_days then known_after_days end) as known_after_days,
         max(newest_date) as newest_date,
         count(*) as day_count,
         min(value_date) as first_date,
@@ -78,26 +79,44 @@ numbered as (
 ),
 
 -- next_date of an island is the first day on which its condition no longer held
-raised as (
+joined_islands as (
 
     select
         alert_key,
         alert_number,
         max(cooldown_days) as cooldown_days,
+        min(known_after_days) as known_after_days,
         sum(day_count) as day_count,
         count(*) as island_count,
         min(first_date) as first_date,
         min(opened_date) as opened_date,
         max(last_date) as last_date,
         max(newest_date) as newest_date,
-        case when max(last_date) < max(newest_date) then max(next_date) end as ended_date,
-        lead(min(opened_date)) over (partition by alert_key order by alert_number nulls last) as next_opened_date
+        case when max(last_date) < max(newest_date) then max(next_date) end as ended_date
     from numbered
     group by alert_key, alert_number
 
 ),
 
--- an action is about the alert that was open, or the last that had been
+dated as (
+
+    select
+        *,
+        cast({{ dbt.dateadd('day', 'cast(known_after_days as int) + 1', 'opened_date') }} as timestamp) as raised_at
+    from joined_islands
+
+),
+
+raised as (
+
+    select
+        *,
+        lead(raised_at) over (partition by alert_key order by alert_number nulls last) as next_raised_at
+    from dated
+
+),
+
+-- an action is about the last alert that could be told
 acted as (
 
     select
@@ -115,8 +134,8 @@ acted as (
     from raised
     inner join actions
         on raised.alert_key = actions.alert_key
-        and cast(actions.acted_at as date) >= raised.opened_date
-        and cast(actions.acted_at as date) < coalesce(raised.next_opened_date, cast('9999-12-31' as date))
+        and actions.acted_at >= raised.raised_at
+        and (raised.next_raised_at is null or actions.acted_at < raised.next_raised_at)
 
 ),
 
@@ -183,7 +202,7 @@ alert_history as (
             when stated.ended_date is not null then stated.ended_date
             when stated.status = 'closed' then cast(stated.acted_at as date)
         end as closed_date,
-        cast({{ dbt.dateadd('day', 'cast(newest.known_after_days as int) + 1', 'stated.opened_date') }} as timestamp) as raised_at,
+        stated.raised_at,
         stated.acted_at,
         case when stated.status = 'suppressed' then stated.snoozed_until end as snoozed_until
     from stated

@@ -136,7 +136,8 @@ def test_the_history_of_alerts_is_that_of_a_machine_that_knows_a_day_at_a_time()
                 act
                 for act in mine
                 if act["acted_at"] <= pd.Timestamp(AS_OF)
-                and problem.opened <= act["acted_at"].date() < until
+                # an alert is told once its day is over
+                and problem.opened < act["acted_at"].date() <= until
             ]
             status = standing(problem, known, newest=newest, cooldown=cooldown)
             expected.append(
