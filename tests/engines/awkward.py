@@ -80,7 +80,17 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
     ),
     "alert_rules": (
-        "rule_id,tier,metric,model_id,condition,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
+        "rule_id,tier,metric,model_id,condition,period,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
+        "taken,technical,acceptance_rate,*,value < 0.9 * previous_value,day,1,3,do,,24,ann,w",
+        "worth,business,value_per_decision,bin,abs(change) > 0.01,28d,2,0,do,größe,48,ann,w",
+        "use,experience,adoption_rate,*,value - reference_value <= (0.1 + 1 / 3) × 2,7d,1,5,do,,240,ann,w",
+        "money,business,credited_revenue,*,-value / 2 < 0,7d,1,2,do,it's,24,ann,w",
+        "floor,technical,precision,*,floor >= value,28d,1,2,do,,24,ann,w",
+        "drifts,technical,drift,*,value >= 0,,1,3,do,,24,ann,w",
+        "late,technical,freshness,*,value > 0.5,,1,0,do,,24,ann,w",
+        "chain,technical,causal_chain,*,value >= previous_value,,1,1,do,,24,ann,w",
+        "groups,technical,fairness,bin,value >= 0,,1,1,do,,24,ann,w",
+        "checks,technical,input_health,*,value > 0,,1,1,do,,24,ann,w",
     ),
     "experiments": (
         "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,planned_end_date,extended_end_date,"

@@ -20,7 +20,7 @@ OF_THE_MECHANISM = (
 )
 # of results down to the last bit, in which engines may differ
 HASHES_OF_RESULTS = {"inputs_hash", "edges_hash"}
-LAYERS = ("config", "staging", "core", "quality", "use", "metrics", "lift", "marts")
+LAYERS = ("config", "staging", "core", "quality", "use", "metrics", "alerts", "lift", "marts")
 # How another engine's relation is read: schema, name, types by column -> SQL to select from.
 Reader = Callable[[str, str, dict[str, str]], str]
 

@@ -248,6 +248,71 @@ UNGUARDED: list[tuple[str, str]] = [
     ),
 ]
 
+
+def alert(name: str, **cells: str) -> str:
+    """A row of the seed that is sound but for `cells`."""
+    sound = {
+        "tier": "technical",
+        "metric": "recall",
+        "model_id": "lead_scoring",
+        "condition": "value < floor",
+        "consecutive_days": "1",
+        "cooldown_days": "1",
+        "corrective_action": "retrain",
+        "sla_hours": "1",
+        "owner": "Ann",
+        "rationale": "why",
+    }
+    return building.seed_row("alert_rules", rule_id=name, **sound | cells)
+
+
+def condition(text: str, fault: str) -> tuple[str, str]:
+    return (
+        alert(text.encode().hex(), condition=text),
+        f"column condition: condition '{text}' {fault}",
+    )
+
+
+CONDITIONS: list[tuple[str, str]] = [
+    condition("value", "ends at place 6: no comparison"),
+    condition("value = floor", "'=' at place 7 is no comparison"),
+    condition("value < flor", "'flor' at place 9 is no name or number"),
+    condition("value < 0.1.2", "'.2' at place 12 does not continue the condition"),
+    condition("value <", "ends at place 8: a name or number is missing"),
+    condition("< floor", "'<' at place 1 is no name or number"),
+    condition("(value < floor", "'<' at place 8 stands where ) closes"),
+    condition("value < (floor + 1", "ends at place 19: ) is missing"),
+    condition("value < floor)", "')' at place 14 does not continue the condition"),
+    condition("abs value > 1", "'value' at place 5 is no ( after abs"),
+    condition("value < floor < target", "'<' at place 15 does not continue the condition"),
+    condition("value < floor and change < 0", "'and' at place 15 does not continue the condition"),
+    condition("target < floor", "does not read value or change"),
+    condition("value < floor; drop table x", "';' at place 14 does not continue the condition"),
+    condition("value < 1234567890123456", "'1234567890123456' at place 9 is no number of at most"),
+    condition("value < 1" + " + 1" * 11, "has more than 24 names, numbers and signs"),
+]
+COUNTED = "which a count of faults does not have. Compare it with a number."
+ALERTS: list[tuple[str, str]] = [
+    (alert("metric", metric="f1"), "column metric: no metric 'f1'. Known: "),
+    (alert("model", model_id="churn"), "column model_id: unknown model 'churn'. "),
+    (alert("tier", tier="urgent"), unlike("tier", "urgent")),
+    (alert("period", period="week"), unlike("period", "week")),
+    (alert("days", consecutive_days="0"), plain("consecutive_days", "0", "consecutive_days > 0")),
+    (
+        alert("health", metric="input_health", condition="value > 0", consecutive_days="2"),
+        plain("consecutive_days", "2", "metric <> 'input_health' or consecutive_days = 1"),
+    ),
+    (alert("cooldown", cooldown_days="-1"), plain("cooldown_days", "-1", "cooldown_days >= 0")),
+    (alert("sla", sla_hours="0"), plain("sla_hours", "0", "sla_hours > 0")),
+    (alert("empty", condition=""), "column condition: empty. Fill it in."),
+    (alert("owner", owner=""), "column owner: empty. Fill it in."),
+    *CONDITIONS,
+    (
+        alert("drift", metric="drift", condition="value > floor"),
+        f"column condition: condition 'value > floor' reads floor, {COUNTED}",
+    ),
+]
+
 FAULTS = {
     "metric_targets": [
         f"precison,lead_scoring,all,all,0.4,,,,,,,,,{LONG}",
@@ -301,10 +366,6 @@ FAULTS = {
         "lead_scoring,precision,happiness,1,2,low,none,Ann,why",
         "churn,precision,recall,1,2,low,none,Ann,why",
     ],
-    "alert_rules": [
-        "one,technical,f1,lead_scoring,value < floor,1,1,retrain,Read it,1,Ann,why",
-        "two,technical,recall,churn,value < floor,1,1,retrain,Read it,1,Ann,why",
-    ],
     "release_criteria": [
         "live,lead_scoring,precision,0.4,,,Ann,why",
         "validation,churn,precision,0.4,,,Ann,why",
@@ -321,6 +382,7 @@ FAULTS = {
         "release-4,view_rate,0,1,Ann,why",
         "release-4,view_rate,0,2,Ann,why",
     ],
+    "alert_rules": [row for row, _ in ALERTS],
     "experiments": [row for row, _ in BROKEN],
     "experiment_guardrails": [row for row, _ in UNGUARDED],
     "unit_values": [
@@ -466,6 +528,23 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         {"accuracy"},
     ),
     "grain_release_expectations": ("release_expectations", "metric", {"view_rate"}),
+    "condition_can_be_read_alert_rules": (
+        "alert_rules",
+        "condition",
+        {"value > floor", *(said.split("'")[1] for _, said in CONDITIONS)},
+    ),
+    "consecutive_days_is_positive_alert_rules": ("alert_rules", "rule_id", {"days"}),
+    "input_health_is_known_of_one_day_alert_rules": ("alert_rules", "rule_id", {"health"}),
+    "cooldown_days_is_not_negative_alert_rules": ("alert_rules", "rule_id", {"cooldown"}),
+    "sla_hours_is_positive_alert_rules": ("alert_rules", "rule_id", {"sla"}),
+    "not_null_alert_rules_condition": ("alert_rules", "rule_id", {"empty"}),
+    "not_null_alert_rules_owner": ("alert_rules", "rule_id", {"owner"}),
+    "accepted_values_alert_rules_tier__technical__experience__business": (
+        "alert_rules",
+        "value_field",
+        {"urgent"},
+    ),
+    "accepted_values_alert_rules_period__day__7d__28d": ("alert_rules", "value_field", {"week"}),
     "known_metrics_experiments_primary_metric": ("experiments", "primary_metric", {"take_rate"}),
     "known_metrics_experiments_secondary_metrics": (
         "experiments",
@@ -683,7 +762,7 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     lines = [
         f"{finding.severity} {finding}"
         for finding in found
-        if "seeds/experiment" not in finding.where
+        if not re.search("seeds/(experiment|alert_rules)", finding.where)
     ]
     seeds = "error workspace/seeds"
     cards = "error models/metrics/_metrics.yml: metric"
@@ -716,9 +795,6 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         f"{seeds}/unit_values.csv, row 14, column valid_to: '2024-06-01' {reversed_}",
         f"{seeds}/unit_values.csv, row 12: valid at the same time as row 2 (model_id lead_scoring, "
         f"cell tp). {end}",
-        f"{seeds}/alert_rules.csv, row 12, column metric: no metric 'f1'. Known: {known}.",
-        f"{seeds}/alert_rules.csv, row 13, column model_id: unknown model 'churn'. "
-        f"Declare it in model_registry. Known: *, {models}",
         f"{seeds}/kpi_links.csv, row 14, column from_metric: no metric 'clicks'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 15, column to_metric: no metric 'happiness'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 16, column model_id: unknown model 'churn'. "
@@ -775,6 +851,17 @@ def test_doctor_lists_the_faults_of_experiments(found: list[Finding]) -> None:
             # no metric can be read per household
             assert len(told) == 1 + ("household" in said), told
     assert len(lines) == len(BROKEN) + len(UNGUARDED) + 1
+
+
+def test_doctor_lists_the_faults_of_alert_rules(found: list[Finding]) -> None:
+    lines = [str(finding) for finding in found if "seeds/alert_rules" in finding.where]
+    sound = len((ROOT / "seeds/alert_rules.csv").read_text().splitlines())
+    for number, (_, said) in enumerate(ALERTS, sound + 1):
+        place = f"workspace/seeds/alert_rules.csv, row {number}, "
+        told = [line.removeprefix(place) for line in lines if line.startswith(place)]
+        assert len(told) == 1, (number, said, told)
+        assert told[0].startswith(said), (number, said, told)
+    assert len(lines) == len(ALERTS)
 
 
 def test_doctor_says_nothing_of_the_demo_company(project: Project) -> None:
