@@ -1,4 +1,4 @@
--- One row per experiment and variant, released version and postmortem: what was expected, what was decided and what came of it.
+-- One row per experiment and variant, released version, closed alert and postmortem: what was expected, what was decided and what came of it.
 with experiments as (
 
     select * from {{ ref('experiments') }}
@@ -17,6 +17,24 @@ decisions as (
 releases as (
 
     select * from {{ ref('mart_releases') }}
+
+),
+
+rollbacks as (
+
+    select
+        model_id,
+        model_version,
+        reason,
+        row_number() over (partition by model_id, model_version order by event_at desc, release_id asc) as place
+    from {{ ref('fct_releases') }}
+    where event_type = 'rolled_back'
+
+),
+
+alerts as (
+
+    select * from {{ ref('fct_alert_history') }}
 
 ),
 
@@ -77,32 +95,59 @@ released as (
 
     select
         'release' as lesson_kind,
-        model_id || ' ' || model_version as subject_id,
+        releases.model_id || ' ' || releases.model_version as subject_id,
         'all' as variant,
-        model_id,
-        approver as owner,
-        expected_effect as hypothesis,
-        case when stage = 'rolled_back' then 'roll_back' else 'keep' end as decision,
+        releases.model_id,
+        releases.approver as owner,
+        releases.expected_effect as hypothesis,
+        case when releases.stage = 'rolled_back' then 'roll_back' else 'keep' end as decision,
         case
-            when stage = 'rolled_back' then 'harm'
-            when expectation_outcome in ('met', 'missed') then expectation_outcome
+            when releases.stage = 'rolled_back' then 'harm'
+            when releases.expectation_outcome in ('met', 'missed') then releases.expectation_outcome
             else 'unknown'
         end as result,
-        reason,
-        expected_metric as metric,
+        case when releases.stage = 'rolled_back' then rollbacks.reason end as reason,
+        releases.expected_metric as metric,
         case
-            when stage = 'rolled_back' then coalesce(reason, 'It was rolled back.')
-            when expectation_outcome = 'met' then 'What was expected came.'
-            when expectation_outcome = 'missed' then 'What was expected did not come.'
-            when coalesce(expectation_count, 0) = 0 then 'Nobody wrote down a number that was expected.'
+            when releases.stage = 'rolled_back' then coalesce(rollbacks.reason, 'It was rolled back.')
+            when releases.expectation_outcome = 'met' then 'What was expected came.'
+            when releases.expectation_outcome = 'missed' then 'What was expected did not come.'
+            when coalesce(releases.expectation_count, 0) = 0 then 'Nobody wrote down a number that was expected.'
             else 'It is not known yet what it brought.'
         end as lesson,
-        expected_low as expected_effect,
-        actual_change_low as effect_low,
-        actual_change_high as effect_high,
-        cast(case when stage = 'rolled_back' then rolled_back_at else deployed_at end as date) as learned_date
+        releases.expected_low as expected_effect,
+        releases.actual_change_low as effect_low,
+        releases.actual_change_high as effect_high,
+        cast(case when releases.stage = 'rolled_back' then releases.rolled_back_at else releases.deployed_at end as date) as learned_date
     from releases
-    where deployed_at is not null
+    left join rollbacks
+        on releases.model_id = rollbacks.model_id
+        and releases.model_version = rollbacks.model_version
+        and rollbacks.place = 1
+    where releases.deployed_at is not null
+
+),
+
+closed as (
+
+    select
+        'alert' as lesson_kind,
+        alert_key || ' ' || cast(opened_date as {{ dbt.type_string() }}) as subject_id,
+        'all' as variant,
+        model_id,
+        acted_by as owner,
+        cast(null as {{ dbt.type_string() }}) as hypothesis,
+        last_action as decision,
+        'unknown' as result,
+        closed_by as reason,
+        metric,
+        coalesce(note, case closed_by when 'person' then 'Somebody closed it without a note.' else 'It ended before anybody noted why.' end) as lesson,
+        cast(null as {{ type_double() }}) as expected_effect,
+        cast(null as {{ type_double() }}) as effect_low,
+        cast(null as {{ type_double() }}) as effect_high,
+        closed_date as learned_date
+    from alerts
+    where status = 'closed'
 
 ),
 
@@ -111,6 +156,8 @@ subjects as (
     select * from tried
     union all
     select * from released
+    union all
+    select * from closed
 
 ),
 
@@ -134,8 +181,7 @@ others as (
         postmortems.postmortem_date as learned_date
     from postmortems
     left join {{ ref('dim_models') }} as models on postmortems.scope = models.model_id
-    left join subjects on postmortems.scope = subjects.subject_id
-    where subjects.subject_id is null
+    where not exists (select 1 from subjects where subjects.subject_id = postmortems.scope)
 
 ),
 
