@@ -54,6 +54,9 @@
         {% do exceptions.warn("raw table " ~ table ~ ": " ~ unread | length ~ " files are not read: " ~ unread[:3] | join(', ') ~ (", …" if unread | length > 3 else "") ~ ". Deliver them as Parquet or CSV, or move them out of the folder.") %}
     {% endif %}
     {% set delivered = raw_columns(table) %}
+    {% if delivered is none and contract(table).may_be_missing and table not in (setting('sources') or {}) %}
+        {{ return('') }}
+    {% endif %}
     {% if delivered is none %}
         {{ stop("raw table " ~ table ~ " " ~ missing_raw_table(table) ~ (", or leave it out of the setting inputs." if table != 'prediction_logs' else ".")) }}
     {% endif %}
@@ -227,7 +230,8 @@
 {% endmacro %}
 
 {# What `throughline doctor` reads: the problems, and the rules over seeds as queries of seeds by their bare names. #}
-{% macro print_rules() %}
+{% macro print_rules(conditions=[]) %}
+    {% do remembered().update({'condition_texts': conditions}) %}
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
         {% set seed = graph.nodes[test.attached_node].name %}

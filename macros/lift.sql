@@ -304,3 +304,8 @@ unit_segments as (
             else {{ estimates }}.mean_{{ side }}
         end
 {%- endmacro %}
+
+{# How good the evidence of an experiment is: A where chance said who got what, B of another comparison. #}
+{% macro experiment_grade(experiments, decisions) -%}
+    case when coalesce({{ experiments }}.comparison, 'randomised') = 'randomised' and {{ decisions }}.method <> 'did' then 'A' else 'B' end
+{%- endmacro %}

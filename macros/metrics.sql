@@ -227,7 +227,7 @@
         'kind': true, 'io_class': true, 'leads_to': false, 'pillar': true, 'tier': true, 'tasks': true,
         'unit': true, 'unit_of_count': true, 'direction': true, 'owner': true, 'approver': true,
         'frequency': true, 'rationale': true, 'so_what': true, 'excluded': false, 'counted_by': false, 'proxy_for': false,
-        'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false,
+        'minimum_meaningful_lift': true, 'review_by': true, 'synonyms': false, 'certified_hash': false,
         'read_where': false, 'follows_label': false, 'is_proportion': false, 'balance_points': false, 'shape': false,
     }) }}
 {% endmacro %}

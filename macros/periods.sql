@@ -233,9 +233,9 @@ series as (
     {{ return(rows) }}
 {% endmacro %}
 
-{# The lower (`-`) or upper (`+`) bound of Wilson's 95 % interval of a share among `units`. Neither may be NULL, nor `units` 0. #}
-{% macro wilson_bound(share, units, sign) -%}
-    {%- set z = '1.959963984540054' -%}
+{# The lower (`-`) or upper (`+`) bound of Wilson's interval of a share among `units`, of 95 % or by another quantile `z` of the normal.
+   Neither may be NULL, nor `units` 0. #}
+{% macro wilson_bound(share, units, sign, z='1.959963984540054') -%}
     {#- rounding would pass 0 and 1 by a hair -#}
     {{ 'greatest(0, (' if sign == '-' else 'least(1, (' }}{{ share }} + {{ z }} * {{ z }} / (2 * {{ units }})
     {{ sign }} {{ z }} * sqrt(greatest({{ share }} * (1 - {{ share }}), 0) / {{ units }} + {{ z }} * {{ z }} / (4 * {{ units }} * {{ units }})))

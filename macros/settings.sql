@@ -29,6 +29,7 @@
         'credit_rule': 'last',
         'input_thresholds': {},
         'tolerated_checks': [],
+        'alert_severity': 'none',
     }) }}
 {% endmacro %}
 

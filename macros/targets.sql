@@ -68,3 +68,18 @@
         else {{ line }}
     end
 {%- endmacro %}
+
+{# The share of the way from the baseline to the target that a value has gone, from 0 to 1: a goal surpassed does not excuse another
+   that is missed. NULL where the way is unknown. #}
+{% macro attainment(goals) -%}
+    {%- set columns = ['value', 'target', 'baseline'] -%}
+    {%- set from_zero = [] -%}
+    {%- for column in columns %}{% do from_zero.append("case when " ~ goals ~ ".direction = 'zero' then abs(" ~ goals ~ '.' ~ column ~ ') else ' ~ goals ~ '.' ~ column ~ ' end') %}{% endfor -%}
+    {%- set value, target, baseline = from_zero -%}
+    case
+        when {{ goals }}.value is null or {{ goals }}.direction = 'none' then null
+        when {{ reaches(goals ~ '.value', goals ~ '.target', goals ~ '.direction') }} then 1
+        when nullif(({{ target }}) - ({{ baseline }}), 0) is not null
+            then greatest(0, least(1, {{ safe_ratio('(' ~ value ~ ') - (' ~ baseline ~ ')', '(' ~ target ~ ') - (' ~ baseline ~ ')') }}))
+    end
+{%- endmacro %}

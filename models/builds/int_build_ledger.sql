@@ -3,7 +3,7 @@
 -- depends_on: {{ ref('fct_metrics') }}, {{ ref('fct_unit_totals') }}, {{ ref('stg_arrivals') }}
 -- depends_on: {{ ref('fct_score_bins') }}, {{ ref('fct_class_counts') }}, {{ ref('fct_group_cells') }}
 -- depends_on: {{ ref('fct_latency_bins') }}, {{ ref('int_latency_days') }}, {{ ref('fct_chain_days') }}, {{ ref('fct_policy_days') }}
--- depends_on: {{ ref('fct_activity') }}
+-- depends_on: {{ ref('fct_activity') }}, {{ ref('fct_metric_definitions') }}
 -- depends_on: {{ ref('fct_feature_bins') }}, {{ ref('int_entity_periods') }}
 {% if not execute or is_whole_build() -%}
 with deliveries as (

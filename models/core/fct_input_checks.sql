@@ -8,6 +8,7 @@
 -- depends_on: {{ ref('chk_model_releases') }}
 -- depends_on: {{ ref('chk_serving_costs') }}
 -- depends_on: {{ ref('chk_kpi_annotations') }}
+-- depends_on: {{ ref('chk_alert_actions') }}
 -- depends_on: {{ ref('int_delivered_rows') }}, {{ ref('model_registry') }}, {{ ref('experiments') }}, {{ ref('outcome_kinds') }}
 {%- set checks = [] %}
 {%- for table in (setting('inputs') if execute else []) if is_delivered(table) %}

@@ -244,6 +244,12 @@ variants as (
     from assignments
     inner join audiences on assignments.experiment_id = audiences.experiment_id
     where assignments.variant <> audiences.control_variant
+    union all
+    select
+        audiences.experiment_id,
+        '(planned)' as variant
+    from audiences
+    where not exists (select 1 from assignments where assignments.experiment_id = audiences.experiment_id)
 
 ),
 

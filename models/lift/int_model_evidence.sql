@@ -18,9 +18,7 @@ model_evidence as (
 
     select
         experiments.model_id,
-        min(
-            case when coalesce(experiments.comparison, 'randomised') = 'randomised' and decisions.method <> 'did' then 'A' else 'B' end
-        ) as grade
+        min({{ experiment_grade('experiments', 'decisions') }}) as grade
     from decisions
     inner join experiments on decisions.experiment_id = experiments.experiment_id
     where decisions.as_of = decisions.latest_as_of and decisions.primary_state in ('win', 'small')

@@ -41,6 +41,7 @@ metrics as (
         unit_types,
         known_after,
         definition_hash,
+        certified_hash,
         read_where,
         shape,
         minimum_meaningful_lift,

@@ -2,6 +2,7 @@
 -- depends_on: {{ source('raw', 'prediction_logs') }}, {{ source('raw', 'usage_events') }}, {{ source('raw', 'business_outcomes') }}
 -- depends_on: {{ source('raw', 'eligible_users') }}, {{ source('raw', 'experiment_assignments') }}, {{ source('raw', 'feedback') }}
 -- depends_on: {{ source('raw', 'model_releases') }}, {{ source('raw', 'serving_costs') }}, {{ source('raw', 'kpi_annotations') }}
+-- depends_on: {{ source('raw', 'alert_actions') }}
 with delivered as (
 
     {% for table in setting('inputs') if execute and is_delivered(table) -%}

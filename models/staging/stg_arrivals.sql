@@ -9,6 +9,7 @@
 -- depends_on: {{ ref('chk_model_releases') }}
 -- depends_on: {{ ref('chk_serving_costs') }}
 -- depends_on: {{ ref('chk_kpi_annotations') }}
+-- depends_on: {{ ref('chk_alert_actions') }}
 {% for table in raw_tables() %}
 {{ arrivals(table) }}
 {{ 'union all' if not loop.last }}

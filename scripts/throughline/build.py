@@ -279,12 +279,15 @@ def scratch(workspace: Workspace) -> Iterator[dict[str, str]]:
         }
 
 
-def read_rules(workspace: Workspace, *, variables: Mapping[str, str]) -> dict[str, Any]:
+def read_rules(
+    workspace: Workspace, *, conditions: Sequence[str], variables: Mapping[str, str]
+) -> dict[str, Any]:
     """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError.
 
-    `variables` are those of a scratch.
+    `conditions` are those of the alert rules, `variables` those of a scratch.
     """
-    return operation(workspace, "print_rules", {}, variables=variables)
+    given = {"conditions": list(conditions)}
+    return operation(workspace, "print_rules", given, variables=variables)
 
 
 def operation(

@@ -432,6 +432,51 @@ def exec_(command: tuple[str, ...]) -> None:
     sys.exit(finished.returncode)
 
 
+@cli.command(name="alerts")
+@click.option("--tier", type=click.Choice(["technical", "experience", "business"]))
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as one object.")
+@click.option("--as-of", metavar="MOMENT", help="Of a replay that was built for this moment.")
+@click.option("--notify", "url", metavar="URL", help="Post what this endpoint was not told yet.")
+@click.option("--slack", "is_slack", is_flag=True, help="Post in the form that Slack reads.")
+def alerts_(
+    tier: str | None, as_json: bool, as_of: str | None, url: str | None, is_slack: bool
+) -> None:
+    """Print the open alerts of the last build: since when, why, whose they are, what to do.
+
+    It reads the published marts, else those of the warehouse. Alerts of one cause are one problem.
+
+    With --notify each new state of a problem is posted, at least once, with a key by which the
+    receiver drops repeats: in the body and as the header Idempotency-Key. What was told is noted
+    in notices/alerts.jsonl of the workspace.
+
+    \b
+    Examples: throughline alerts --tier technical
+              throughline alerts --notify https://hooks.example.com/T0 --slack
+    """
+    # Most commands post nothing.
+    from throughline import alerts
+
+    if url is not None and as_of is not None:
+        fix = "Leave out one of them."
+        raise workspace.refuse("a replay is told to nobody", where="--notify --as-of", fix=fix)
+    if is_slack and url is None:
+        fix = "Name the endpoint: --notify URL."
+        raise workspace.refuse("nothing is posted", where="--slack", fix=fix)
+    current = chosen() if as_of is None else chosen().replaying(as_of)
+    found = alerts.of_last_build(current)
+    show(publish.notes(current))
+    if tier is not None:
+        found = found.of(tier)
+    if as_json:
+        click.echo(found.as_json())
+    else:
+        for line in alerts.text(found):
+            console.print(line, soft_wrap=True)
+    if url is not None:
+        sent = alerts.notify(current, found, url=url, is_slack=is_slack)
+        click.echo(f"{sent} notice{'s' * (sent != 1)} sent", err=True)
+
+
 @cli.command(name="scorecard")
 @click.option("--model", "model_id", metavar="ID", help="Of one model alone.")
 @click.option("--all", "is_all", is_flag=True, help="Print every metric and next step.")

@@ -100,7 +100,10 @@ def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list
     `variables` are those of a scratch.
     """
     files, findings = check_seeds(workspace)
-    rules = build.read_rules(workspace, variables=variables)
+    conditions = {
+        condition.strip() for condition in seeds.values_of(files["alert_rules"], "condition")
+    }
+    rules = build.read_rules(workspace, conditions=sorted(conditions), variables=variables)
     findings += [Finding(**problem) for problem in rules["problems"]]
     specs = seeds.read_specs(workspace.project)
     for rule in rules["rules"]:

@@ -78,7 +78,10 @@ class Input:
 def open_input(
     connection: duckdb.DuckDBPyConnection, workspace: Workspace, table: Table
 ) -> tuple[Input, list[Finding]]:
-    """A raw table with the expressions of its contract columns; raises UserError."""
+    """A raw table with the expressions of its contract columns; raises UserError.
+
+    Of a table that may be missing, and is, the error has no findings.
+    """
     source = workspace.settings.get("sources", {}).get(table.name)
     where = f"{workspace.relative}/{source or f'raw/{table.name}'}"
     findings: list[Finding] = []
@@ -142,6 +145,8 @@ def _readers(
         files = [pattern] if "://" in pattern else glob(connection, path)
         if files:
             readers[_reader(pattern, path)] = files
+    if not readers and table.may_be_missing and not source:
+        raise UserError()
     if not readers:
         raise UserError(_nothing_found(table, where=where))
     return readers

@@ -77,7 +77,12 @@ def load(workspace: Workspace) -> Iterator[Loaded]:
             fix = "Map each raw table to a relation in the setting sources."
             raise refuse(what, where=f"target {target.kind}", fix=fix)
         for table in tables:
-            yield _load(loader(target, connection, workspace), workspace, table)
+            try:
+                yield _load(loader(target, connection, workspace), workspace, table)
+            except UserError as error:
+                # a table that may be missing has none
+                if error.findings:
+                    raise
 
 
 def _load(loader: _Postgres | _Spark, workspace: Workspace, table: Table) -> Loaded:

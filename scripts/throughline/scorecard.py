@@ -82,28 +82,33 @@ UNVALUED = (
 # Reading
 
 
-def read(workspace: Workspace, *, file: Path | None = None) -> Tables:
-    """The rows of what the scorecard is made of, from `file` or the warehouse of the workspace.
+def read(
+    workspace: Workspace,
+    *,
+    file: Path | None = None,
+    relations: Mapping[str, str] = RELATIONS,
+) -> Tables:
+    """The rows of relations by name, from `file` or the warehouse; `relations` says their layers.
 
     Raises LookupError with the name of a relation that is not there, UserError where the file is
     locked.
     """
     if build.is_in_file(workspace):
-        return _read_file(workspace, file or workspace.warehouse)
+        return _read_file(workspace, file or workspace.warehouse, relations)
     return {
         name: [_plain_row(row) for row in rows]
-        for name, rows in warehouse.read(workspace, RELATIONS).items()
+        for name, rows in warehouse.read(workspace, relations).items()
     }
 
 
-def _read_file(workspace: Workspace, file: Path) -> Tables:
+def _read_file(workspace: Workspace, file: Path, relations: Mapping[str, str]) -> Tables:
     if not file.exists():
         raise LookupError(file.name)
     found: Tables = {}
     try:
         with duckdb.connect(str(file), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            for name, layer in RELATIONS.items():
+            for name, layer in relations.items():
                 try:
                     cursor = connection.execute(
                         f"from {relation(f'{workspace.schema}_{layer}', name)}"
@@ -753,16 +758,24 @@ def print_card(card: Scorecard, *, console: Console, is_all: bool = False) -> No
 
 
 def of_last_build(workspace: Workspace) -> Scorecard:
-    """What stands in the published copy, if there is one, else in the warehouse.
+    """The scorecard of the published copy, if there is one, else of the warehouse.
 
-    A replay is never published. Raises UserError where the marts are not built.
+    Raises UserError where the marts are not built.
+    """
+    return compose(rows_of_last_build(workspace, RELATIONS, named="the scorecard"))
+
+
+def rows_of_last_build(workspace: Workspace, relations: Mapping[str, str], *, named: str) -> Tables:
+    """Rows by relation of the published copy, if there is one, else of the warehouse.
+
+    A replay is never published. Raises UserError where what is `named` is not built.
     """
     is_published = workspace.replays is None and workspace.published.exists()
     file = workspace.published if is_published else workspace.warehouse
     try:
-        return compose(read(workspace, file=file))
+        return read(workspace, file=file, relations=relations)
     except LookupError as missing:
-        what = f"the scorecard is not built: {missing.args[0]} is not there"
+        what = f"{named} is not built: {missing.args[0]} is not there"
         option = f" --as-of '{workspace.replays}'" if workspace.replays else ""
         fix = f"throughline build{option}"
         raise refuse(what, where=_place(workspace, file), fix=fix) from None

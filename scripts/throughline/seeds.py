@@ -126,7 +126,7 @@ def _parent(relationship: Mapping[str, Any]) -> Parent:
     return Parent(
         seed=re.sub(r"ref\('(\w+)'\)", r"\1", relationship["arguments"]["to"]),
         column=relationship["arguments"]["field"],
-        also=("*",) if "'*'" in relationship.get("config", {}).get("where", "") else (),
+        also=tuple(re.findall(r"'([^']+)'", relationship.get("config", {}).get("where", ""))),
     )
 
 

@@ -87,6 +87,8 @@ class Table:
     event_at: str
     """The column that says when what a row tells of happened."""
     columns: tuple[Column, ...]
+    may_be_missing: bool = False
+    """Whether nothing is said where no file is there: few have one, and most not from the start."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ def _table(table: Mapping[str, Any]) -> Table:
         name=table["name"],
         event_at=table.get("config", {}).get("meta", {}).get("event_at", ""),
         columns=tuple(column(entry) for entry in table["columns"]),
+        may_be_missing=bool(table.get("config", {}).get("meta", {}).get("may_be_missing")),
     )
 
 
@@ -219,6 +222,13 @@ def _count(value: Any) -> int:
 CREDIT_RULES = ("last", "even", "evidence")
 
 
+def _severity(value: Any) -> str:
+    severities = ("none", "critical", "major", "minor")
+    if value not in severities:
+        raise ValueError(f"must be one of {', '.join(severities)}")
+    return str(value)
+
+
 def _credit_rule(value: Any) -> str:
     if value not in CREDIT_RULES:
         raise ValueError(f"{value!r} is not one of {', '.join(CREDIT_RULES)}")
@@ -314,8 +324,8 @@ SETTINGS = (
     ),
     Setting(
         "inputs",
-        "The raw tables you deliver. Without it all nine are expected; only prediction_logs is\n"
-        "always required.",
+        "The raw tables you deliver. Without it all but alert_actions are expected;\n"
+        "only prediction_logs is always required.",
         "inputs: [prediction_logs, usage_events, business_outcomes, serving_costs]",
         _names,
     ),
@@ -486,6 +496,13 @@ SETTINGS = (
         "tolerated_checks: [business_outcomes.reused_keys]",
         _checks,
     ),
+    Setting(
+        "alert_severity",
+        "From which severity on open alerts let a test of dbt warn: critical, major or minor;\n"
+        "none never does.",
+        "alert_severity: critical",
+        _severity,
+    ),
 )
 
 COLUMN_SETTINGS = ("segments", "protected_attributes", "numeric_features", "categorical_features")
@@ -653,6 +670,11 @@ class Workspace:
     def published(self) -> Path:
         """The copy of the warehouse for readers."""
         return self.folder / "published" / "throughline.duckdb"
+
+    @property
+    def notices(self) -> Path:
+        """What endpoints were told of alerts, a line of JSON for each notice."""
+        return self.folder / "notices" / "alerts.jsonl"
 
     def replaying(self, moment: str) -> Workspace:
         """The same workspace at a moment of the past; raises UserError where it is none."""

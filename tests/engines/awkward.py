@@ -42,8 +42,8 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "JPY,0.0066,2020-01-01,,ann,w",
     ),
     "metric_targets": (
-        "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,valid_from,valid_to,owner,rationale",
-        "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,2024-01-01,,ann,w",
+        "metric,model_id,segment_name,segment_value,target,floor,baseline,due,weight,parent,goal_id,parent_goal_id,level,valid_from,valid_to,owner,rationale",
+        "precision,*,*,*,0.5,0.4,,,0.3333333333333333,,,,,2024-01-01,,ann,w",
     ),
     "model_metrics": (
         "model_id,metric,role,direction,owner,rationale",
@@ -80,7 +80,17 @@ SEEDS: Mapping[str, Sequence[str]] = {
         "model_id,from_metric,to_metric,expected_low,expected_high,confidence,evidence,owner,rationale",
     ),
     "alert_rules": (
-        "rule_id,tier,metric,model_id,condition,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
+        "rule_id,tier,metric,model_id,condition,period,consecutive_days,cooldown_days,corrective_action,playbook,sla_hours,owner,rationale",
+        "taken,technical,acceptance_rate,*,value < 0.9 * previous_value,day,1,3,do,,24,ann,w",
+        "worth,business,value_per_decision,bin,abs(change) > 0.01,28d,2,0,do,größe,48,ann,w",
+        "use,experience,adoption_rate,*,value - reference_value <= (0.1 + 1 / 3) × 2,7d,1,5,do,,240,ann,w",
+        "money,business,credited_revenue,*,-value / 2 < 0,7d,1,2,do,it's,24,ann,w",
+        "floor,technical,precision,*,floor >= value,28d,1,2,do,,24,ann,w",
+        "drifts,technical,drift,*,value >= 0,,1,3,do,,24,ann,w",
+        "late,technical,freshness,*,value > 0.5,,1,0,do,,24,ann,w",
+        "chain,technical,causal_chain,*,value >= previous_value,,1,1,do,,24,ann,w",
+        "groups,technical,fairness,bin,value >= 0,,1,1,do,,24,ann,w",
+        "checks,technical,input_health,*,value > 0,,1,1,do,,24,ann,w",
     ),
     "experiments": (
         "experiment_id,model_id,hypothesis,unit_type,control_variant,expected_split,start_date,planned_end_date,extended_end_date,"

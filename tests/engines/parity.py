@@ -14,10 +14,13 @@ from pathlib import Path
 import duckdb
 
 # what tells how a build came about: files on DuckDB, days of arrival elsewhere
-OF_THE_MECHANISM = ("deliveries", "int_touched_", "int_build_ledger", "build_starts")
+OF_THE_MECHANISM = (
+    *("deliveries", "int_touched_", "int_build_ledger", "build_starts"),
+    "fct_metric_definitions",
+)
 # of results down to the last bit, in which engines may differ
 HASHES_OF_RESULTS = {"inputs_hash", "edges_hash"}
-LAYERS = ("config", "staging", "core", "quality", "use", "metrics", "lift", "marts")
+LAYERS = ("config", "staging", "core", "quality", "use", "metrics", "alerts", "lift", "marts")
 # How another engine's relation is read: schema, name, types by column -> SQL to select from.
 Reader = Callable[[str, str, dict[str, str]], str]
 

@@ -23,7 +23,9 @@ MODELS = (
     *("int_kpi_associations", "mart_kpi_links"),
     *("fct_policy_days", "mart_value_over_baseline", "mart_metric_effect"),
     *("int_metric_changes", "int_movement_parts", "int_weekly_changes", "int_metric_pairs"),
+    "mart_experiment_backlog",
     *("int_version_values", "mart_release_gates", "mart_forecast_grades"),
+    "fct_alert_history",
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)

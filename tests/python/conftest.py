@@ -154,7 +154,7 @@ SEED_ROWS: Mapping[str, Sequence[str]] = {
         "USD,1,2025-01-01,,ann,why",
         "EUR,1.1,2025-01-01,,ann,why",
     ),
-    "metric_targets": ("precision,*,*,*,0.5,0.4,,,,,2025-01-01,,ann,why",),
+    "metric_targets": ("precision,*,*,*,0.5,0.4,,,,,,,,2025-01-01,,ann,why",),
 }
 RAW: Mapping[str, Sequence[str]] = {
     "prediction_logs": (

@@ -49,7 +49,7 @@ BOUNDED = columns_with("at_least", "above")
 
 
 def company(seed: int = 11) -> dict[str, pd.DataFrame]:
-    """The nine raw tables of two models, as texts, without a fault: some 1,000 rows."""
+    """The ten raw tables of two models, as texts, without a fault: some 1,000 rows."""
     draw = random.Random(seed)
     start = datetime(2026, 3, 1)
     frames: dict[str, list[dict[str, Any]]] = {}
@@ -248,6 +248,17 @@ def company(seed: int = 11) -> dict[str, pd.DataFrame]:
             author="Ann",
             link="",
             excludes_from_causal="false",
+        )
+        add(
+            "alert_actions",
+            moment,
+            action_id=f"x{number}",
+            alert_key="recall_floor:lead",
+            acted_at=at(moment),
+            action=("acknowledged", "closed")[number % 2],
+            acted_by="Ann",
+            snoozed_until="",
+            note="",
         )
     return {table: pd.DataFrame(rows, dtype=str) for table, rows in frames.items()}
 

@@ -20,7 +20,10 @@ from throughline import seeds
 Row = Mapping[str, object]
 
 # these say how a build came about, so they differ by intention
-OF_THE_MECHANISM = ("deliveries", "int_touched_", "int_build_ledger", "build_starts")
+OF_THE_MECHANISM = (
+    *("deliveries", "int_touched_", "int_build_ledger", "build_starts"),
+    "fct_metric_definitions",
+)
 COLUMNS: Mapping[str, Sequence[str]] = {
     "prediction_logs": [
         "prediction_id",

@@ -19,8 +19,12 @@ READS: Mapping[str, frozenset[str]] = {
     "quality": frozenset({"staging", "core", "quality", "config"}),
     "use": frozenset({"core", "use", "config"}),
     "metrics": frozenset({"core", "quality", "use", "metrics", "config"}),
+    # what people did about an alert is read by alerts alone
+    "alerts": frozenset({"staging", "core", "quality", "metrics", "alerts", "config"}),
     "lift": frozenset({"core", "metrics", "lift", "config"}),
-    "marts": frozenset({"core", "quality", "use", "metrics", "lift", "marts", "config"}),
+    "marts": frozenset(
+        {"core", "quality", "use", "metrics", "alerts", "lift", "builds", "marts", "config"}
+    ),
     # the ledger notes what all of them have seen
     "builds": frozenset({"staging", "core", "quality", "use", "metrics", "lift"}),
 }
@@ -49,6 +53,8 @@ ASKS = frozenset(
         "note_replaced_deliveries",
         # for what experiments declare, since all else would be totalled for nothing
         *("declared_metrics", "declared_uptake", "has_trends", "has_covariates", "shifted_columns"),
+        # for the conditions of the rules, which become SQL
+        "condition_texts",
         # after the run
         "say_input_health",
         # by which they ask

@@ -69,6 +69,7 @@ TEXTS = {
     "model_releases": "release_id model_id model_version event_type is_automated",
     "serving_costs": "cost_id model_id model_version cost_type currency",
     "kpi_annotations": "annotation_id scope kind title",
+    "alert_actions": "action_id alert_key action",
 }
 NUMBERS = {
     "prediction_logs": "score predicted_value rank_position decision_threshold propensity "
@@ -88,6 +89,7 @@ TIMES = {
     "model_releases": "event_at planned_at loaded_at",
     "serving_costs": "period_start period_end loaded_at",
     "kpi_annotations": "effective_from effective_to loaded_at",
+    "alert_actions": "acted_at snoozed_until loaded_at",
 }
 # A bad cell of these counts as missing; one of any other column that is read costs the row.
 OPTIONAL = ("rank_position", "propensity", "latency_ms", "status_code", "duration_ms")
@@ -107,7 +109,8 @@ NEVER = pd.Timestamp("2200-01-01")
 def read_raw(workspace: Path) -> dict[str, pd.DataFrame]:
     """The delivered rows of every raw table that has any, under the names of the contract."""
     folders = {table: workspace / "raw" / table for table in TEXTS}
-    return {table: read_table(folder) for table, folder in folders.items() if any(folder.iterdir())}
+    found = {table: folder for table, folder in folders.items() if folder.exists()}
+    return {table: read_table(folder) for table, folder in found.items() if any(folder.iterdir())}
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -116,7 +119,8 @@ def read_table(folder: Path) -> pd.DataFrame:
         # NA may be a region, and None a class
         frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in texts]
         return pd.concat(frames, ignore_index=True)
-    return read_parquet(*folder.rglob("*.parquet"))
+    files = list(folder.rglob("*.parquet"))
+    return read_parquet(*files) if files else pd.DataFrame()
 
 
 def read_parquet(*paths: Path) -> pd.DataFrame:
@@ -290,6 +294,7 @@ class Company:
         self.costs = self._costs(tables["serving_costs"])
         self.assignments = self._assignments(tables["experiment_assignments"])
         self._annotations(tables["kpi_annotations"])
+        self._alert_actions(tables["alert_actions"])
         self.links = self._links()
         self.decisions = self._decisions()
         self.user_days = self._user_days()
@@ -435,6 +440,11 @@ class Company:
         required = ["annotation_id", "effective_from", "scope", "kind", "title"]
         kept = rows[required].notna().all(axis=1) & ~(rows.effective_to < rows.effective_from)
         return self._take(rows, key=["annotation_id"], kept=kept)
+
+    def _alert_actions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        kept = rows[["action_id", "alert_key", "acted_at", "action"]].notna().all(axis=1)
+        kept &= (rows.action != "snoozed") | rows.snoozed_until.notna()
+        return self._take(rows, key=["action_id"], kept=kept)
 
     def _links(self) -> pd.DataFrame:
         """Each outcome with every decision it belongs to, and which of them takes the amount."""

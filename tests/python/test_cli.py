@@ -255,7 +255,7 @@ def test_doctor_of_metrics_counts_exits_and_writes_nothing(
     company: Company, throughline: Call
 ) -> None:
     throughline("use", "company")
-    company.seed("metric_targets", "precision,lead,all,all,0.5,0.6,,,,,2025-01-01,,ann,why")
+    company.seed("metric_targets", "precision,lead,all,all,0.5,0.6,,,,,,,,2025-01-01,,ann,why")
     before = company.bytes()
     ended = throughline("doctor")
     assert (ended.status, ended.out.splitlines()[-1]) == (1, "company: 1 error")

@@ -184,6 +184,13 @@ GOOD: dict[str, Row] = {
         "title": "Carnival",
         "loaded_at": "2025-03-03 01:00:00",
     },
+    "alert_actions": {
+        "action_id": "a",
+        "alert_key": "recall_floor:lead",
+        "acted_at": "2025-03-03 09:00:00",
+        "action": "acknowledged",
+        "loaded_at": "2025-03-03 10:00:00",
+    },
 }
 
 
@@ -356,6 +363,13 @@ CHANGES: dict[str, list[tuple[Row, Fate]]] = {
         ({"effective_to": "2025-03-02"}, "effective_to is before effective_from"),
         ({"effective_from": "some day"}, "effective_from is not a timestamp"),
         ({"excludes_from_causal": "-"}, nulled("excludes_from_causal is not true or false: -")),
+    ],
+    "alert_actions": [
+        ({"action": "ignored"}, "action is not one of {one_of}"),
+        ({"action": "snoozed"}, "a snooze without snoozed_until"),
+        ({"action": "snoozed", "snoozed_until": "2025-03-09"}, STAGED),
+        ({"snoozed_until": "soon"}, "snoozed_until is not a timestamp"),
+        ({"alert_key": " "}, "alert_key is missing"),
     ],
 }
 

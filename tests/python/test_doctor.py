@@ -406,7 +406,7 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         ),
         (
             "metric_targets",
-            "precision,*,*,*,,0.4,,,,,2025-01-01,,ann,why",
+            "precision,*,*,*,,0.4,,,,,,,,2025-01-01,,ann,why",
             "row 2, column target: empty. Fill it in.",
         ),
         (
@@ -417,7 +417,7 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         ),
         (
             "metric_targets",
-            "precision,*,*,*,0.5,0.4,,,,,2025-02-01,2025-01-01,ann,why",
+            "precision,*,*,*,0.5,0.4,,,,,,,,2025-02-01,2025-01-01,ann,why",
             "row 2, column valid_to: '2025-01-01' breaks the rule valid_to > valid_from. "
             "Correct it: First day on which the row no longer holds; open where empty.",
         ),
@@ -451,7 +451,7 @@ def test_row_number_is_that_of_the_editor(company: Company) -> None:
         ),
         (
             "metric_targets",
-            "precision,leads,*,*,0.5,0.4,,,,,2025-01-01,,ann,why",
+            "precision,leads,*,*,0.5,0.4,,,,,,,,2025-01-01,,ann,why",
             "row 2, column model_id: unknown model 'leads'. "
             "Declare it in model_registry. Did you mean 'lead'?",
         ),
@@ -558,7 +558,7 @@ def test_overlapping_validity(company: Company) -> None:
 
 def test_unknown_metric(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "metrics", lambda _: {"precision", "recall"})
-    company.seed("metric_targets", "precison,*,*,*,0.5,0.4,,,,,2025-01-01,,ann,why")
+    company.seed("metric_targets", "precison,*,*,*,0.5,0.4,,,,,,,,2025-01-01,,ann,why")
     assert only(company) == (
         "error company/seeds/metric_targets.csv, row 2, column metric: no metric 'precison'. "
         "Did you mean 'precision'?"

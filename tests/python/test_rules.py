@@ -248,42 +248,123 @@ UNGUARDED: list[tuple[str, str]] = [
     ),
 ]
 
+
+def alert(name: str, **cells: str) -> str:
+    """A row of the seed that is sound but for `cells`."""
+    sound = {
+        "tier": "technical",
+        "metric": "recall",
+        "model_id": "lead_scoring",
+        "condition": "value < floor",
+        "consecutive_days": "1",
+        "cooldown_days": "1",
+        "corrective_action": "retrain",
+        "sla_hours": "1",
+        "owner": "Ann",
+        "rationale": "why",
+    }
+    return building.seed_row("alert_rules", rule_id=name, **sound | cells)
+
+
+def condition(text: str, fault: str) -> tuple[str, str]:
+    return (
+        alert(text.encode().hex(), condition=text),
+        f"column condition: condition '{text}' {fault}",
+    )
+
+
+CONDITIONS: list[tuple[str, str]] = [
+    condition("value", "ends at place 6: no comparison"),
+    condition("value = floor", "'=' at place 7 is no comparison"),
+    condition("value < flor", "'flor' at place 9 is no name or number"),
+    condition("value < 0.1.2", "'.2' at place 12 does not continue the condition"),
+    condition("value <", "ends at place 8: a name or number is missing"),
+    condition("< floor", "'<' at place 1 is no name or number"),
+    condition("(value < floor", "'<' at place 8 stands where ) closes"),
+    condition("value < (floor + 1", "ends at place 19: ) is missing"),
+    condition("value < floor)", "')' at place 14 does not continue the condition"),
+    condition("abs value > 1", "'value' at place 5 is no ( after abs"),
+    condition("value < floor < target", "'<' at place 15 does not continue the condition"),
+    condition("value < floor and change < 0", "'and' at place 15 does not continue the condition"),
+    condition("target < floor", "does not read value or change"),
+    condition("value < floor; drop table x", "';' at place 14 does not continue the condition"),
+    condition("value < 1234567890123456", "'1234567890123456' at place 9 is no number of at most"),
+    condition("value < 1" + " + 1" * 11, "has more than 24 names, numbers and signs"),
+]
+COUNTED = "which a count of faults does not have. Compare it with a number."
+ALERTS: list[tuple[str, str]] = [
+    (alert("metric", metric="f1"), "column metric: no metric 'f1'. Known: "),
+    (alert("model", model_id="churn"), "column model_id: unknown model 'churn'. "),
+    (alert("tier", tier="urgent"), unlike("tier", "urgent")),
+    (alert("period", period="week"), unlike("period", "week")),
+    (alert("days", consecutive_days="0"), plain("consecutive_days", "0", "consecutive_days > 0")),
+    (
+        alert("health", metric="input_health", condition="value > 0", consecutive_days="2"),
+        plain("consecutive_days", "2", "metric <> 'input_health' or consecutive_days = 1"),
+    ),
+    (alert("cooldown", cooldown_days="-1"), plain("cooldown_days", "-1", "cooldown_days >= 0")),
+    (alert("sla", sla_hours="0"), plain("sla_hours", "0", "sla_hours > 0")),
+    (alert("empty", condition=""), "column condition: empty. Fill it in."),
+    (alert("owner", owner=""), "column owner: empty. Fill it in."),
+    *CONDITIONS,
+    (
+        alert("drift", metric="drift", condition="value > floor"),
+        f"column condition: condition 'value > floor' reads floor, {COUNTED}",
+    ),
+]
+
 FAULTS = {
     "metric_targets": [
-        f"precison,lead_scoring,all,all,0.4,,,,,,{LONG}",
-        f"recall,lead_skoring,all,all,0.4,,,,,,{LONG}",
-        f"recall,lead_scoring,chanel,web,0.4,,,,,,{LONG}",
-        f"recall,lead_scoring,region,north,0.4,,,,,impact,{LONG}",
-        "recall,lead_scoring,region,south,0.4,,,,,,2025-01-01,,,why",
-        "recall,lead_scoring,region,east,0.4,,,,,,2025-01-01,,Ann,",
-        f"precision,lead_scoring,channel,web,0.4,0.5,,,,,{LONG}",
-        f"precision,lead_scoring,channel,fair,0.4,0.3,0.5,,,,{LONG}",
-        f"value_of_decisions,lead_scoring,all,all,1,,,,,credited_revenue,{LONG}",
-        f"credited_revenue,*,all,all,1,,,,,accuracy,{LONG}",
-        f"accuracy,lead_scoring,channel,web,0.5,,,,,value_of_decisions,{LONG}",
+        f"precison,lead_scoring,all,all,0.4,,,,,,,,,{LONG}",
+        f"recall,lead_skoring,all,all,0.4,,,,,,,,,{LONG}",
+        f"recall,lead_scoring,chanel,web,0.4,,,,,,,,,{LONG}",
+        f"recall,lead_scoring,region,north,0.4,,,,,impact,,,,{LONG}",
+        "recall,lead_scoring,region,south,0.4,,,,,,,,,2025-01-01,,,why",
+        "recall,lead_scoring,region,east,0.4,,,,,,,,,2025-01-01,,Ann,",
+        f"precision,lead_scoring,channel,web,0.4,0.5,,,,,,,,{LONG}",
+        f"precision,lead_scoring,channel,fair,0.4,0.3,0.5,,,,,,,{LONG}",
+        f"value_of_decisions,lead_scoring,region,emea,1,,,,,credited_revenue,,,,{LONG}",
+        f"credited_revenue,*,all,all,1,,,,,accuracy,,,,{LONG}",
+        f"accuracy,lead_scoring,channel,web,0.5,,,,,value_of_decisions,,,,{LONG}",
         # apart in time or in model: no cycle
-        "precision,fraud_detection,device,app,0.1,,,,,recall,2025-01-01,2025-06-01,Ann,why",
-        "recall,fraud_detection,device,app,0.1,,,,,precision,2025-06-01,,Ann,why",
-        f"acceptance_rate,fraud_detection,device,app,0.1,,,,,conversion_rate,{LONG}",
-        f"conversion_rate,next_best_offer,device,app,0.1,,,,,acceptance_rate,{LONG}",
-        "precision,lead_scoring,region,west,0.4,,,,,,2025-01-01,2026-01-02,Ann,why",
-        "precision,lead_scoring,region,west,0.5,,,,,,2026-01-01,,Ann,why",
-        f"error_rate,lead_scoring,channel,web,0.4,0.3,,,,,{LONG}",
-        f"prediction_bias,lead_scoring,channel,web,-0.4,0.3,,,,,{LONG}",
+        "precision,fraud_detection,device,app,0.1,,,,,recall,,,,2025-01-01,2025-06-01,Ann,why",
+        "recall,fraud_detection,device,app,0.1,,,,,precision,,,,2025-06-01,,Ann,why",
+        f"acceptance_rate,fraud_detection,device,app,0.1,,,,,conversion_rate,,,,{LONG}",
+        f"conversion_rate,next_best_offer,device,app,0.1,,,,,acceptance_rate,,,,{LONG}",
+        "precision,lead_scoring,region,west,0.4,,,,,,,,,2025-01-01,2026-01-02,Ann,why",
+        "precision,lead_scoring,region,west,0.5,,,,,,,,,2026-01-01,,Ann,why",
+        f"error_rate,lead_scoring,channel,web,0.4,0.3,,,,,,,,{LONG}",
+        f"prediction_bias,lead_scoring,channel,web,-0.4,0.3,,,,,,,,{LONG}",
         # nearer to zero than its floor
-        f"prediction_bias,lead_scoring,channel,app,0.2,-0.3,,,,,{LONG}",
-        "precision,lead_scoring,region,back,0.4,,,,,,2026-01-01,2025-06-01,Ann,why",
-        f"accuracy,lead_scoring,region,same,0.4,,,,,,{LONG}",
-        f"accuracy,lead_scoring,region,same,0.5,,,,,,{LONG}",
+        f"prediction_bias,lead_scoring,channel,app,0.2,-0.3,,,,,,,,{LONG}",
+        "precision,lead_scoring,region,back,0.4,,,,,,,,,2026-01-01,2025-06-01,Ann,why",
+        f"accuracy,lead_scoring,region,same,0.4,,,,,,,,,{LONG}",
+        f"accuracy,lead_scoring,region,same,0.5,,,,,,,,,{LONG}",
+        f"csat,lead_scoring,region,g1,0.5,,,,,,round_one,round_two,team,{LONG}",
+        f"csat,lead_scoring,region,g2,0.5,,,,,,round_two,round_one,team,{LONG}",
+        # what leads into a cycle is none
+        f"csat,lead_scoring,region,g3,0.5,,,,,,into_it,round_one,team,{LONG}",
+        f"csat,lead_scoring,region,g4,0.5,,,,,,orphan,nobody,team,{LONG}",
+        # the goal above ends before it begins
+        "csat,lead_scoring,region,g5,0.5,,,,,,ended,,team,2025-01-01,2025-06-01,Ann,why",
+        "csat,lead_scoring,region,g6,0.5,,,,,,late,ended,team,2025-06-01,,Ann,why",
+        f"csat,lead_scoring,region,g7,0.5,,,,,,twice,,team,{LONG}",
+        f"csat,lead_scoring,region,g8,0.5,,,,,,twice,,team,{LONG}",
+        f"view_rate,*,all,all,0.5,,,,,,star,,team,{LONG}",
+        f"csat,lead_scoring,region,g9,0.5,,,,,,flat,,,{LONG}",
+        f"csat,lead_scoring,region,h1,0.5,,,,,,,flat,team,{LONG}",
+        f"view_rate,(all),all,all,0.5,,,,,,,,,{LONG}",
+        f"churn_rate,(all),all,all,0.1,,,,,,all_churn,,company,{LONG}",
+        f"csat,(all),region,emea,0.5,,,,,,all_emea,,company,{LONG}",
+        f"csat,lead_scoring,region,h2,0.5,,,,,,top_heavy,web_value,company,{LONG}",
+        f"value_of_decisions,lead_scoring,region,apac,1,,,,,,apac_value,sales_value,team,{LONG}",
+        f"csat,lead_scoring,region,h3,0.5,,,,-1,,weightless,,team,{LONG}",
+        f"csat,lead_scoring,region,h4,0.5,,,,,,ranked,,division,{LONG}",
     ],
     "kpi_links": [
         "lead_scoring,clicks,value_of_decisions,1,2,low,none,Ann,why",
         "lead_scoring,precision,happiness,1,2,low,none,Ann,why",
         "churn,precision,recall,1,2,low,none,Ann,why",
-    ],
-    "alert_rules": [
-        "one,technical,f1,lead_scoring,value < floor,1,1,retrain,Read it,1,Ann,why",
-        "two,technical,recall,churn,value < floor,1,1,retrain,Read it,1,Ann,why",
     ],
     "release_criteria": [
         "live,lead_scoring,precision,0.4,,,Ann,why",
@@ -301,6 +382,7 @@ FAULTS = {
         "release-4,view_rate,0,1,Ann,why",
         "release-4,view_rate,0,2,Ann,why",
     ],
+    "alert_rules": [row for row, _ in ALERTS],
     "experiments": [row for row, _ in BROKEN],
     "experiment_guardrails": [row for row, _ in UNGUARDED],
     "unit_values": [
@@ -310,6 +392,36 @@ FAULTS = {
     ],
     "exchange_rates": ["EUR,2,2026-01-01,,Ann,why", "CHF,1,2026-01-01,2025-06-01,Ann,why"],
 }
+
+DIVIDE = "Divide a goal by one segment, or by models, alone."
+MISPLACED = {
+    36: f"goals apac_value and partner_value are overlapping parts of sales_value. {DIVIDE}",
+    37: f"goals apac_value and web_value are overlapping parts of sales_value. {DIVIDE}",
+    61: "the parents of goal round_one lead back to it: round_one > round_two > round_one. "
+    "Empty parent_goal_id of one of them.",
+    64: "goal orphan serves nobody, which no row states while it holds. "
+    "Correct parent_goal_id, or state that goal.",
+    66: "goal late serves ended, which no row states while it holds. "
+    "Correct parent_goal_id, or state that goal.",
+    68: "goal twice is stated by two rows that do not follow each other. "
+    "Give each goal its own goal_id; a later row of a goal has the same metric, model and "
+    "segment and begins where the one before ends.",
+    69: "goal star names no single number: `*` matches several. "
+    "Name the model and the segment; `(all)` is all models together.",
+    70: "goal flat has no level. Write individual, team or company.",
+    71: "a target of csat has a place among the goals and no goal_id. "
+    "Fill goal_id in, or empty level and parent_goal_id.",
+    72: "a target of view_rate is of all models together and is no goal. "
+    "Fill goal_id in, or write * for each model.",
+    73: "goal all_churn is of all models together, for which churn_rate of all has no value. "
+    "Name a metric whose sums add up, of segment all; or name a model.",
+    74: "goal all_emea is of all models together, for which csat of region has no value. "
+    "Name a metric whose sums add up, of segment all; or name a model.",
+    75: "goal top_heavy of level company serves one of level individual. "
+    "Let goals of individuals serve teams, and those of teams the company.",
+    77: "goal weightless has the weight -1.0. Write a weight above zero, or none for 1.",
+}
+"""What the doctor says of goals that form no tree, by the row of the seed."""
 
 # test -> seed it stands on, column of its failing rows, what that column names in them
 RULES: dict[str, tuple[str, str, set[str]]] = {
@@ -341,6 +453,27 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
             "accuracy > value_of_decisions > credited_revenue > accuracy"
         },
     ),
+    "goals_form_trees": (
+        "metric_targets",
+        "what",
+        {
+            "the parents of goal round_one lead back to it: round_one > round_two > round_one",
+            "goal orphan serves nobody, which no row states while it holds",
+            "goal late serves ended, which no row states while it holds",
+            "goal twice is stated by two rows that do not follow each other",
+            "goal star names no single number: `*` matches several",
+            "goal flat has no level",
+            "a target of csat has a place among the goals and no goal_id",
+            "a target of view_rate is of all models together and is no goal",
+            "goal all_churn is of all models together, for which churn_rate of all has no value",
+            "goal all_emea is of all models together, for which csat of region has no value",
+            "goal top_heavy of level company serves one of level individual",
+            "goals apac_value and partner_value are overlapping parts of sales_value",
+            "goals apac_value and web_value are overlapping parts of sales_value",
+            "goal weightless has the weight -1.0",
+        },
+    ),
+    "accepted_values_metric_targets_level": ("metric_targets", "value_field", {"division"}),
     "known_metrics_metric_targets_metric": ("metric_targets", "metric", {"precison"}),
     "known_metrics_metric_targets_parent": ("metric_targets", "parent", {"impact"}),
     "known_segments_metric_targets_segment_name": (
@@ -395,6 +528,23 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         {"accuracy"},
     ),
     "grain_release_expectations": ("release_expectations", "metric", {"view_rate"}),
+    "condition_can_be_read_alert_rules": (
+        "alert_rules",
+        "condition",
+        {"value > floor", *(said.split("'")[1] for _, said in CONDITIONS)},
+    ),
+    "consecutive_days_is_positive_alert_rules": ("alert_rules", "rule_id", {"days"}),
+    "input_health_is_known_of_one_day_alert_rules": ("alert_rules", "rule_id", {"health"}),
+    "cooldown_days_is_not_negative_alert_rules": ("alert_rules", "rule_id", {"cooldown"}),
+    "sla_hours_is_positive_alert_rules": ("alert_rules", "rule_id", {"sla"}),
+    "not_null_alert_rules_condition": ("alert_rules", "rule_id", {"empty"}),
+    "not_null_alert_rules_owner": ("alert_rules", "rule_id", {"owner"}),
+    "accepted_values_alert_rules_tier__technical__experience__business": (
+        "alert_rules",
+        "value_field",
+        {"urgent"},
+    ),
+    "accepted_values_alert_rules_period__day__7d__28d": ("alert_rules", "value_field", {"week"}),
     "known_metrics_experiments_primary_metric": ("experiments", "primary_metric", {"take_rate"}),
     "known_metrics_experiments_secondary_metrics": (
         "experiments",
@@ -639,7 +789,7 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     lines = [
         f"{finding.severity} {finding}"
         for finding in found
-        if not re.search("seeds/(experiment|release)", finding.where)
+        if not re.search("seeds/(experiment|alert_rules|release)", finding.where)
     ]
     seeds = "error workspace/seeds"
     cards = "error models/metrics/_metrics.yml: metric"
@@ -658,32 +808,31 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     assert lines == [
         f"{seeds}/exchange_rates.csv, row 7, column valid_to: '2025-06-01' {reversed_}",
         f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
-        f"{seeds}/metric_targets.csv, row 36, column owner: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 37, column rationale: empty. Fill it in.",
-        f"{seeds}/metric_targets.csv, row 52, column valid_to: '2025-06-01' {reversed_}",
-        f"{seeds}/metric_targets.csv, row 48: valid at the same time as row 47 (metric precision, "
+        f"{seeds}/metric_targets.csv, row 42, column owner: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 43, column rationale: empty. Fill it in.",
+        f"{seeds}/metric_targets.csv, row 58, column valid_to: '2025-06-01' {reversed_}",
+        f"{seeds}/metric_targets.csv, row 78, column level: 'division' is not allowed. "
+        "Known: individual, team, company.",
+        f"{seeds}/metric_targets.csv, row 54: valid at the same time as row 53 (metric precision, "
         f"model_id lead_scoring, segment_name region, segment_value west). {end}",
-        f"{seeds}/metric_targets.csv, row 54: valid at the same time as row 53 (metric accuracy, "
+        f"{seeds}/metric_targets.csv, row 60: valid at the same time as row 59 (metric accuracy, "
         "model_id lead_scoring, segment_name region, segment_value same). Keep one.",
         f"{seeds}/model_registry.csv, row 4, column reference_to: '2026-03-09' breaks the rule "
         "reference_to >= reference_from. Correct it: Last day of the reference period for drift.",
         f"{seeds}/unit_values.csv, row 14, column valid_to: '2024-06-01' {reversed_}",
         f"{seeds}/unit_values.csv, row 12: valid at the same time as row 2 (model_id lead_scoring, "
         f"cell tp). {end}",
-        f"{seeds}/alert_rules.csv, row 12, column metric: no metric 'f1'. Known: {known}.",
-        f"{seeds}/alert_rules.csv, row 13, column model_id: unknown model 'churn'. "
-        f"Declare it in model_registry. Known: *, {models}",
         f"{seeds}/kpi_links.csv, row 14, column from_metric: no metric 'clicks'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 15, column to_metric: no metric 'happiness'. Known: {known}.",
         f"{seeds}/kpi_links.csv, row 16, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
-        f"{seeds}/metric_targets.csv, row 32, column metric: no metric 'precison'. "
+        f"{seeds}/metric_targets.csv, row 38, column metric: no metric 'precison'. "
         "Did you mean 'precision'?",
-        f"{seeds}/metric_targets.csv, row 33, column model_id: unknown model 'lead_skoring'. "
+        f"{seeds}/metric_targets.csv, row 39, column model_id: unknown model 'lead_skoring'. "
         "Declare it in model_registry. Did you mean 'lead_scoring'?",
-        f"{seeds}/metric_targets.csv, row 34, column segment_name: no segment 'chanel'. "
+        f"{seeds}/metric_targets.csv, row 40, column segment_name: no segment 'chanel'. "
         "Did you mean 'channel'?",
-        f"{seeds}/metric_targets.csv, row 35, column parent: no metric 'impact'. Known: {known}.",
+        f"{seeds}/metric_targets.csv, row 41, column parent: no metric 'impact'. Known: {known}.",
         f"{seeds}/unit_values.csv, row 13, column model_id: unknown model 'churn'. "
         f"Declare it in model_registry. Known: {models}",
         f"{cards} accuracy was due for review by {DUE}, more than 89 days ago. "
@@ -697,21 +846,22 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         "shown_decisions. Keep one and give it the other name as a synonym.",
         f"{seeds}/model_registry.csv: product Business sales has {core}",
         f"{seeds}/model_registry.csv: product Payments has {core}",
-        f"{seeds}/metric_targets.csv, row 38: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 44: target 0.4 of precision contradicts its direction "
         "up: worse than its floor 0.5. "
         "Correct the target, or direction in the metric card or in model_metrics.",
-        f"{seeds}/metric_targets.csv, row 39: target 0.4 of precision contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 45: target 0.4 of precision contradicts its direction "
         "up: worse than its baseline 0.5. "
         "Correct the target, or direction in the metric card or in model_metrics.",
-        f"{seeds}/metric_targets.csv, row 49: target 0.4 of error_rate contradicts its direction "
+        f"{seeds}/metric_targets.csv, row 55: target 0.4 of error_rate contradicts its direction "
         "down: worse than its floor 0.3. "
         "Correct the target, or direction in the metric card or in model_metrics.",
-        f"{seeds}/metric_targets.csv, row 50: target -0.4 of prediction_bias contradicts its "
+        f"{seeds}/metric_targets.csv, row 56: target -0.4 of prediction_bias contradicts its "
         "direction zero: worse than its floor 0.3. "
         "Correct the target, or direction in the metric card or in model_metrics.",
         f"{seeds}/metric_targets.csv: the parents of accuracy lead back to it for model "
         "lead_scoring: accuracy > value_of_decisions > credited_revenue > accuracy. "
         "Empty one parent of the chain.",
+        *(f"{seeds}/metric_targets.csv, row {row}: {fault}" for row, fault in MISPLACED.items()),
         "warning models/metrics/_metrics.yml: metric csat was due for review by 2026-06-30. "
         "Have Product review the card, then set the next review_by.",
     ]
@@ -728,6 +878,17 @@ def test_doctor_lists_the_faults_of_experiments(found: list[Finding]) -> None:
             # no metric can be read per household
             assert len(told) == 1 + ("household" in said), told
     assert len(lines) == len(BROKEN) + len(UNGUARDED) + 1
+
+
+def test_doctor_lists_the_faults_of_alert_rules(found: list[Finding]) -> None:
+    lines = [str(finding) for finding in found if "seeds/alert_rules" in finding.where]
+    sound = len((ROOT / "seeds/alert_rules.csv").read_text().splitlines())
+    for number, (_, said) in enumerate(ALERTS, sound + 1):
+        place = f"workspace/seeds/alert_rules.csv, row {number}, "
+        told = [line.removeprefix(place) for line in lines if line.startswith(place)]
+        assert len(told) == 1, (number, said, told)
+        assert told[0].startswith(said), (number, said, told)
+    assert len(lines) == len(ALERTS)
 
 
 def test_doctor_says_nothing_of_the_demo_company(project: Project) -> None:

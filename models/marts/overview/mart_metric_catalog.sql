@@ -36,7 +36,8 @@ read_metrics as (
 
     select
         metric,
-        count(*) as model_count
+        count(*) as model_count,
+        max(delivered_through) as delivered_through
     from model_metrics
     group by metric
 
@@ -99,6 +100,22 @@ targeted as (
 
 ),
 
+trusted as (
+
+    select
+        metrics.metric,
+        case
+            when metrics.certified_hash is null then 'never_certified'
+            when metrics.certified_hash <> metrics.definition_hash then 'definition_changed'
+            when metrics.review_by < {{ as_of_date() }} then 'review_overdue'
+            when read_metrics.metric is null then 'not_read'
+            when read_metrics.delivered_through < cast({{ dbt.dateadd('day', -31, as_of_date()) }} as date) then 'not_fresh'
+        end as distrust
+    from metrics
+    left join read_metrics on metrics.metric = read_metrics.metric
+
+),
+
 catalog as (
 
     select
@@ -130,6 +147,7 @@ catalog as (
             when metrics.review_by <= cast({{ dbt.dateadd('day', 30, as_of_date()) }} as date) then 'due_within_30_days'
             else 'current'
         end as review_state,
+        trusted.distrust as not_certified_reason,
         metrics.definition_hash,
         metrics.minimum_meaningful_lift,
         case
@@ -139,9 +157,11 @@ catalog as (
         last_values.last_value,
         cast(coalesce(targeted.target_count, 0) as bigint) as target_count,
         cast(coalesce(read_metrics.model_count, 0) as bigint) as model_count,
+        trusted.distrust is null as is_certified,
         covered.last_metric_date,
         metrics.review_by
     from metrics
+    inner join trusted on metrics.metric = trusted.metric
     left join lineages on metrics.metric = lineages.metric
     left join read_metrics on metrics.metric = read_metrics.metric
     left join covered on metrics.metric = covered.metric

@@ -18,6 +18,26 @@ annotation_days as (
 
 ),
 
+definitions as (
+
+    select
+        metric,
+        cast(in_force_from as date) as changed_date,
+        row_number() over (partition by metric order by in_force_from) as place
+    from {{ ref('fct_metric_definitions') }}
+
+),
+
+changes as (
+
+    select distinct
+        metric,
+        changed_date
+    from definitions
+    where place > 1
+
+),
+
 annotated as (
 
     select
@@ -80,12 +100,16 @@ timeline as (
         days.unit_count,
         days.unit_count_7d,
         days.unit_count_28d,
+        changes.metric is not null as is_definition_changed,
         days.metric_date
     from days
     left join annotated
         on days.metric = annotated.metric
         and days.model_id = annotated.model_id
         and days.metric_date = annotated.annotation_date
+    left join changes
+        on days.metric = changes.metric
+        and days.metric_date = changes.changed_date
 
 )
 

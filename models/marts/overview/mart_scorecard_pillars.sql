@@ -1,9 +1,16 @@
--- One row per governed model and pillar: how its metrics of the scorecard stand, and the weighted share of targets met.
+-- One row per governed model and pillar: how its metrics stand, the weighted share of targets met, and its part of success.
+{%- set parts = ['impact', 'experience', 'efficiency', 'risk'] %}
 {%- set statuses = ['on_target', 'on_the_way', 'behind', 'off_target', 'breached', 'no_target', 'not_ready'] %}
 with scorecard as (
 
     select * from {{ ref('mart_scorecard') }}
     where segment_name = 'all'
+
+),
+
+evidence as (
+
+    select * from {{ ref('int_model_evidence') }}
 
 ),
 
@@ -24,18 +31,51 @@ totals as (
 
 ),
 
+met as (
+
+    select
+        totals.*,
+        {{ safe_ratio('totals.met_weight', 'totals.judged_weight') }} as met_share,
+        totals.pillar in ('{{ parts | join("', '") }}') as is_part,
+        evidence.model_id is null and totals.pillar = 'impact' as lacks_evidence
+    from totals
+    left join evidence on totals.model_id = evidence.model_id
+
+),
+
+succeeded as (
+
+    select
+        *,
+        case when is_part and not lacks_evidence then met_share end as success_part
+    from met
+
+),
+
 pillars as (
 
     select
         model_id,
         model_name,
         pillar,
-        {{ safe_ratio('met_weight', 'judged_weight') }} as met_share,
+        case
+            when not is_part or success_part is not null then null
+            when lacks_evidence then 'no_evidence_of_uplift'
+            else 'no_target_judged'
+        end as success_reason,
+        met_share,
+        success_part,
+        success_part / {{ parts | length }} as success_contribution,
+        case
+            when count(success_part) over (partition by model_id) = {{ parts | length }}
+                then sum(success_part) over (partition by model_id) / {{ parts | length }}
+        end as composite_success,
+        cast(count(success_part) over (partition by model_id) as bigint) as known_part_count,
         {%- for status in statuses %}
         cast({{ status }}_count as bigint) as {{ status }}_count,
         {%- endfor %}
         cast(metric_count as bigint) as metric_count
-    from totals
+    from succeeded
 
 )
 

@@ -33,10 +33,7 @@ incremental as (
         experiments.model_id,
         'incremental' as amount_kind,
         decisions.experiment_id || ', ' || decisions.variant as source_name,
-        case
-            when coalesce(experiments.comparison, 'randomised') = 'randomised' and decisions.method <> 'did' then 'A'
-            else 'B'
-        end as grade,
+        {{ experiment_grade('experiments', 'decisions') }} as grade,
         decisions.lift_value_amount as amount,
         decisions.value_at_stake_low_amount + coalesce(decisions.serving_cost_difference_amount, 0) as amount_low,
         decisions.value_at_stake_high_amount + coalesce(decisions.serving_cost_difference_amount, 0) as amount_high,

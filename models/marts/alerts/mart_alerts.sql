@@ -1,0 +1,107 @@
+-- One row per open problem: what holds since when, what explains it, whose it is and what is to be done.
+with history as (
+
+    select * from {{ ref('fct_alert_history') }}
+    where status <> 'closed'
+
+),
+
+causes as (
+
+    select * from {{ ref('int_alert_causes') }}
+
+),
+
+rules as (
+
+    select * from {{ ref('alert_rules') }}
+
+),
+
+explained as (
+
+    select
+        history.*,
+        rules.tier,
+        rules.condition,
+        rules.owner,
+        rules.corrective_action,
+        rules.playbook,
+        rules.sla_hours,
+        causes.cause_kind,
+        causes.cause,
+        causes.cause_date,
+        coalesce(causes.incident_key, history.alert_key) as incident_key,
+        case history.metric when 'freshness' then 1 when 'input_health' then 2 when 'drift' then 3 when 'causal_chain' then 4 else 5 end
+            as distance
+    from history
+    inner join rules on history.rule_id = rules.rule_id
+    left join causes
+        on history.alert_key = causes.alert_key
+        and history.opened_date = causes.opened_date
+
+),
+
+-- of what has one cause the alert that opened first holds the others while it is open
+rooted as (
+
+    select
+        *,
+        first_value(alert_key) over (
+            partition by incident_key order by opened_date nulls last, distance nulls last, alert_key nulls last
+        ) as root_alert_key,
+        count(*) over (partition by incident_key) as incident_count
+    from explained
+
+),
+
+alerts as (
+
+    select
+        alert_key,
+        rule_id,
+        model_id,
+        metric,
+        segment_name,
+        segment_value,
+        tier,
+        {{ alert_severity('sla_hours') }} as severity,
+        status,
+        period,
+        condition,
+        fault,
+        owner,
+        corrective_action,
+        playbook,
+        cause_kind,
+        cause,
+        case when alert_key <> root_alert_key then root_alert_key end as parent_alert_key,
+        last_action,
+        acted_by,
+        note,
+        value,
+        value_low,
+        value_high,
+        measured,
+        bound,
+        opening_value,
+        opening_bound,
+        breach_days_count,
+        return_count,
+        cast(case when alert_key = root_alert_key then incident_count - 1 else 0 end as bigint) as child_count,
+        cast(sla_hours as bigint) as sla_hours,
+        -- until somebody has acted
+        cast(case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as bigint) as hours_left, -- noqa: LT05
+        alert_key = root_alert_key as is_root,
+        case when value_low < value_high then true end as is_beyond_noise,
+        first_date,
+        opened_date,
+        cause_date,
+        raised_at,
+        acted_at,
+        snoozed_until
+    from rooted
+
+)
+
+select * from alerts

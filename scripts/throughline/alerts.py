@@ -1,0 +1,284 @@
+"""Open alerts: what mart_alerts says, as text, as an object, and as notices to an endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from rich.text import Text
+from urllib3.util import Retry
+
+from throughline import scorecard
+from throughline.workspace import Workspace, refuse
+
+Row: TypeAlias = "dict[str, Any]"
+
+RELATIONS = {"mart_alerts": "marts", "fct_alert_history": "alerts"}
+TIERS = ("technical", "experience", "business")
+STYLES = {"critical": "bold red", "major": "yellow", "minor": ""}
+"""Styles by severity, what needs a hand first."""
+TIMEOUT = (5.0, 10.0)
+"""Seconds to connect, and to wait for an answer."""
+RETRIES = 3
+BACKOFF = 0.5
+"""Seconds before the second retry; each waits twice as long as the one before."""
+BUSY = (429, 500, 502, 503, 504)
+"""Answers after which a post is tried again."""
+KEY_HEADER = "Idempotency-Key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alerts:
+    """Open alerts, what needs a hand first, and all alerts that there have been."""
+
+    open: Sequence[Row]
+    history: Sequence[Row]
+
+    def of(self, tier: str) -> Alerts:
+        """Those of a tier alone."""
+        kept = [row for row in self.open if row["tier"] == tier]
+        return Alerts(open=kept, history=self.history)
+
+    def as_json(self) -> str:
+        """The open alerts, with the columns of mart_alerts."""
+        return json.dumps({"alerts": list(self.open)}, indent=2, ensure_ascii=False, default=str)
+
+
+def of_last_build(workspace: Workspace) -> Alerts:
+    """What the published copy says, else the warehouse; raises UserError where none is built."""
+    tables = scorecard.rows_of_last_build(workspace, RELATIONS, named="the list of alerts")
+    return Alerts(
+        open=sorted(tables["mart_alerts"], key=_urgency),
+        history=tables["fct_alert_history"],
+    )
+
+
+def _urgency(row: Row) -> tuple[int, int, str, str]:
+    severity = list(STYLES).index(row["severity"])
+    return severity, row["status"] != "open", str(row["opened_date"]), row["alert_key"]
+
+
+# Text
+
+
+def text(found: Alerts) -> Iterator[Text]:
+    """Lines for the terminal: each root with its cause and next step, then what it holds."""
+    roots = [row for row in found.open if row["is_root"]]
+    rest = [row for row in found.open if not row["is_root"]]
+    # of another tier than its root, which is not among them
+    known = {row["alert_key"] for row in roots}
+    roots += [row for row in rest if row["parent_alert_key"] not in known]
+    if not roots:
+        yield Text("No alert is open.")
+        return
+    number = f"{len(roots)} open problem{'s' * (len(roots) > 1)}"
+    held = len(found.open) - len(roots)
+    yield Text(f"{number}, {held} more alert{'s' * (held != 1)} of the same causes")
+    for row in roots:
+        yield Text("")
+        yield from _problem(row)
+        for child in rest:
+            if child["parent_alert_key"] == row["alert_key"]:
+                yield Text(f"  holds {child['alert_key']} ({reading(child)})", style="dim")
+
+
+def _problem(row: Row) -> Iterator[Text]:
+    head = Text(f"{row['severity']} ", style=STYLES[row["severity"]])
+    head.append(row["alert_key"], style="bold")
+    head.append(f" {row['status']} since {row['opened_date']}{_time_left(row)}")
+    yield head
+    yield Text(f"  {reading(row)}")
+    if row["cause_kind"]:
+        kind = row["cause_kind"].replace("_", " ")
+        yield Text(f"  explained by {kind} {row['cause']}, from {row['cause_date']} on")
+    playbook = f": {row['playbook']}" if row["playbook"] else ""
+    yield Text(f"  {row['owner']}: {row['corrective_action']}{playbook}")
+
+
+def _time_left(row: Row) -> str:
+    hours = row["hours_left"]
+    if hours is None:
+        return f", by {row['acted_by'] or 'somebody'}"
+    return f", {hours} h left" if hours >= 0 else f", {-hours} h late"
+
+
+def reading(row: Mapping[str, Any]) -> str:
+    """What was read and with what it was compared, on one line."""
+    is_total = row["segment_name"] == "all"
+    segment = "" if is_total else f" of {row['segment_name']} {row['segment_value']}"
+    fault = f" ({row['fault']})" if row["fault"] else ""
+    value, bound = (f"{row[name]:.4g}" for name in ("measured", "bound"))
+    return f"{row['metric']}{segment}{fault}: {row['condition']}, which is {value} against {bound}"
+
+
+# Notices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A state of an alert that is to be told, with the key by which a receiver drops repeats."""
+
+    alert: Row
+    day: date | str
+
+    @property
+    def key(self) -> str:
+        return f"{self.alert['alert_key']} {self.alert['status']} {self.day}"
+
+    def as_json(self) -> Row:
+        return {"key": self.key, "alert": self.alert}
+
+    def as_slack(self) -> Row:
+        row = self.alert
+        if row["status"] == "closed":
+            return {"text": f"*closed* {row['alert_key']}, since {row['closed_date']}"}
+        return {"text": "\n".join(line.plain.strip() for line in _problem(row))}
+
+
+def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> int:
+    """Posts each state of a root that this endpoint was not told; how many were.
+
+    What was told is noted after the endpoint took it, so it is told at least once. Raises
+    UserError where the endpoint cannot be reached or refuses.
+    """
+    place = _place(url)
+    told = _told(workspace, receiver(url))
+    sent = 0
+    with requests.Session() as session:
+        again = Retry(
+            total=RETRIES,
+            backoff_factor=BACKOFF,
+            status_forcelist=BUSY,
+            allowed_methods={"POST"},
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=again))
+        for notice in due(found, told):
+            _post(session, notice, url=url, place=place, is_slack=is_slack)
+            _note(workspace, notice, receiver=receiver(url))
+            sent += 1
+    return sent
+
+
+def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
+    """The states that were not told: of open roots, and the end of what was told as open."""
+    keys = {row["key"] for row in told}
+    roots = [row for row in found.open if row["is_root"]]
+    notices = [Notice(alert=row, day=_day(row)) for row in roots]
+    last = {(row["alert_key"], row["opened_date"]): row["status"] for row in told}
+    for row in found.history:
+        state = last.get((row["alert_key"], str(row["opened_date"])))
+        if row["status"] == "closed" and state not in (None, "closed"):
+            notices.append(Notice(alert=row, day=row["closed_date"]))
+    return [notice for notice in notices if notice.key not in keys]
+
+
+def _day(row: Row) -> date | str:
+    """The day from which on an open alert is in its state."""
+    day: date | str = row["opened_date"] if row["acted_at"] is None else row["acted_at"]
+    return day
+
+
+def receiver(url: str) -> str:
+    """A name of an endpoint that does not tell its address, which may be a secret."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        fix = "Write it like https://host/path."
+        raise refuse("not an address that can be posted to", where="--notify", fix=fix)
+    return f"{parts.scheme}://{parts.hostname}"
+
+
+def _post(
+    session: requests.Session, notice: Notice, *, url: str, place: str, is_slack: bool
+) -> None:
+    body = notice.as_slack() if is_slack else notice.as_json()
+    headers = {
+        "Content-Type": "application/json",
+        KEY_HEADER: notice.key.encode().decode("latin-1"),
+    }
+    fix = "Run it again once the endpoint answers: what it was not told is told then."
+    try:
+        answer = session.post(
+            url,
+            data=json.dumps(body, ensure_ascii=False, default=str).encode(),
+            headers=headers,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        what = f"cannot be told of {notice.key}: {_cause(error)}"
+        raise refuse(what, where=place, fix=fix) from None
+    if not 200 <= answer.status_code < 300:
+        what = f"does not take {notice.key}: status {answer.status_code}"
+        raise refuse(what, where=place, fix=fix)
+
+
+def _cause(error: requests.RequestException) -> str:
+    """What went wrong, without the address."""
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return "no answer in time"
+    return "no connection"
+
+
+def _told(workspace: Workspace, to: str) -> list[Row]:
+    """What an endpoint was told, oldest first."""
+    try:
+        lines = workspace.notices.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [row for row in map(_row, lines) if row.get("receiver") == to]
+
+
+def _row(line: str) -> Row:
+    """A note; a line that a crash cut short says nothing, so that its notice is told again."""
+    try:
+        found: Row = json.loads(line)
+    except ValueError:
+        return {}
+    return found
+
+
+def _note(workspace: Workspace, notice: Notice, *, receiver: str) -> None:
+    row = {
+        "key": notice.key,
+        "alert_key": notice.alert["alert_key"],
+        "opened_date": str(notice.alert["opened_date"]),
+        "status": notice.alert["status"],
+        "receiver": receiver,
+        "sent_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    path = workspace.notices
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            # a line of its own also behind one that was cut short
+            file.write(("\n" if _is_cut(path) else "") + json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        where = f"{workspace.relative}/{path.relative_to(workspace.folder).as_posix()}"
+        what = f"cannot note what was told: {error.strerror}"
+        raise refuse(what, where=where, fix="Make its folder writable.") from None
+
+
+def _is_cut(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            return False
+        file.seek(size - 1)
+        return bool(file.read(1) != b"\n")
