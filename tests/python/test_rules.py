@@ -756,13 +756,40 @@ def found(project: Project) -> list[Finding]:
     return told
 
 
+def test_doctor_lists_what_is_wrong_with_criteria_and_expectations(
+    project: Project, found: list[Finding]
+) -> None:
+    lines = {str(finding) for finding in found if "seeds/release" in finding.where}
+    known = ", ".join(sorted(doctor.metrics(project.root)))
+    criteria = "workspace/seeds/release_criteria.csv, row"
+    wishes = "workspace/seeds/release_expectations.csv, row"
+    assert lines == {
+        f"{criteria} 12, column stage: 'live' is not allowed. "
+        "Known: concept, prototype, validation, approved, deployed.",
+        f"{criteria} 13, column model_id: unknown model 'churn'. Declare it in model_registry. "
+        "Known: *, demand_forecast, fraud_detection, lead_scoring, next_best_offer.",
+        f"{criteria} 14, column metric: no metric 'f1'. Known: {known}.",
+        f"{criteria} 15, column minimum_units: '-1' breaks the rule minimum_units >= 0. "
+        "Correct it: Matured units below which nothing is said; empty for none beside the setting "
+        "`minimum_cell`.",
+        f"{criteria} 16, column period: 'week' is not allowed. Known: all, 28d.",
+        f"{criteria} 17, column bound: empty. Fill it in.",
+        f"{criteria} 19: same key as row 18 "
+        "(stage validation, model_id lead_scoring, metric view_rate). Keep one.",
+        f"{wishes} 9, column metric: no metric 'clicks'. Known: {known}.",
+        f"{wishes} 10, column change_high: '0.1' breaks the rule change_low <= change_high. "
+        "Correct it: Upper end of the expected change.",
+        f"{wishes} 12: same key as row 11 (release_id release-4, metric view_rate). Keep one.",
+    }
+
+
 def test_doctor_lists_all_at_once_with_place_and_fix(
     project: Project, found: list[Finding]
 ) -> None:
     lines = [
         f"{finding.severity} {finding}"
         for finding in found
-        if not re.search("seeds/(experiment|alert_rules)", finding.where)
+        if not re.search("seeds/(experiment|alert_rules|release)", finding.where)
     ]
     seeds = "error workspace/seeds"
     cards = "error models/metrics/_metrics.yml: metric"

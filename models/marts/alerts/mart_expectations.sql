@@ -107,7 +107,7 @@ from_changes as (
     select
         'release' as expectation_kind,
         release_id || ', ' || metric as expectation_id,
-        model_id,
+        coalesce(model_id, '(none)') as model_id,
         metric,
         owner,
         outcome,

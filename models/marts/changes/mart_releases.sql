@@ -95,7 +95,7 @@ dated as (
         *,
         {%- for stage, following in reached.items() %}
         cast({{ stage }}_at as date) as {{ stage }}_date,
-        cast(coalesce({{ following }}, ended_at, {{ as_of() }}) as date) as {{ stage }}_until,
+        cast(greatest({{ stage }}_at, coalesce({{ following }}, ended_at, {{ as_of() }})) as date) as {{ stage }}_until,
         {%- endfor %}
         cast(planned_at as date) as planned_date,
         cast(coalesce(deployed_at, ended_at, {{ as_of() }}) as date) as came_by
