@@ -26,7 +26,7 @@ READS: Mapping[str, frozenset[str]] = {
         {"core", "quality", "use", "metrics", "alerts", "lift", "builds", "marts", "config"}
     ),
     # the ledger notes what all of them have seen
-    "builds": frozenset({"staging", "core", "quality", "use", "metrics", "lift"}),
+    "builds": frozenset({"staging", "core", "quality", "use", "metrics", "lift", "builds"}),
 }
 KEY_TESTS = frozenset({"grain", "unique"})
 MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})

@@ -242,7 +242,7 @@ BAD_CARDS = {
         "metric shown_rate has an unknown card key sinonyms. Known keys are kind, io_class, "
         "leads_to, pillar, tier, tasks, unit, unit_of_count, direction, owner, approver, "
         "frequency, rationale, so_what, excluded, counted_by, proxy_for, "
-        "minimum_meaningful_lift, review_by, synonyms, read_where, follows_label, "
+        "minimum_meaningful_lift, review_by, synonyms, certified_hash, read_where, follows_label, "
         "is_proportion, balance_points, shape.",
     ),
     "leads to nothing known": (
