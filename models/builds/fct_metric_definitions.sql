@@ -1,11 +1,11 @@
 -- One row per metric, definition and build that first saw it: what the metric meant, and from when on.
 {{ config(materialized='incremental', incremental_strategy='append', full_refresh=false) }}
+{%- set nothing = '(select metric, definition_hash, review_by as in_force_from from metrics where 1 = 0) as nothing' %}
 with metrics as (
 
     select * from {{ ref('dim_metrics') }}
 
 ),
-{%- if is_incremental() %}
 
 known as (
 
@@ -13,10 +13,9 @@ known as (
         metric,
         definition_hash,
         row_number() over (partition by metric order by in_force_from desc) as place
-    from {{ this }}
+    from {{ this if is_incremental() else nothing }}
 
 ),
-{%- endif %}
 
 definitions as (
 
@@ -29,12 +28,10 @@ definitions as (
         metrics.approver,
         cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}' as timestamp) as in_force_from
     from metrics
-    {%- if is_incremental() %}
     left join known
         on metrics.metric = known.metric
         and known.place = 1
     where known.definition_hash is null or known.definition_hash <> metrics.definition_hash
-    {%- endif %}
 
 )
 

@@ -1,4 +1,4 @@
--- One row per experiment and variant, released version, closed alert and postmortem: what was expected, what was decided and what came of it.
+-- One row per experiment and variant, released version, closed alert and postmortem: what was expected, decided and learned.
 with experiments as (
 
     select * from {{ ref('experiments') }}
@@ -141,7 +141,11 @@ closed as (
         'unknown' as result,
         closed_by as reason,
         metric,
-        coalesce(note, case closed_by when 'person' then 'Somebody closed it without a note.' else 'It ended before anybody noted why.' end) as lesson,
+        case
+            when note is not null then note
+            when closed_by = 'person' then 'Somebody closed it without a note.'
+            else 'It ended before anybody noted why.'
+        end as lesson,
         cast(null as {{ type_double() }}) as expected_effect,
         cast(null as {{ type_double() }}) as effect_low,
         cast(null as {{ type_double() }}) as effect_high,
