@@ -10,29 +10,34 @@ with releases as (
 
 ),
 
-dates as (
+-- days of its own: those of dim_dates depend on every raw table
+bounds as (
 
-    select * from {{ ref('dim_dates') }}
-    where is_complete
+    select
+        min(deployed_date) as first_day,
+        cast({{ dbt.dateadd('day', -1, as_of_date()) }} as date) as last_day
+    from releases
 
 ),
+
+{{ day_ctes('bounds') }},
 
 ranked as (
 
     select
         releases.model_id,
         releases.model_version,
-        dates.date_day as version_date,
+        days.date_day as version_date,
         1 as day_count,
-        {{ dbt.datediff('releases.deployed_date', 'dates.date_day', 'day') }} as age_days, -- noqa: LT05
+        {{ dbt.datediff('releases.deployed_date', 'days.date_day', 'day') }} as age_days, -- noqa: LT05
         row_number() over (
-            partition by releases.model_id, dates.date_day
+            partition by releases.model_id, days.date_day
             order by releases.deployed_at desc nulls last, releases.model_version desc nulls last
         ) as place
     from releases
-    inner join dates
-        on releases.deployed_date <= dates.date_day
-        and coalesce(releases.ended_date > dates.date_day, true)
+    inner join days
+        on releases.deployed_date <= days.date_day
+        and coalesce(releases.ended_date > days.date_day, true)
 
 ),
 

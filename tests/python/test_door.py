@@ -603,7 +603,14 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     changed("usage_events", event_name=str.upper).to_csv(place, index=False)
     uses_and_health = (
         *NO_UNIT_TESTS,
-        *("--select", "+fct_usage", "+mart_input_health", "model_metrics", "cost_budgets"),
+        *(
+            "--select",
+            "+fct_usage",
+            "+mart_input_health",
+            "model_metrics",
+            "cost_budgets",
+            "stg_alert_actions",
+        ),
     )
     run = project.build(folder, *uses_and_health)
     assert run.status == 1
@@ -657,7 +664,7 @@ REACHED = {
     "eligible_users": {"usage", "rejections"},
     "experiment_assignments": {"rejections"},
     "feedback": {"feedback", "rejections"},
-    "model_releases": {"releases", "rejections"},
+    "model_releases": {"releases", "version_days", "rejections"},
     "serving_costs": {"costs", "rejections"},
     "kpi_annotations": {"rejections"},
     "alert_actions": {"rejections"},

@@ -131,7 +131,7 @@ def test_nothing_of_single_events_or_persons_is_published(built: Workspace) -> N
         assert kept_back & {name for (name,) in rows(place, names)} == held_too
     layers = rows(built.published, "select distinct schema_name from duckdb_tables()")
     assert {layer.removeprefix("main_") for (layer,) in layers} == {
-        *("marts", "metrics", "core", "lift", "main")
+        *("marts", "metrics", "core", "lift", "alerts", "main")
     }
 
 
