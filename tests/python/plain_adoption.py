@@ -52,7 +52,8 @@ class Adoption:
                 self.eligible[cell][day].add(user)
 
     def _read_events(self, company: Company) -> None:
-        carried = company.predictions[["prediction_id", *self.segments]]
+        # what somebody used need not be in production
+        carried = company.asked_about[["prediction_id", *self.segments]]
         events = company.events.drop(columns=self.segments, errors="ignore").merge(
             carried, on="prediction_id", how="left"
         )
