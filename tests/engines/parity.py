@@ -80,7 +80,8 @@ def _difference(
         one, other = f'ours_rows."{column}"', f'theirs_rows."{column}"'
         differs = f"{one} is distinct from {other}"
         if type_ == "DOUBLE":
-            tolerated = f"1e-9 * greatest(abs({one}), abs({other}))"
+            # what cancels out is zero but for the order of its sums
+            tolerated = f"greatest(1e-9 * greatest(abs({one}), abs({other})), 1e-12)"
             differs += f" and not coalesce(abs({one} - {other}) <= {tolerated}, false)"
         row = connection.execute(
             f"select {one}, {other}, ours_rows.* from ours_rows "
