@@ -70,8 +70,9 @@ $(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt tests/eng
 	@scripts/setup_engines $(ENGINES)
 	@touch $@
 
+test-engines: ENGINE_TESTS ?= test
 test-engines: $(ENGINES)/.installed  ## a full build and an increment on Postgres and Spark, against DuckDB's
-	@$(ENGINES)/bin/python -m pytest -q -rs -m 'not thorough' tests/engines
+	@$(ENGINES)/bin/python -m pytest -q -rs -m 'not thorough' -k '$(ENGINE_TESTS)' tests/engines
 
 test-spark35: $(SPARK35)/.installed  ## the same on Spark 3.5, with Python 3.11 or earlier
 	@PYTHONPATH=$(SPARK35) $(ENGINES)/bin/python -m pytest -q -rs tests/engines -k spark-awkward

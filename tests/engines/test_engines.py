@@ -27,7 +27,8 @@ from engines import ROOT, Engine
 from throughline import build, cli, simulate, warehouse
 from throughline.workspace import UserError, Workspace
 
-SCRATCH = ROOT / ".build/engines"
+# two runs at once need folders of their own
+SCRATCH = ROOT / ".build" / os.environ.get("THROUGHLINE_ENGINES_FOLDER", "engines")
 READERS: dict[str, Callable[..., str]] = {
     "postgres": engines.read_postgres,
     "spark": engines.read_spark,
