@@ -18,7 +18,8 @@ from rich.text import Text
 from urllib3.util import Retry
 
 from throughline import scorecard
-from throughline.workspace import Workspace, refuse
+from throughline.findings import refuse
+from throughline.workspace import Workspace
 
 Row: TypeAlias = "dict[str, Any]"
 

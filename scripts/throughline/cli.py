@@ -18,6 +18,7 @@ from rich.console import Console
 from throughline import (
     __version__,
     build,
+    dbt_process,
     docs,
     doctor,
     input_checks,
@@ -30,7 +31,9 @@ from throughline import (
     warehouse,
     workspace,
 )
-from throughline.workspace import Finding, UserError, Workspace
+from throughline.files import writing
+from throughline.findings import Finding, UserError, refuse
+from throughline.workspace import Workspace
 
 console = Console(highlight=False)
 
@@ -86,7 +89,7 @@ def init(folder: Path) -> None:
     """
     root = project()
     headers = {name: spec.header for name, spec in seeds.read_specs(root).items()}
-    with workspace.writing(folder, fix="Choose a folder that can be written."):
+    with writing(folder, fix="Choose a folder that can be written."):
         made = workspace.create(folder, project=root, headers=headers)
     click.echo(f"Made {made.relative}. Next: {made.relative}/README.md")
 
@@ -105,7 +108,7 @@ def use(folder: Path | None) -> None:
         click.echo(f"{current.relative} (chosen by {current.chosen_by})")
         return
     fix = f"Make its folder writable, or set {workspace.VARIABLES[0]} instead."
-    with workspace.writing(Path(".env"), fix=fix):
+    with writing(Path(".env"), fix=fix):
         made = workspace.use(folder, project=project())
     click.echo(f"{made.relative} is chosen: .env is written")
     overriding = os.environ.get(workspace.VARIABLES[0])
@@ -130,11 +133,11 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
     from throughline import simulate as simulator
 
     try:
-        with workspace.writing(out, fix="Choose a folder that can be written."):
+        with writing(out, fix="Choose a folder that can be written."):
             simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
     except simulator.SimulationError as error:
         fix = "throughline simulate --help"
-        raise workspace.refuse(str(error), where="simulate", fix=fix) from None
+        raise refuse(str(error), where="simulate", fix=fix) from None
     click.echo(f"{out}: {predictions:,} predictions over {days} days")
 
 
@@ -151,7 +154,7 @@ def doctor_(as_json: bool) -> None:
     """
     current = chosen()
     with console.status("looking"):
-        found = doctor.check_all(current, target=build.target(current))
+        found = doctor.check_all(current, target=dbt_process.target(current))
     errors = sum(finding.severity == "error" for finding in found.findings)
     if as_json:
         report: dict[str, Any] = {
@@ -191,7 +194,7 @@ def load_() -> None:
     from throughline import load as loader
 
     current = chosen()
-    if build.target(current) == "duckdb":
+    if dbt_process.target(current) == "duckdb":
         click.echo("Nothing to load: DuckDB reads the raw files where they are.")
         return
     show(inputs.files_left(current))
@@ -238,10 +241,10 @@ def build_(
     if leading:
         what = f"{leading} would lead dbt alone to another warehouse, not lift and the scorecard"
         fix = "Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, which lead them all."
-        raise workspace.refuse(what, where="build", fix=fix)
+        raise refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
-    findings = doctor.check(current, target=build.target(current)).findings
-    locked = places.lock_fault(current) if build.target(current) == "duckdb" else None
+    findings = doctor.check(current, target=dbt_process.target(current)).findings
+    locked = places.lock_fault(current) if dbt_process.target(current) == "duckdb" else None
     errors = [finding for finding in findings if finding.severity == "error"]
     errors += [locked] if locked else []
     if errors:
@@ -274,7 +277,7 @@ def build_(
                 show(faults)
                 sys.exit(1)
     file = None
-    if build.is_in_file(current) and not (no_publish or as_of):
+    if dbt_process.is_in_file(current) and not (no_publish or as_of):
         if dbt_arguments:
             click.echo("publish: left as it was, since dbt had arguments: throughline publish")
         else:
@@ -301,8 +304,8 @@ def publish_() -> None:
     Example: throughline publish
     """
     current = chosen()
-    if not build.is_in_file(current):
-        schema = f"schema {current.schema}_marts of target {build.target(current)}"
+    if not dbt_process.is_in_file(current):
+        schema = f"schema {current.schema}_marts of target {dbt_process.target(current)}"
         click.echo(f"Nothing to publish: readers read {schema}.")
         return
     publish_to_readers(current)
@@ -361,7 +364,7 @@ def lift_(
     given = [name for name, value in forms.items() if value]
     if len(given) > 1:
         what, fix = "one of them at a time can be printed", "Leave out all but one."
-        raise workspace.refuse(what, where=" ".join(given), fix=fix)
+        raise refuse(what, where=" ".join(given), fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     if explain:
         lines = command.explained(current, *explain)
@@ -421,14 +424,14 @@ def exec_(command: tuple[str, ...]) -> None:
     current = chosen()
     try:
         finished = subprocess.run(
-            [build.program(command[0]), *command[1:]],
+            [dbt_process.program(command[0]), *command[1:]],
             cwd=current.project,
-            env=build.environment(current),
+            env=dbt_process.environment(current),
             check=False,
         )
     except OSError:
         fix = "Run make setup, or name another."
-        raise workspace.refuse("no such program", where=command[0], fix=fix) from None
+        raise refuse("no such program", where=command[0], fix=fix) from None
     sys.exit(finished.returncode)
 
 
@@ -458,10 +461,10 @@ def alerts_(
 
     if url is not None and as_of is not None:
         fix = "Leave out one of them."
-        raise workspace.refuse("a replay is told to nobody", where="--notify --as-of", fix=fix)
+        raise refuse("a replay is told to nobody", where="--notify --as-of", fix=fix)
     if is_slack and url is None:
         fix = "Name the endpoint: --notify URL."
-        raise workspace.refuse("nothing is posted", where="--slack", fix=fix)
+        raise refuse("nothing is posted", where="--slack", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     found = alerts.of_last_build(current)
     show(publish.notes(current))

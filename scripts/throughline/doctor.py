@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,19 +16,14 @@ from typing import Any
 import yaml
 from packaging.requirements import Requirement
 
-from throughline import build, input_checks, seeds
+from throughline import dbt_process, input_checks, seeds
+from throughline.files import read_env
+from throughline.findings import Finding, UserError, did_you_mean
 from throughline.input_checks import Seen
 from throughline.places import check_folders, lock_fault
 from throughline.seeds import SeedFile
-from throughline.workspace import (
-    DEFAULTS,
-    VARIABLES,
-    Finding,
-    UserError,
-    Workspace,
-    did_you_mean,
-    read_env,
-)
+from throughline.settings import DEFAULTS
+from throughline.workspace import VARIABLES, Workspace
 
 PINNED = ("dbt-core", "dbt-duckdb", "dbt-metricflow", "duckdb")
 
@@ -56,7 +51,7 @@ def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
     """
     findings, tables = _quick(workspace, target=target, is_full=True)
     try:
-        with build.scratch(workspace) as variables:
+        with dbt_process.scratch(workspace) as variables:
             findings += check_metrics(workspace, variables=variables)
             if tables and not any(finding.severity == "error" for finding in findings):
                 judged = input_checks.check_delivered(workspace, tables, variables=variables)
@@ -103,12 +98,23 @@ def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list
     conditions = {
         condition.strip() for condition in seeds.values_of(files["alert_rules"], "condition")
     }
-    rules = build.read_rules(workspace, conditions=sorted(conditions), variables=variables)
+    rules = _read_rules(workspace, conditions=sorted(conditions), variables=variables)
     findings += [Finding(**problem) for problem in rules["problems"]]
     specs = seeds.read_specs(workspace.project)
     for rule in rules["rules"]:
         findings += seeds.failing(files, specs, **rule)
     return sorted(findings, key=lambda finding: finding.severity)
+
+
+def _read_rules(
+    workspace: Workspace, *, conditions: Sequence[str], variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError.
+
+    `conditions` are those of the alert rules, `variables` those of a scratch.
+    """
+    given = {"conditions": list(conditions)}
+    return dbt_process.operation(workspace, "print_rules", given, variables=variables)
 
 
 # Versions and folder

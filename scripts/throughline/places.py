@@ -8,9 +8,10 @@ from pathlib import Path
 
 import duckdb
 
-from throughline import build
+from throughline import dbt_process
+from throughline.findings import Finding
 from throughline.sql import first_sentence
-from throughline.workspace import Finding, Workspace
+from throughline.workspace import Workspace
 
 
 def check_folders(workspace: Workspace) -> list[Finding]:
@@ -20,7 +21,7 @@ def check_folders(workspace: Workspace) -> list[Finding]:
         fix = f"The build writes warehouse.duckdb there: chmod u+wx {workspace.relative}"
         findings.append(Finding("error", "folder is not writable", workspace.relative, fix))
     for variable, usual in (("DBT_LOG_PATH", "logs"), ("DBT_TARGET_PATH", "target")):
-        folder = build.variable(workspace, variable) or usual
+        folder = dbt_process.variable(workspace, variable) or usual
         if not _is_writable(workspace.project / folder):
             fix = f"Make its folder writable, or name another in {variable}."
             findings.append(Finding("error", "dbt cannot write there", folder, fix))

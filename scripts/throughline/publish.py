@@ -17,8 +17,10 @@ from pathlib import Path
 
 import duckdb
 
-from throughline import __version__, build, places, sql
-from throughline.workspace import Finding, UserError, Workspace, refuse, writing
+from throughline import __version__, dbt_events, dbt_process, places, sql
+from throughline.files import writing
+from throughline.findings import Finding, UserError, refuse
+from throughline.workspace import Workspace
 
 STORAGE = "v1.0.0"
 """The version of DuckDB from which on clients can open the file."""
@@ -26,6 +28,8 @@ PACKAGE = "throughline"
 """The dbt package whose models are published."""
 ABOUT = "publication"
 """The table that says what the file holds; in schema main, where a client looks first."""
+MEMORY_LIMIT = "4GB"
+"""Of DuckDB where nothing else is said, as in profiles.yml."""
 FIX = "Make the folder writable and run throughline publish; the copy before this one still stands."
 
 
@@ -81,7 +85,7 @@ def publish(workspace: Workspace) -> Publication:
 def notes(workspace: Workspace) -> Iterator[Finding]:
     """Says so where the copy is older than what stands in the warehouse."""
     copy, built = workspace.published, workspace.warehouse
-    if workspace.replays or not build.is_in_file(workspace) or not copy.exists():
+    if workspace.replays or not dbt_process.is_in_file(workspace) or not copy.exists():
         return
     if built.exists() and built.stat().st_mtime_ns > copy.stat().st_mtime_ns:
         what = "older than the warehouse, which was written since"
@@ -94,7 +98,7 @@ def public(workspace: Workspace) -> list[Relation]:
 
     Raises UserError where it wrote down nothing.
     """
-    folder = build.variable(workspace, "DBT_TARGET_PATH") or "target"
+    folder = dbt_process.variable(workspace, "DBT_TARGET_PATH") or "target"
     path = f"{folder}/manifest.json"
     try:
         nodes = json.loads((workspace.project / path).read_text(encoding="utf-8"))["nodes"]
@@ -153,7 +157,7 @@ def _wal(path: Path) -> Path:
 
 def _attach(connection: duckdb.DuckDBPyConnection, workspace: Workspace, fresh: Path) -> None:
     """The warehouse, for reading alone, so that others may read it meanwhile, and the new file."""
-    memory = build.variable(workspace, "THROUGHLINE_MEMORY_LIMIT") or build.MEMORY_LIMIT
+    memory = dbt_process.variable(workspace, "THROUGHLINE_MEMORY_LIMIT") or MEMORY_LIMIT
     connection.execute(f"set memory_limit = {sql.literal(memory)}")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set timezone = 'UTC'")
@@ -220,7 +224,7 @@ def _fault(workspace: Workspace, error: duckdb.Error) -> UserError:
     where = f"{workspace.relative}/{workspace.warehouse.name}"
     if not workspace.warehouse.exists():
         return refuse("nothing is built yet", where=where, fix="throughline build")
-    if build.DISK_IS_FULL in str(error):
+    if dbt_events.DISK_IS_FULL in str(error):
         fix = "Make room and run throughline publish."
         return refuse("the disk is full", where=workspace.relative, fix=fix)
     if "lock on file" in str(error) and (locked := places.lock_fault(workspace)):

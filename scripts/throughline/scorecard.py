@@ -17,9 +17,10 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from throughline import build, places, warehouse
+from throughline import dbt_process, places, warehouse
+from throughline.findings import UserError, refuse
 from throughline.sql import relation
-from throughline.workspace import VARIABLES, UserError, Workspace, refuse
+from throughline.workspace import VARIABLES, Workspace
 
 Row: TypeAlias = "dict[str, Any]"
 Tables: TypeAlias = "dict[str, list[Row]]"
@@ -93,7 +94,7 @@ def read(
     Raises LookupError with the name of a relation that is not there, UserError where the file is
     locked.
     """
-    if build.is_in_file(workspace):
+    if dbt_process.is_in_file(workspace):
         return _read_file(workspace, file or workspace.warehouse, relations)
     return {
         name: [_plain_row(row) for row in rows]
@@ -783,8 +784,8 @@ def rows_of_last_build(workspace: Workspace, relations: Mapping[str, str], *, na
 
 def _place(workspace: Workspace, file: Path | None) -> str:
     """Where the marts stand, for people."""
-    if not build.is_in_file(workspace):
-        return f"target {build.target(workspace)}"
+    if not dbt_process.is_in_file(workspace):
+        return f"target {dbt_process.target(workspace)}"
     inside = (file or workspace.warehouse).relative_to(workspace.folder)
     return f"{workspace.relative}/{inside.as_posix()}"
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build, places, sql
-from throughline.workspace import UserError, Workspace, refuse
+from throughline import dbt_events, dbt_process, places, sql
+from throughline.findings import UserError, refuse
+from throughline.workspace import Workspace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -294,14 +295,14 @@ def as_column(values: Sequence[Any]) -> NDArray[Any]:
 
 def compiled(workspace: Workspace, name: str) -> str:
     """The query of a model or analysis for the active target; raises UserError."""
-    with build.within(build.environment(workspace)):
+    with dbt_process.within(dbt_process.environment(workspace)):
         from dbt.cli.main import dbtRunner
 
         with contextlib.redirect_stdout(io.StringIO()) as said:
             answer = dbtRunner().invoke(["--no-use-colors", "compile", "--select", name])
     results: list[Any] = list(getattr(answer.result, "results", ()))
     if not answer.success or len(results) != 1:
-        what = str(answer.exception or build.telling(said.getvalue()))
+        what = str(answer.exception or dbt_events.telling(said.getvalue()))
         raise _fault(workspace, what, where=name, fix="See logs/dbt.log.")
     return str(results[0].node.compiled_code)
 
@@ -309,7 +310,7 @@ def compiled(workspace: Workspace, name: str) -> str:
 @contextlib.contextmanager
 def connect(workspace: Workspace) -> Iterator[Warehouse]:
     """Opens the active target; raises UserError where dbt cannot connect to it."""
-    with build.within(build.environment(workspace)):
+    with dbt_process.within(dbt_process.environment(workspace)):
         # dbt takes seconds to import, and most commands do without it here.
         from dbt.adapters.factory import FACTORY
         from dbt.cli.main import dbtRunner
@@ -324,7 +325,7 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             raise _fault(
                 workspace,
                 _said_to_be_wrong(said.getvalue()) or str(answer.exception),
-                where=f"target {build.target(workspace)}",
+                where=f"target {dbt_process.target(workspace)}",
                 fix="Start the server, or correct the variables that profiles.yml reads.",
             )
         adapters: Iterable[Any] = FACTORY.adapters.values()
@@ -346,7 +347,7 @@ def sole_writer(workspace: Workspace) -> Iterator[None]:
     DuckDB locks its file itself, and a session of Spark here would shut out the one of dbt. Raises
     UserError that names who writes there already: another command, or what a killed one has left.
     """
-    if build.target(workspace) != "postgres":
+    if dbt_process.target(workspace) != "postgres":
         yield
         return
     with connect(workspace) as found:
@@ -370,7 +371,7 @@ def sole_writer(workspace: Workspace) -> Iterator[None]:
         holder = _holder(cursor, HOLDER_OF_LOCK, [WRITES if is_ours else LOCK, schema])
         if not is_ours or holder:
             raise _in_use(schema, holder)
-        with build.within({LOCK_HOLDER: str(handle.get_backend_pid())}):
+        with dbt_process.within({LOCK_HOLDER: str(handle.get_backend_pid())}):
             yield
 
 
@@ -456,6 +457,7 @@ def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserErro
 
 def _said_to_be_wrong(output: str) -> str:
     """What `dbt debug` says is wrong, on one line."""
-    text = re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", build.plain(output))
+    text = re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", dbt_events.plain(output))
     headers = r"(?m)^.*(?:failed|following reason|Encountered an error):\n|^\s*>"
-    return build.telling(re.split(headers, text)[-1].split("Check your database credentials")[0])
+    said, *_ = re.split(headers, text)[-1].split("Check your database credentials")
+    return dbt_events.telling(said)

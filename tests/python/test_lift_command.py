@@ -24,6 +24,7 @@ from building import ROOT, WITHOUT_TESTS, Project
 from conftest import Company, Outcome
 from lift_cases import moments_row, raw_row, table_of
 from throughline import build, scorecard
+from throughline.findings import UserError, refuse
 from throughline.lift import aa, command, kernel, run, show
 from throughline.lift.decide import DecisionRow, decisions, is_deciding
 from throughline.lift.explain import explain
@@ -34,7 +35,7 @@ from throughline.lift.sequential import lan_demets
 from throughline.lift.stakes import Stake
 from throughline.lift.table import COLUMNS, estimate
 from throughline.warehouse import Columns, Warehouse
-from throughline.workspace import UserError, Workspace, refuse
+from throughline.workspace import Workspace
 
 Call = Callable[..., Outcome]
 Row = Mapping[str, Any]

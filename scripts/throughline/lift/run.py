@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from throughline import build
+from throughline import dbt_events, dbt_process
+from throughline.findings import UserError
+from throughline.findings import refuse as fault
 from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.moments import MomentsError, column, read
 from throughline.lift.plan import Experiment, Metric, PlanError
 from throughline.lift.stakes import Stake
 from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
-from throughline.workspace import UserError, Workspace
-from throughline.workspace import refuse as fault
+from throughline.workspace import Workspace
 
 WRITTEN = ("fct_lift_estimates", "fct_lift_splits", "fct_lift_decisions")
 """What `write` fills, in that order; dbt makes them, empty."""
@@ -284,7 +285,7 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
         raise
     except Exception as error:  # every driver has errors of its own
         what, remedy = next(iter(str(error).splitlines()), repr(error)), "Correct it"
-        if build.DISK_IS_FULL in what:
+        if dbt_events.DISK_IS_FULL in what:
             what, remedy = "the disk is full", "Make room"
         fix = f"The rows in force stay as they were. {remedy} and run throughline lift again."
         where = warehouse.relation("lift", "fct_lift_*")
@@ -312,7 +313,7 @@ def _last_build(workspace: Workspace) -> Iterator[Warehouse]:
 
 def _check_file(workspace: Workspace) -> None:
     """Raises UserError where there is no warehouse: to connect to DuckDB would make one."""
-    if build.target(workspace) == "duckdb" and not workspace.warehouse.exists():
+    if dbt_process.target(workspace) == "duckdb" and not workspace.warehouse.exists():
         raise _unbuilt(workspace)
 
 
