@@ -234,10 +234,10 @@
     {% do remembered().update({'condition_texts': conditions}) %}
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
-        {% set seed = graph.nodes[test.attached_node].name %}
+        {% set seed = graph.nodes[test.attached_node].name.removeprefix('cfg_') %}
         {% set arguments = {} %}
         {% for name, value in test.test_metadata.kwargs.items() %}
-            {% do arguments.update({name: modules.re.sub("^ref\\('(\\w+)'\\)$", '\\1', value) if value is string else value}) %}
+            {% do arguments.update({name: modules.re.sub("^ref\\('(cfg_)?(\\w+)'\\)$", '\\2', value) if value is string else value}) %}
         {% endfor %}
         {% do arguments.update({'model': seed}) %}
         {% do rules.append({'seed': seed, 'column': test.column_name, 'query': context['test_' ~ test.test_metadata.name](**arguments)}) %}

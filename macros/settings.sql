@@ -4,6 +4,7 @@
         'as_of': none,
         'inputs': raw_tables(),
         'sources': {},
+        'governed': {},
         'mapping': {},
         'segments': ['channel', 'device', 'region'],
         'protected_attributes': ['age_band', 'gender'],
