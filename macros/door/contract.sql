@@ -76,5 +76,5 @@
 {% macro declare_inputs(table) %}
     {% do ref('cfg_model_registry') %}
     {% do ref('cfg_exchange_rates') %}
-    {% do source('raw', table) %}
+    {% do read_raw(table) %}
 {% endmacro %}
