@@ -1,17 +1,7 @@
 {# Stops a run whose workspace cannot be read, with one line that names the fault and the fix. #}
 {% macro check_workspace() %}
-    {% if execute %}
-        {% set chosen = workspace() %}
-        {% if env_var('THROUGHLINE_SEEDS', '').startswith('/') %}
-            {{ stop("THROUGHLINE_SEEDS is an absolute path: with it dbt would write over your seeds. Give it relative to the project, or run `throughline use`.") }}
-        {% endif %}
-        {% if chosen.startswith('/') %}
-            {{ stop("THROUGHLINE_WORKSPACE is the absolute path " ~ chosen ~ ": with it dbt would write over your seeds. Give it relative to the project, or run `throughline use " ~ chosen ~ "`.") }}
-        {% endif %}
-        {% set settings = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
-        {% if settings.get('workspace', chosen) != chosen or (not settings and chosen != 'workspace') %}
-            {{ stop("THROUGHLINE_WORKSPACE is " ~ chosen ~ " but the settings in THROUGHLINE_VARS are " ~ ("those of " ~ settings.workspace if settings.workspace else "not set") ~ ". Run `throughline use " ~ chosen ~ "`.") }}
-        {% endif %}
+    {% if execute and is_selected() and 'workspace' not in setting('checks_off') %}
+        {% if is_installed() %}{{ check_host() }}{% else %}{{ check_variables() }}{% endif %}
         {% for name in ['inputs', 'sources', 'mapping'] %}
             {% for table in setting(name) if table not in raw_tables() %}
                 {{ stop("setting " ~ name ~ " names " ~ table ~ ", which is no raw table. The raw tables are " ~ raw_tables() | join(', ') ~ ".") }}
@@ -26,9 +16,24 @@
         {% for name in setting('segments') + setting('protected_attributes') if name | lower in taken_names() %}
             {{ stop("setting segments or protected_attributes names " ~ name ~ ", which the facts use for a column of their own. Map the column under another name.") }}
         {% endfor %}
-        {% for table in setting('inputs') %}
+        {% for table in setting('inputs') if not is_mapped(table) %}
             {{ check_raw_table(table) }}
         {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+{# Stops where the variables of the environment do not belong to one workspace of this project. #}
+{% macro check_variables() %}
+    {% set chosen = workspace() %}
+    {% if env_var('THROUGHLINE_SEEDS', '').startswith('/') %}
+        {{ stop("THROUGHLINE_SEEDS is an absolute path: with it dbt would write over your seeds. Give it relative to the project, or run `throughline use`.") }}
+    {% endif %}
+    {% if chosen.startswith('/') %}
+        {{ stop("THROUGHLINE_WORKSPACE is the absolute path " ~ chosen ~ ": with it dbt would write over your seeds. Give it relative to the project, or run `throughline use " ~ chosen ~ "`.") }}
+    {% endif %}
+    {% set settings = workspace_settings() %}
+    {% if settings.get('workspace', chosen) != chosen or (not settings and chosen != 'workspace') %}
+        {{ stop("THROUGHLINE_WORKSPACE is " ~ chosen ~ " but the settings in THROUGHLINE_VARS are " ~ ("those of " ~ settings.workspace if settings.workspace else "not set") ~ ". Run `throughline use " ~ chosen ~ "`.") }}
     {% endif %}
 {% endmacro %}
 
@@ -67,7 +72,7 @@
 
 {# Stops a run with an ungoverned metric, by name. #}
 {% macro check_metrics() %}
-    {% if execute %}
+    {% if execute and is_selected() and 'metrics' not in setting('checks_off') %}
         {% set errors = [] %}
         {% for problem in metric_problems() %}
             {% set sentence = problem.what ~ '. ' ~ problem.fix %}
@@ -234,10 +239,10 @@
     {% do remembered().update({'condition_texts': conditions}) %}
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
-        {% set seed = graph.nodes[test.attached_node].name %}
+        {% set seed = graph.nodes[test.attached_node].name.removeprefix('cfg_') %}
         {% set arguments = {} %}
         {% for name, value in test.test_metadata.kwargs.items() %}
-            {% do arguments.update({name: modules.re.sub("^ref\\('(\\w+)'\\)$", '\\1', value) if value is string else value}) %}
+            {% do arguments.update({name: modules.re.sub("^ref\\('(cfg_)?(\\w+)'\\)$", '\\2', value) if value is string else value}) %}
         {% endfor %}
         {% do arguments.update({'model': seed}) %}
         {% do rules.append({'seed': seed, 'column': test.column_name, 'query': context['test_' ~ test.test_metadata.name](**arguments)}) %}

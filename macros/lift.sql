@@ -184,11 +184,11 @@
 {# Names of the metrics in the seeds of experiments, as they stand in the warehouse. #}
 {% macro declared_metrics() %}
     {% set names = [] %}
-    {% if may_look() and model.resource_type == 'model' and load_relation(ref('experiment_guardrails')) %}
+    {% if may_look() and model.resource_type == 'model' and load_relation(ref('cfg_experiment_guardrails')) %}
         {% set lists = rows_of("
-            select primary_metric, secondary_metrics, uptake_metric from " ~ ref('experiments') ~ "
+            select primary_metric, secondary_metrics, uptake_metric from " ~ ref('cfg_experiments') ~ "
             union all
-            select metric, null, null from " ~ ref('experiment_guardrails')
+            select metric, null, null from " ~ ref('cfg_experiment_guardrails')
         ) %}
         {% for row in lists %}
             {% for name in (row[0] ~ ';' ~ (row[1] or '') ~ ';' ~ (row[2] or '')).split(';') %}
