@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from throughline.dbt_events import Run, shown
-from throughline.dbt_process import environment, is_in_file, killed, program, variable
+from throughline.dbt_process import environment, killed, program
 from throughline.findings import Finding
+from throughline.host import WRITTEN, Host
+from throughline.project import PACKAGE
 from throughline.workspace import Workspace
 
 SELECTING = frozenset({"--select", "-s", "--models", "-m", "--exclude", "--selector"})
@@ -87,9 +89,9 @@ def interrupted(workspace: Workspace, code: int, *, began_with: int | None) -> l
     if code < 0:
         return [killed(-code)]
     there = _file_number(workspace.warehouse)
-    if is_in_file(workspace) and (there is None or there != (began_with or there)):
+    if workspace.is_in_file and (there is None or there != (began_with or there)):
         what = "was moved, removed or replaced while it was built: what dbt wrote is lost"
-        where = f"{workspace.relative}/{workspace.warehouse.name}"
+        where = workspace.shown(workspace.warehouse)
         return [Finding("error", what, where, "Build again, and leave it there meanwhile.")]
     return []
 
@@ -104,17 +106,33 @@ def left_out(workspace: Workspace, *, no_tests: bool, given: Sequence[str]) -> l
     Unit tests know nothing of a workspace: a build runs them only for whoever names them. What
     dbt's own variable leaves out stays out, which dbt would forget beside an argument.
     """
-    types = (variable(workspace, "DBT_EXCLUDE_RESOURCE_TYPES") or "").split()
+    types = (workspace.variable("DBT_EXCLUDE_RESOURCE_TYPES") or "").split()
     types += ["test"] if no_tests else []
     if no_tests or not any(map(UNIT_TESTS.search, given)):
         types.append("unit_test")
     return [word for kind in types for word in ("--exclude-resource-type", kind)]
 
 
+def parts(workspace: Workspace) -> list[Sequence[str]]:
+    """What dbt is to select, in turn; lift is computed between two of them."""
+    if isinstance(workspace, Host):
+        # dbt knows the selectors of its root project alone
+        ours = ("--select", f"+package:{PACKAGE}")
+        if not has_experiments(workspace):
+            return [ours]
+        own = [f"package:{PACKAGE},{name}" for name in workspace.made_from_lift]
+        below = f"package:{PACKAGE},{PACKAGE}.lift.{WRITTEN}*+"
+        return [(*ours, "--exclude", *own), ("--select", below)]
+    selectors = ("before_lift", "after_lift") if has_experiments(workspace) else ()
+    return [("--selector", name) for name in selectors] or [()]
+
+
 def has_experiments(workspace: Workspace) -> bool:
     """Whether experiments are declared and assignments delivered: else there is no lift."""
     if "experiment_assignments" not in workspace.settings.get("inputs", workspace.contract):
         return False
+    if workspace.is_host:
+        return "experiments" in workspace.settings["governed"]
     declared = workspace.project / workspace.seeds / "experiments.csv"
     lines = declared.read_text(encoding="utf-8-sig").splitlines()
     return any(line.strip() for line in lines[1:])

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from throughline.dbt_events import telling
-from throughline.files import read_env
 from throughline.findings import Finding, UserError
+from throughline.project import PACKAGE
 from throughline.workspace import Workspace
 
+OURS = "THROUGHLINE_"
+"""What our own variables begin with, which no host reads."""
 SCRATCH = {
     "throughline": {
         "outputs": {
@@ -34,26 +36,15 @@ SCRATCH = {
 }
 
 
-def target(workspace: Workspace) -> str:
-    """The dbt target in force, as dbt itself or profiles.yml chooses it."""
-    names = ("DBT_TARGET", "THROUGHLINE_TARGET")
-    return next(filter(None, (variable(workspace, name) for name in names)), "duckdb")
-
-
-def is_in_file(workspace: Workspace) -> bool:
-    """Whether the warehouse is the file of the workspace: a profile of one's own may say else."""
-    return target(workspace) == "duckdb" and not variable(workspace, "DBT_PROFILES_DIR")
-
-
-def variable(workspace: Workspace, name: str) -> str | None:
-    """A variable as dbt reads it: from the environment, else from .env."""
-    return os.environ.get(name) or read_env(workspace.project / ".env").get(name)
-
-
 def environment(workspace: Workspace) -> dict[str, str]:
     """What a dbt process gets: the workspace, and no word to anyone outside."""
+    outside = {
+        name: value
+        for name, value in os.environ.items()
+        if not (workspace.is_host and name.startswith(OURS))
+    }
     return {
-        **os.environ,
+        **outside,
         **workspace.environment(),
         "DBT_PROJECT_DIR": str(workspace.project),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -69,6 +60,22 @@ def within(variables: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def inside(workspace: Workspace) -> Iterator[None]:
+    """The folder and the environment of a dbt in this process; those that were there come back."""
+    before, folder = dict(os.environ), Path.cwd()
+    given = environment(workspace)
+    os.environ.clear()
+    os.environ.update(given)
+    os.chdir(workspace.project)
+    try:
+        yield
+    finally:
+        os.chdir(folder)
         os.environ.clear()
         os.environ.update(before)
 
@@ -101,7 +108,7 @@ def operation(
     workspace: Workspace, macro: str, arguments: Mapping[str, Any], *, variables: Mapping[str, str]
 ) -> dict[str, Any]:
     """The object that a macro prints as a line of JSON after a word; raises UserError."""
-    asked = ("run-operation", macro, "--args", json.dumps(arguments))
+    asked = ("run-operation", f"{PACKAGE}.{macro}", "--args", json.dumps(arguments))
     output = captured(workspace, ("--no-use-colors", "--quiet", *asked), variables=variables)
     for line in output.splitlines():
         said = re.fullmatch(r"[A-Z]+ (\{.*\})", line)

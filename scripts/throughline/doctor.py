@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 from packaging.requirements import Requirement
 
-from throughline import dbt_process, input_checks, seeds
+from throughline import dbt_process, host_checks, input_checks, seeds
 from throughline.files import read_env
 from throughline.findings import Finding, UserError, did_you_mean
+from throughline.host import Host
 from throughline.input_checks import Seen
 from throughline.places import check_folders, lock_fault
 from throughline.seeds import SeedFile
@@ -36,20 +37,24 @@ class Report:
     tables: list[Seen]
 
 
-def check(workspace: Workspace, *, target: str = "duckdb") -> Report:
+def check(workspace: Workspace) -> Report:
     """What stops or bends a build, as far as it is found in a moment, without dbt.
 
-    `target` is the dbt target; raw tables of another warehouse than DuckDB are not looked at.
+    Raw tables of another warehouse than DuckDB are not looked at.
     """
-    return _report(*_quick(workspace, target=target, is_full=False))
+    if isinstance(workspace, Host):
+        return _report(host_checks.check(workspace, is_full=False), [])
+    return _report(*_quick(workspace, is_full=False))
 
 
-def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
+def check_all(workspace: Workspace) -> Report:
     """As `check`, with records counted again, the rules that dbt renders, and rows judged by them.
 
     Rows are judged once nothing else stops a build.
     """
-    findings, tables = _quick(workspace, target=target, is_full=True)
+    if isinstance(workspace, Host):
+        return _report(host_checks.check(workspace, is_full=True), [])
+    findings, tables = _quick(workspace, is_full=True)
     try:
         with dbt_process.scratch(workspace) as variables:
             findings += check_metrics(workspace, variables=variables)
@@ -62,7 +67,7 @@ def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
     return _report(findings, tables)
 
 
-def _quick(workspace: Workspace, *, target: str, is_full: bool) -> tuple[list[Finding], list[Seen]]:
+def _quick(workspace: Workspace, *, is_full: bool) -> tuple[list[Finding], list[Seen]]:
     findings = check_versions(workspace.project) + check_folders(workspace)
     try:
         settings = workspace.settings
@@ -71,7 +76,7 @@ def _quick(workspace: Workspace, *, target: str, is_full: bool) -> tuple[list[Fi
     findings += check_env(workspace)
     files, seed_findings = check_seeds(workspace)
     findings += seed_findings
-    if target != "duckdb":
+    if workspace.kind != "duckdb":
         return findings, []
     locked = lock_fault(workspace)
     findings += [replace(locked, severity="warning")] if locked else []

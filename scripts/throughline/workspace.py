@@ -22,21 +22,6 @@ from throughline.settings import DEFAULTS, moment_text, read_settings, vars_temp
 VARIABLES = ("THROUGHLINE_WORKSPACE", "THROUGHLINE_SEEDS", "THROUGHLINE_VARS")
 DEFAULT_WORKSPACE = "workspace"
 DEFAULT_SCHEMA = "main"
-PROJECT_MARKS = ("dbt_project.yml", "models/staging/_sources.yml")
-
-
-def find_project(start: Path) -> Path:
-    """The project that holds `start`, else the one this package is installed from.
-
-    Raises UserError where neither is a Throughline project.
-    """
-    here = start.resolve()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if all((folder / name).is_file() for name in PROJECT_MARKS):
-            return folder
-    raise refuse(
-        "no Throughline project here", where=str(start), fix="Run it inside the cloned folder."
-    )
 
 
 @dataclass(frozen=True)
@@ -54,9 +39,24 @@ class Workspace:
     replays: str | None = None
 
     @property
+    def is_host(self) -> bool:
+        """Whether it is a dbt project that has installed ours; see `host`."""
+        return False
+
+    @property
+    def package(self) -> Path:
+        """The folder of our own models."""
+        return self.project
+
+    @property
+    def name(self) -> str:
+        """What people are told that it is."""
+        return self.relative
+
+    @property
     def relative(self) -> str:
         """The folder as dbt must see it: relative to the project, whatever the user wrote."""
-        return Path(os.path.relpath(self.folder, self.project)).as_posix()
+        return self.shown(self.folder)
 
     @property
     def has_own_seeds(self) -> bool:
@@ -66,6 +66,34 @@ class Workspace:
     def seeds(self) -> str:
         """The seed folder relative to the project: the workspace's, else the demo company's."""
         return f"{self.relative}/seeds" if self.has_own_seeds else "seeds"
+
+    def variable(self, name: str) -> str | None:
+        """A variable as dbt reads it: from the environment, else from .env."""
+        return os.environ.get(name) or read_env(self.project / ".env").get(name)
+
+    @property
+    def target(self) -> str:
+        """The dbt target in force, as dbt itself or profiles.yml chooses it."""
+        names = ("DBT_TARGET", "THROUGHLINE_TARGET")
+        return next(filter(None, map(self.variable, names)), "duckdb")
+
+    @property
+    def kind(self) -> str:
+        """The kind of its warehouse, such as postgres; our targets are named after it."""
+        return self.target
+
+    @property
+    def is_in_file(self) -> bool:
+        """Whether the warehouse is a file of DuckDB that is known."""
+        return self.kind == "duckdb" and not self.variable("DBT_PROFILES_DIR")
+
+    def place(self, layer: str, name: str) -> tuple[str, str]:
+        """Schema and name of a relation of a layer."""
+        return f"{self.schema}_{layer}", name
+
+    def shown(self, path: Path) -> str:
+        """A path for people: relative to the project."""
+        return Path(os.path.relpath(path, self.project)).as_posix()
 
     @property
     def warehouse(self) -> Path:
@@ -94,7 +122,7 @@ class Workspace:
 
     @cached_property
     def contract(self) -> dict[str, Table]:
-        return read_contract(self.project)
+        return read_contract(self.package)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

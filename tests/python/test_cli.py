@@ -204,18 +204,17 @@ def test_build_refuses_arguments_that_lead_dbt_elsewhere(
     assert ended.status == 1
     assert ended.lines == [
         f"error build: {arguments[0]} would lead dbt alone to another warehouse, not lift and the "
-        "scorecard. Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, "
-        "which lead them all."
+        "scorecard. Name it before the command: throughline --target, --profile or --profiles-dir."
     ]
 
 
 def test_target_is_the_one_of_dbt(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    assert dbt_process.target(found) == "duckdb"
+    assert found.target == "duckdb"
     (company.project / ".env").write_text("THROUGHLINE_TARGET=postgres\n")
-    assert dbt_process.target(found) == "postgres"
+    assert found.target == "postgres"
     monkeypatch.setenv("DBT_TARGET", "spark")
-    assert dbt_process.target(found) == "spark"
+    assert found.target == "spark"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from throughline import files, seeds, workspace
 from throughline.contract import read_contract
 from throughline.files import quoted
 from throughline.findings import UserError
+from throughline.project import find_project
 from throughline.settings import SETTINGS, read_settings, vars_template
 
 Call = Callable[..., Outcome]
@@ -115,12 +116,12 @@ def test_unusable_folder_is_refused(company: Company, folder: str, message: str)
     assert str(caught.value) == message
 
 
-def test_project_is_found_from_below_and_from_elsewhere(project: Path, tmp_path: Path) -> None:
+def test_project_is_found_from_below_and_nowhere_else(project: Path, tmp_path: Path) -> None:
     below = project / "somewhere" / "deep"
     below.mkdir(parents=True)
-    assert workspace.find_project(below) == project
-    installed_from = Path(workspace.__file__).resolve().parents[2]
-    assert workspace.find_project(tmp_path) == installed_from
+    assert find_project(below) == project
+    with pytest.raises(UserError, match=f"^{tmp_path}: no dbt project here"):
+        find_project(tmp_path)
 
 
 # Settings

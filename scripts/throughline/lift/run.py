@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from throughline import dbt_events, dbt_process
+from throughline import dbt_events
 from throughline.findings import UserError
 from throughline.findings import refuse as fault
 from throughline.lift import refuse, table
@@ -273,6 +273,7 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
         "fct_lift_splits": results.splits,
         "fct_lift_decisions": _columns(results.decisions),
     }
+    workspace.folder.mkdir(exist_ok=True)
     try:
         warehouse.replace_days(
             "lift",
@@ -313,14 +314,14 @@ def _last_build(workspace: Workspace) -> Iterator[Warehouse]:
 
 def _check_file(workspace: Workspace) -> None:
     """Raises UserError where there is no warehouse: to connect to DuckDB would make one."""
-    if dbt_process.target(workspace) == "duckdb" and not workspace.warehouse.exists():
+    if workspace.kind == "duckdb" and not workspace.warehouse.exists():
         raise _unbuilt(workspace)
 
 
 def _unbuilt(workspace: Workspace) -> UserError:
     option = f" --as-of '{workspace.replays}'" if workspace.replays else ""
     fix = f"Build it: throughline build{option}"
-    return fault("nothing is built yet", where=workspace.relative, fix=fix)
+    return fault("nothing is built yet", where=workspace.name, fix=fix)
 
 
 def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
