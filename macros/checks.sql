@@ -101,7 +101,7 @@
     {% for name, brick in bricks().items() if brick.is_redated or brick.is_semi_additive %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact", "Take it out, or make a fact of that date.")) %}
     {% endfor %}
-    {% for name, brick in bricks().items() if not brick.measure.startswith(brick_prefix()) %}
+    {% for name, brick in bricks().items() if not brick.measure.startswith(brick_prefix()) and not is_of_host(brick.semantic_model) %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " lacks the prefix " ~ brick_prefix() ~ ", which keeps its name from those of other projects", "Name the measure " ~ brick_prefix() ~ name ~ ".")) %}
     {% endfor %}
     {% set kinds = ['event', 'settled', 'outcome', 'label'] %}
@@ -117,6 +117,7 @@
             {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has settled_at " ~ settled_at ~ ", which is no column of " ~ fact.name, "Name one of its columns.")) %}
         {% endif %}
     {% endfor %}
+    {% do problems.extend(host_problems()) %}
     {% set governed = metrics() %}
     {% for metric in governed %}
         {% do problems.extend(card_problems(metric)) %}
@@ -124,6 +125,25 @@
         {% do problems.extend(review_problems(metric)) %}
     {% endfor %}
     {% do problems.extend(twin_problems(governed)) %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# Faults of the semantic models that a host adds. #}
+{% macro host_problems() %}
+    {% set problems = [] %}
+    {% set counts = {} %}
+    {% for fact in semantic_models() %}
+        {% for measure in fact.measures %}
+            {% set name = without_prefix(measure.name) %}
+            {% do counts.setdefault(name, []).append(fact) %}
+        {% endfor %}
+        {% if is_of_host(fact) and fact.depends_on.nodes[0] not in graph.nodes['model.' ~ package_name() ~ '.fct_bricks'].depends_on.nodes %}
+            {% do problems.append(problem(fact, "semantic model " ~ fact.name ~ " is governed, and the setting facts does not name its model", "Add \"ref('" ~ fact.refs[0].name ~ "')\" to facts.")) %}
+        {% endif %}
+    {% endfor %}
+    {% for name, facts in counts.items() if facts | length > 1 %}
+        {% do problems.append(problem(facts[-1], "brick " ~ name ~ " is a measure of " ~ facts | map(attribute='name') | join(' and of '), "Give one of the measures another name.")) %}
+    {% endfor %}
     {{ return(problems) }}
 {% endmacro %}
 
@@ -175,7 +195,7 @@
 {% macro reference_problems(metric, governed) %}
     {% set problems = [] %}
     {% set card = metric.card %}
-    {% set names = governed | map(attribute='name') | list %}
+    {% set names = governed | map(attribute='name') | list + setting('metrics_off') %}
     {% set outcomes = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
     {% for key in ['leads_to', 'proxy_for'] if card.get(key) and card[key] not in names %}
         {% do problems.append(problem(metric, "metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is no metric", "Known metrics are " ~ names | sort | join(', ') ~ ".")) %}
@@ -201,7 +221,8 @@
     {% if review_by >= today %}
         {{ return([]) }}
     {% endif %}
-    {% set severity = 'error' if review_by < last_grace else 'warning' %}
+    {#- whoever installs the package cannot review its cards -#}
+    {% set severity = 'error' if review_by < last_grace and (not is_installed() or metric.is_of_host) else 'warning' %}
     {{ return([problem(metric, "metric " ~ metric.name ~ " was due for review by " ~ review_by ~ (", more than " ~ setting('review_grace_days') ~ " days ago" if severity == 'error' else ""), "Have " ~ metric.card.get('approver') ~ " review the card, then set the next review_by.", severity)]) }}
 {% endmacro %}
 

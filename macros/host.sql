@@ -16,13 +16,33 @@
     {{ return({'kind': found.group(1), 'names': modules.re.findall("['\"]([^'\"]+)['\"]", found.group(2))}) }}
 {% endmacro %}
 
-{# The relation that an entry of a setting names with `ref` or `source`, which makes the edge of lineage; none of another text. #}
+{# The relation that an entry of a setting names with `ref` or `source`; none of another text. Whoever reads it while dbt parses gets an
+   edge of lineage; dbt refuses `ref` to others, and they find the relation in `graph`. #}
 {% macro mapped_relation(text) %}
     {% set mapped = mapped_names(text) %}
     {% if mapped is none %}
         {{ return(none) }}
     {% endif %}
+    {% set node = mapped_node(mapped) if execute else none %}
+    {% if execute and node is none %}
+        {{ stop(text | trim ~ ", which a setting names, is nowhere in the project. Name a model, seed or source of it.") }}
+    {% elif execute and node.unique_id not in (model.depends_on.nodes if model is defined else []) %}
+        {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias or node.identifier)) }}
+    {% endif %}
     {{ return(ref(*mapped.names) if mapped.kind == 'ref' else source(*mapped.names)) }}
+{% endmacro %}
+
+{# The node of `graph` that a mapping names, in the host first; none where there is none. #}
+{% macro mapped_node(mapped) %}
+    {% set found = [] %}
+    {% for node in graph.sources.values() if mapped.kind == 'source' and [node.source_name, node.name] == mapped.names %}
+        {% do found.append(node) %}
+    {% endfor %}
+    {% for node in graph.nodes.values() if mapped.kind == 'ref' and node.name == mapped.names[-1] and node.resource_type in ['model', 'seed', 'snapshot']
+        and (mapped.names | length == 1 or node.package_name == mapped.names[0]) %}
+        {% do found.append(node) if node.package_name != project_name else found.insert(0, node) %}
+    {% endfor %}
+    {{ return(found[0] if found else none) }}
 {% endmacro %}
 
 {# Makes a raw table a parent of whoever calls it: the model or source of the host that it is mapped to, and the notes of its deliveries,
@@ -122,13 +142,16 @@ where 1 = 0
     {% endif %}
 {% endmacro %}
 
-{# Stops a run of a host that would read another project's relation in the place of ours. #}
+{# Stops a run of a host in which a node of ours reads one of the host that has the name of ours, or reads moments in another zone. #}
 {% macro check_host() %}
-    {% if not flags.REQUIRE_REF_SEARCHES_NODE_PACKAGE_BEFORE_ROOT %}
-        {% set names = [] %}
-        {% for node in ours(graph.nodes) if node.resource_type == 'model' %}{% do names.append(node.name) %}{% endfor %}
-        {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed', 'snapshot'] and node.package_name != package_name() and node.name in names %}
-            {{ stop(node.original_file_path ~ " has the name of a model of Throughline, " ~ node.name ~ ", which would read it in its place. Set the flag require_ref_searches_node_package_before_root: true in dbt_project.yml.") }}
+    {% set names = ours(graph.nodes) | map(attribute='name') | list %}
+    {% for node in ours(graph.nodes) %}
+        {% for id in node.depends_on.nodes if is_raw(id) and id in graph.nodes and graph.nodes[id].name in names %}
+            {{ stop(node.name ~ " of Throughline reads " ~ graph.nodes[id].original_file_path ~ " in the place of our " ~ graph.nodes[id].name ~ ". Set the flag require_ref_searches_node_package_before_root: true in dbt_project.yml.") }}
         {% endfor %}
+    {% endfor %}
+    {% set zone = rows_of(session_zone_query())[0][0] %}
+    {% if zone not in ['UTC', 'Etc/UTC', 'GMT', 'Etc/GMT', 'Z', '+00:00'] %}
+        {{ stop("the time zone of the session is " ~ zone ~ ", in which a moment without a zone would be read. Set it to UTC in the profile, as the README shows.") }}
     {% endif %}
 {% endmacro %}

@@ -67,6 +67,14 @@
     {{ return(facts) }}
 {% endmacro %}
 
+{# Whether a fact of a host is among those of unit totals. Nobody knows which of its units changed, so each build totals all. #}
+{% macro totals_a_host() %}
+    {% for fact in unit_facts().values() if is_of_host(fact.semantic_model) %}
+        {{ return(true) }}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
 {# The day on which the days of the units begin that are computed now, by unit type; a type without such a unit has none. What is
    known of a prediction counts from ever on, and so does all where the warehouse may not be asked. #}
 {% macro unit_days_begin() %}
@@ -116,7 +124,7 @@
         coalesce({{ settled_at }}, cast({{ happened }} as timestamp)) as {{ settled_at }},
         {%- endfor %}
         cast({{ happened }} as timestamp) as happened_at
-    from {{ ref(semantic_model.refs[0].name) }}
+    from {{ fact_relation(semantic_model) }}
     where {{ happened ~ " >= cast('" ~ begins[unit_type] ~ "' as date)" if unit_type in begins else '1 = 0' }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}

@@ -102,6 +102,11 @@
 
 {% macro default__replaces_rows() %}{{ return(true) }}{% endmacro %}
 
+{# Query of the time zone in which the session reads and writes moments. #}
+{% macro session_zone_query() %}{{ return(adapter.dispatch('session_zone_query')()) }}{% endmacro %}
+
+{% macro default__session_zone_query() %}select current_setting('TimeZone'){% endmacro %}
+
 {# The rows of a query asked while compiling. #}
 {% macro rows_of(query) %}
     {% call statement('rows', fetch_result=True, auto_begin=False) %}{{ query }}{% endcall %}
