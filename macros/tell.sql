@@ -6,7 +6,7 @@
     {% endfor %}
     {# YAML reads it as a moment #}
     {% do settings.update({'as_of': settings.as_of | string}) if settings.as_of %}
-    {% set relations = {'build_starts': told_place(build_starts())} %}
+    {% set relations = {'build_starts': told_place(build_starts(), is_public=false)} %}
     {% for node in ours(graph.nodes) if node.resource_type == 'model' %}
         {% set place = api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias) %}
         {% do relations.update({node.name: told_place(place, id=node.unique_id, reads=node.depends_on.nodes, is_public=node.access | string == 'public')}) %}

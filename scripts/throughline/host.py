@@ -78,6 +78,16 @@ class Host(Workspace):
         """The file of DuckDB that the profile names."""
         return Path(self.project / (self.told["target"].get("path") or "warehouse.duckdb"))
 
+    @property
+    def published(self) -> Path:
+        """The copy for readers of what a target holds."""
+        return self.folder / self.target / "published" / "throughline.duckdb"
+
+    @property
+    def notices(self) -> Path:
+        """What endpoints were told of the alerts of a target."""
+        return self.folder / self.target / "notices" / "alerts.jsonl"
+
     def place(self, layer: str, name: str) -> tuple[str, str]:
         """Where the host has one of our relations, whatever it calls its schemas."""
         relations: Mapping[str, Mapping[str, str]] = self.told["relations"]

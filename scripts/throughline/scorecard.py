@@ -746,7 +746,7 @@ def show(
         f"Trends    {trends}",
         f"Rejected  {rejected}",
         f"Any cut   {query} --group-by metric_time__month",
-        "Lineage   make docs",
+        "Lineage   throughline docs",
     ):
         console.print(line, markup=False, soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 
@@ -186,14 +188,96 @@ def test_each_line_that_is_missing_is_named(key: str, line: str) -> None:
     assert findings({name: value for name, value in PROJECT.items() if name != key}) == [line]
 
 
-def test_unit_tests_of_ours_are_off(shop: Path) -> None:
+# A built one
+
+
+@pytest.fixture(scope="module")
+def built(installed: Path) -> Path:
+    """The shop after `throughline build` from a folder below it, in a process of its own."""
+    program = Path(sys.executable).with_name("throughline")
+    outside = {"THROUGHLINE_WORKSPACE": "nowhere", "THROUGHLINE_TARGET": "postgres"}
+    (installed / ".env").write_text("THROUGHLINE_VARS='{minimum_cell: 999}'\n")
+    done = subprocess.run(
+        [program, "build"],
+        cwd=installed / "models",
+        env=os.environ | outside,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "publish: " in done.stdout
+    assert "Lead scoring" in done.stdout
+    return installed
+
+
+def test_a_build_makes_the_models_above_ours_and_publishes(built: Path) -> None:
+    with duckdb.connect(str(built / "shop.duckdb"), read_only=True) as connection:
+        (rows,) = connection.execute("select count(*) from analytics.my_predictions").fetchall()
+    assert rows == (2,)
+    with duckdb.connect(str(built / "throughline/dev/published/throughline.duckdb")) as connection:
+        schemas = connection.execute(
+            "select distinct table_schema from information_schema.tables order by 1"
+        ).fetchall()
+        marts = "analytics_throughline_marts"
+        (decisions,) = connection.execute(
+            f"select sum(decision_count) from {marts}.mart_value_ledger where model_id = 'lead'"
+        ).fetchall()
+    assert (marts,) in schemas
+    assert decisions == (2,)
+
+
+def test_unit_tests_of_ours_are_off(built: Path) -> None:
     """As the doctor holds that they are."""
-    dbt = Path(sys.executable).with_name("dbt")
-    listing = [str(dbt), "--quiet", "ls", "--resource-type", "unit_test"]
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DBT_", "THROUGHLINE_"))
-    }
-    done = subprocess.run(listing, cwd=shop, env=kept, capture_output=True, text=True, check=False)
-    assert "throughline" not in done.stdout, done.stdout
+    manifest = json.loads((built / "target/manifest.json").read_text())
+    assert manifest["unit_tests"] == {}
+
+
+def test_settings_are_those_of_the_project(built: Path, shop: Path, throughline: Call) -> None:
+    """And not of the environment or .env, which name others."""
+    with duckdb.connect(str(built / "shop.duckdb"), read_only=True) as connection:
+        (moment,) = connection.execute(
+            "select entry_value from analytics_throughline_metrics.int_build_ledger "
+            "where entry_kind = 'as_of'"
+        ).fetchall()
+    assert moment[0].startswith("2025-04-01")
+    ended = throughline("scorecard", "--json")
+    assert ended.status == 0, ended.err
+    assert ended.report["as_of"] == "2025-04-01"
+
+
+def test_commands_read_what_was_built(built: Path, shop: Path, throughline: Call) -> None:
+    assert throughline("alerts").out == "No alert is open.\n"
+    assert throughline("lift").out == "No experiment has units yet: nothing to compute.\n"
+    printed = throughline("sql", "precision").out
+    assert "analytics_throughline_core" in printed
+    healthy = throughline("doctor", "--json")
+    assert (healthy.status, healthy.report["findings"]) == (0, []), healthy.out
+
+
+def test_another_target_is_another_warehouse(built: Path, shop: Path, throughline: Call) -> None:
+    ended = throughline("--target", "other", "scorecard")
+    assert ended.status == 1
+    assert ended.lines == [
+        "error other.duckdb: the scorecard is not built: other.duckdb is not there. "
+        "throughline build."
+    ]
+
+
+def test_the_doctor_says_what_is_not_there(built: Path, shop: Path, throughline: Call) -> None:
+    text = (shop / "dbt_project.yml").read_text()
+    write(
+        shop / "models/sources.yml", {"sources": [{"name": "lake", "tables": [{"name": "seen"}]}]}
+    )
+    try:
+        changed = text.replace("ref('my_usage')", "source('lake', 'seen')")
+        (shop / "dbt_project.yml").write_text(changed)
+        ended = throughline("doctor")
+    finally:
+        (shop / "dbt_project.yml").write_text(text)
+        (shop / "models/sources.yml").unlink()
+    assert ended.lines == [
+        "error vars: throughline: sources.usage_events: source('lake', 'seen') is not in the "
+        "warehouse. Deliver lake.seen, or correct the source."
+    ]
+    assert ended.status == 1

@@ -93,13 +93,16 @@ def gather(warehouse: Warehouse) -> Inputs | None:
         for card in cards
     )
     seed = [
-        row for row in _rows(warehouse, "config", "experiments") if row["experiment_id"] in named
+        row
+        for row in _rows(warehouse, "config", "cfg_experiments")
+        if row["experiment_id"] in named
     ]
     models = {row["experiment_id"]: row["model_id"] for row in seed}
     try:
         plans = _plans(warehouse, seed)
     except PlanError as error:
-        where, fix = "seeds/experiments.csv", "Correct the row and build again."
+        where = "governed: experiments" if warehouse.host else "seeds/experiments.csv"
+        fix = "Correct the row and build again."
         raise fault(str(error), where=where, fix=fix) from None
     return Inputs(
         moments=moments,
@@ -129,7 +132,7 @@ def _plans(warehouse: Warehouse, seed: Iterable[Mapping[str, Any]]) -> tuple[Exp
             warehouse, "core", "dim_models", "model_id", "label_delay_days", "horizon_days"
         )
     }
-    rails = _rows(warehouse, "config", "experiment_guardrails")
+    rails = _rows(warehouse, "config", "cfg_experiment_guardrails")
     plans = []
     for row in seed:
         delay, horizon = delays.get(row["model_id"], (0, 0))
