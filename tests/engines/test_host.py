@@ -85,6 +85,13 @@ def test_models_of_the_host_alone_run_without_us(first: Host) -> None:
     assert "input prediction_logs" not in said
 
 
+def test_the_freshness_of_the_host_is_measured_and_ours_is_not(first: Host) -> None:
+    said = first.dbt("source", "freshness")
+    assert "WARN" not in said
+    assert "ERROR" not in said
+    assert "of platform.invoices" in said
+
+
 def test_deliveries_restatements_and_governed_rows_on_top_equal_one_build(first: Host) -> None:
     first.restate_registry()
     first.dbt("build", variables=hosts.LATER)

@@ -40,7 +40,7 @@ def test_our_relations_are_made_from_the_models_of_the_host(host: Host) -> None:
 def test_our_unit_tests_and_seeds_stay_at_home(host: Host) -> None:
     host.dbt("parse")
     kinds = {node["resource_type"] for node in host.manifest["nodes"].values() if is_ours(node)}
-    assert kinds == {"model", "test", "analysis"}
+    assert kinds == {"model", "test", "analysis", "operation"}
     assert host.manifest["unit_tests"] == {}
 
 
