@@ -1,6 +1,7 @@
 {# The ways by which raw tables reach a fact: source -> names of the nodes from the raw table to the fact, the shortest way of each. #}
 {% macro ways_from_raw(fact_id) %}
-    {% set ways = {fact_id: [graph.nodes[fact_id].name]} %}
+    {% set fact = graph.nodes[fact_id] %}
+    {% set ways = {fact_id: [fact.package_name ~ '.' ~ fact.name if is_raw(fact_id) else fact.name]} %}
     {% set found = namespace(frontier=[fact_id]) %}
     {% for _ in graph.nodes if found.frontier %}
         {% set reached = [] %}

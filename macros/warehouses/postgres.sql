@@ -1,4 +1,4 @@
-{# Postgres 15 or later. #}
+{# Postgres 15 or later. Where a host names us in dispatch, its own nodes call these macros too: there they do as dbt does. #}
 
 {% macro postgres__type_double() %}double precision{% endmacro %}
 
@@ -76,15 +76,16 @@
 {%- endmacro %}
 
 {% macro postgres__get_empty_schema_sql(columns) %}
-    {{ return(dbt.default__get_empty_schema_sql(typed_columns(columns))) }}
+    {{ return(dbt.default__get_empty_schema_sql(typed_columns(columns) if model.package_name == 'throughline' else columns)) }}
 {% endmacro %}
 
 {% macro postgres__get_table_columns_and_constraints() %}
-    ({{ adapter.render_raw_columns_constraints(raw_columns=typed_columns(model['columns'])) | join(', ') }})
+    {%- set columns = typed_columns(model['columns']) if model.package_name == 'throughline' else model['columns'] -%}
+    ({{ adapter.render_raw_columns_constraints(raw_columns=columns) | join(', ') }})
 {% endmacro %}
 
 {% macro postgres__create_csv_table(model, agate_table) %}
-    {{ return(dbt.default__create_csv_table(typed_seed(model), agate_table)) }}
+    {{ return(dbt.default__create_csv_table(typed_seed(model) if model.package_name == 'throughline' else model, agate_table)) }}
 {% endmacro %}
 
 {% macro postgres__ordered_list(expression, separator, order_by) -%}
@@ -133,6 +134,7 @@ $throughline$
 {% endmacro %}
 
 {% macro postgres__rename_relation(from_relation, to_relation) %}
+    {% if project_name != 'throughline' %}{{ return(dbt.default__rename_relation(from_relation, to_relation)) }}{% endif %}
     {% set name = adapter.quote_as_configured(to_relation.identifier, 'identifier') %}
     {% call statement('rename_relation') %}
         {{ once_free(from_relation, 'alter table ' ~ from_relation ~ ' rename to ' ~ name) }}
@@ -140,6 +142,7 @@ $throughline$
 {% endmacro %}
 
 {% macro postgres__drop_relation(relation) %}
+    {% if project_name != 'throughline' %}{{ return(dbt.default__drop_relation(relation)) }}{% endif %}
     {% call statement('drop_relation', auto_begin=False) %}
         {{ once_free(relation, get_drop_sql(relation)) }}
     {% endcall %}

@@ -77,15 +77,16 @@
 {%- endmacro %}
 
 {% macro spark__get_empty_schema_sql(columns) %}
-    {{ return(dbt.default__get_empty_schema_sql(typed_columns(columns))) }}
+    {{ return(dbt.default__get_empty_schema_sql(typed_columns(columns) if model.package_name == 'throughline' else columns)) }}
 {% endmacro %}
 
 {% macro spark__create_csv_table(model, agate_table) %}
-    {{ return(dbt.spark__create_csv_table(typed_seed(model), agate_table)) }}
+    {{ return(dbt.spark__create_csv_table(typed_seed(model) if model.package_name == 'throughline' else model, agate_table)) }}
 {% endmacro %}
 
 {# The adapter's own would bind a missing value as the text None, and an apostrophe would end its text. #}
 {% macro spark__load_csv_rows(model, agate_table) %}
+    {% if model.package_name != 'throughline' %}{{ return(dbt.spark__load_csv_rows(model, agate_table)) }}{% endif %}
     {% set types = typed_seed(model).config.column_types %}
     {% for rows in agate_table.rows | batch(get_batch_size()) %}
         {% set insert %}
@@ -116,7 +117,7 @@
 {# Made empty and then filled: one statement that does both leaves a folder where it is killed, whose name Spark does not take again.
    That an incremental model was made empty is noted first, so that a build which does not come to fill it is not gone on from. #}
 {% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') %}
-    {%- if temporary or language != 'sql' or config.get('file_format') in ['delta', 'iceberg'] -%}
+    {%- if temporary or language != 'sql' or config.get('file_format') in ['delta', 'iceberg'] or model.package_name != 'throughline' -%}
         {{ return(dbt.spark__create_table_as(temporary, relation, compiled_code, language)) }}
     {%- endif -%}
     {%- if config.get('contract').enforced -%}

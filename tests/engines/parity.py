@@ -16,6 +16,7 @@ import duckdb
 # what tells how a build came about: files on DuckDB, days of arrival elsewhere
 OF_THE_MECHANISM = (
     *("deliveries", "int_touched_", "int_build_ledger", "build_starts"),
+    "int_mapped_deliveries",
     "fct_metric_definitions",
 )
 # of results down to the last bit, in which engines may differ

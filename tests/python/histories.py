@@ -22,7 +22,7 @@ Row = Mapping[str, object]
 # these say how a build came about, so they differ by intention
 OF_THE_MECHANISM = (
     *("deliveries", "int_touched_", "int_build_ledger", "build_starts"),
-    "fct_metric_definitions",
+    *("fct_metric_definitions", "int_mapped_deliveries"),
 )
 COLUMNS: Mapping[str, Sequence[str]] = {
     "prediction_logs": [

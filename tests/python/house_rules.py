@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 READS: Mapping[str, frozenset[str]] = {
+    "config": frozenset({"config"}),
     "staging": frozenset({"staging", "config"}),
     "core": frozenset({"staging", "core", "config"}),
     # features of decisions stand in staging alone
@@ -50,8 +51,8 @@ ASKS = frozenset(
         # for where the last build ended, from where this one goes on
         *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
         "standing_rows",
-        # for the columns that a governed table has
-        "governed_rows",
+        # for the columns that a governed table has, and the zone in which a host reads moments
+        *("governed_rows", "check_host"),
         "note_replaced_deliveries",
         # for what experiments declare, since all else would be totalled for nothing
         *("declared_metrics", "declared_uptake", "has_trends", "has_covariates", "shifted_columns"),
@@ -110,7 +111,7 @@ def grain_is_said_and_tested(house: House) -> Iterator[str]:
 
 
 def one_yml_per_model(house: House) -> Iterator[str]:
-    """A model is described in the yml of its stem, a seed in that of the governed table it fills."""
+    """A model is described in the yml of its stem, a seed in that of its governed table."""
     for node in house.nodes("model", "seed"):
         name, is_model = node["name"], node["resource_type"] == "model"
         patch = (node["patch_path"] or "").partition("://")[2]

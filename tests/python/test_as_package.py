@@ -1,96 +1,81 @@
-"""Relations of ours are found by our name, in whatever project they stand."""
+"""What a project that installs us gets of us before anything runs."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from building import ROOT, Project
-
-# one model for each way in which macros look something up: sources, saved queries, metrics, models
-LOOKED_UP = ("chk_feedback", "mart_metric_months", "fct_metrics", "int_touched_keys")
-COMPILE = ("compile", "--no-introspect", "--select", *LOOKED_UP)
-HOST = """\
-name: host
-version: 0.1.0
-profile: throughline
-"""
-
-# a measure and a metric of the names of our bricks
-SALES = """\
-semantic_models:
-  - name: sales
-    model: ref('sales')
-    defaults: {agg_time_dimension: sold_at}
-    entities: [{name: sale, type: primary, expr: sale_id}]
-    dimensions: [{name: sold_at, type: time, type_params: {time_granularity: day}}]
-    measures: [{name: decisions, agg: sum, expr: n, create_metric: true}]
-metrics:
-  - name: revenue
-    label: Revenue
-    type: simple
-    type_params: {measure: decisions}
-"""
+import hosts
+import parity
+from building import ROOT
+from hosts import Host
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Project:
-    project = Project.copy(tmp_path / "own")
-    (project.root / "workspace").mkdir()
-    (project.root / "workspace/vars.yml").write_text("as_of: 2026-07-01 00:00:00\n")
-    return project
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    return hosts.install(tmp_path_factory.mktemp("installed") / "shop")
 
 
-@pytest.fixture
-def host(own: Project, tmp_path: Path) -> Path:
-    """A project of another name that installs ours."""
-    root = tmp_path / "host"
-    (root / "workspace").mkdir(parents=True)
-    (root / "dbt_project.yml").write_text(HOST)
-    (root / "packages.yml").write_text(f"packages: [local: {own.root}]\n")
-    shutil.copy(own.root / "profiles.yml", root)
-    (root / "models").mkdir()
-    (root / "models/sales.sql").write_text("select 1 as sale_id, current_date as sold_at, 1 as n")
-    (root / "models/sales.yml").write_text(SALES)
-    run(own, "deps", folder=root)
-    return root
+def test_our_relations_are_made_from_the_models_of_the_host(host: Host) -> None:
+    host.dbt("parse")
+    parents = host.manifest["parent_map"]
+    read = "model.throughline.chk_prediction_logs"
+    assert "model.shop.model_scores" in parents[read]
+    assert "model.shop.bookings" in parents["model.throughline.chk_business_outcomes"]
+    assert "source.shop.platform.invoices" in parents["model.throughline.chk_serving_costs"]
+    assert parents["model.throughline.cfg_model_registry"] == ["seed.shop.ml_models"]
+    assert "model.shop.fct_orders" in parents["model.throughline.fct_bricks"]
+    # what the host has a relation of the same name of
+    reads_dates = [name for name, above in parents.items() if "model.shop.dim_dates" in above]
+    assert {name.split(".")[1] for name in reads_dates} == {"shop"}
+    schemas = {
+        node["schema"]
+        for node in host.manifest["nodes"].values()
+        if node["package_name"] == "throughline" and node["resource_type"] == "model"
+    }
+    assert schemas == {f"{hosts.OURS}_{layer}" for layer in parity.LAYERS}
 
 
-def run(own: Project, *arguments: str, folder: Path, status: int = 0) -> str:
-    """Runs dbt in a folder with the settings of our workspace."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("dbt"), "--no-use-colors", *arguments],
-        cwd=folder,
-        env=own.environment(own.root / "workspace"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+def test_our_unit_tests_and_seeds_stay_at_home(host: Host) -> None:
+    host.dbt("parse")
+    kinds = {node["resource_type"] for node in host.manifest["nodes"].values() if is_ours(node)}
+    assert kinds == {"model", "test", "analysis", "operation"}
+    assert host.manifest["unit_tests"] == {}
 
 
-def test_a_project_that_installs_us_compiles_the_same_sql(own: Project, host: Path) -> None:
-    found = []
-    for folder in (own.root, host):
-        run(own, *COMPILE, folder=folder)
-        compiled = (folder / "target/compiled/throughline/models").rglob("*.sql")
-        found.append({path.stem: path.read_text() for path in compiled if path.stem in LOOKED_UP})
-    assert found[0].keys() == set(LOOKED_UP)
-    assert found[1] == found[0]
+def is_ours(node: dict[str, str]) -> bool:
+    return node["package_name"] == "throughline"
 
 
-def test_a_governed_metric_of_the_same_name_is_named(own: Project, host: Path) -> None:
+def test_a_governed_metric_of_the_same_name_is_named(tmp_path: Path) -> None:
     """As the README has it."""
-    metrics = host / "models/sales.yml"
+    host = hosts.install(tmp_path / "shop")
+    metrics = host.folder / "models/marts/fct_orders.yml"
     metrics.write_text(metrics.read_text().replace("- name: revenue", "- name: precision"))
-    said = run(own, "parse", folder=host, status=2)
+    done = host.run("parse")
     told = (
         "Can't use name `precision` for a SemanticManifestNodeType.METRIC when it was already used"
     )
-    assert told in said
+    assert done.returncode != 0
+    assert told in done.stdout
     assert told in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
+def test_a_relation_of_the_host_that_would_stand_for_ours_is_named(tmp_path: Path) -> None:
+    host = hosts.install(tmp_path / "shop")
+    project = host.folder / "dbt_project.yml"
+    flag = "require_ref_searches_node_package_before_root: true"
+    project.write_text(project.read_text().replace(flag, flag.replace("true", "false")))
+    done = host.run("run", "--select", "cfg_model_registry")
+    assert done.returncode != 0
+    assert "models/marts/dim_dates.sql in the place of our dim_dates. Set the flag" in done.stdout
+
+
+def test_a_session_outside_utc_is_named(tmp_path: Path) -> None:
+    host = hosts.install(tmp_path / "shop")
+    profile = host.folder / "profiles.yml"
+    profile.write_text(profile.read_text().replace("TimeZone: UTC", "TimeZone: Europe/Zurich"))
+    done = host.run("run", "--select", "cfg_model_registry")
+    assert done.returncode != 0
+    assert "the time zone of the session is Europe/Zurich" in done.stdout

@@ -94,7 +94,7 @@ BREACHES = (
         "models/metrics/fct_bricks.sql",
         "select * from stacked",
         "{# target.type in a comment is none #}\nselect *, 1::int as one from stacked",
-        "models/metrics/fct_bricks.sql:27: :: belongs into macros/warehouses",
+        "models/metrics/fct_bricks.sql:28: :: belongs into macros/warehouses",
     ),
     Breach(
         "dialect_stays_with_the_warehouses",

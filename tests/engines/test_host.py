@@ -1,0 +1,114 @@
+"""A project that installs the package: from nothing, on top, and as one clean build has it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import duckdb
+import pytest
+
+import engines
+import hosts
+import parity
+from hosts import Host
+from test_engines import SCRATCH, required
+
+
+@functools.cache
+def clean() -> Host:
+    """The second state of the shop in one build, on DuckDB."""
+    host = hosts.install(SCRATCH / "host_clean")
+    host.restate_registry()
+    host.dbt("build", variables=hosts.LATER)
+    return host
+
+
+@pytest.fixture(scope="module")
+def first() -> Host:
+    """The shop's first build on DuckDB, from nothing."""
+    host = hosts.install(SCRATCH / "host_duckdb")
+    host.dbt("build")
+    return host
+
+
+def rows(host: Host, sql: str) -> list[tuple[Any, ...]]:
+    with closing(duckdb.connect(host.folder / "target/warehouse.duckdb", read_only=True)) as held:
+        return held.execute(sql).fetchall()
+
+
+def read_duckdb(host: Host, schema: str, name: str, types: Mapping[str, str]) -> str:
+    path = host.folder / f"target/{schema}.{name}.parquet"
+    rows(host, f"copy (select * from {schema}.{name}) to '{path}' (format parquet)")
+    return f"read_parquet('{path}')"
+
+
+def test_a_metric_of_the_host_is_governed_like_ours(first: Host) -> None:
+    in_scorecard = rows(
+        first,
+        f"select value, window_start_date, window_end_date from {hosts.OURS}_marts.mart_scorecard"
+        " where metric = 'order_value'",
+    )
+    assert len(in_scorecard) == 1
+    value, start, end = in_scorecard[0]
+    plain = rows(
+        first,
+        "select sum(amount) / count(*) from shop_marts.fct_orders"
+        f" where ordered_date between date '{start}' and date '{end}'",
+    )
+    assert value == pytest.approx(plain[0][0], rel=1e-12)
+    catalog = f"select owner, lineage from {hosts.OURS}_marts.mart_metric_catalog where metric = "
+    owner, lineage = rows(first, f"{catalog}'order_value'")[0]
+    assert owner == "Shop Analytics"
+    assert lineage == "shop.fct_orders > fct_bricks > fct_metrics"
+    assert rows(first, f"{catalog}'precision'")[0][0] == "Shop Analytics"
+
+
+def test_a_metric_that_is_off_is_nowhere(first: Host) -> None:
+    for relation in ("metrics.dim_metrics", "metrics.fct_metrics", "marts.mart_metric_catalog"):
+        assert rows(first, f"select 1 from {hosts.OURS}_{relation} where metric = 'recall'") == []
+
+
+def test_what_a_host_does_not_map_is_empty_and_typed(first: Host) -> None:
+    assert rows(first, f"select * from {hosts.OURS}_config.cfg_alert_rules") == []
+    described = dict(
+        row[:2] for row in rows(first, f"describe {hosts.OURS}_config.cfg_exchange_rates")
+    )
+    assert described["rate"] == "DOUBLE"
+    assert described["valid_from"] == "DATE"
+
+
+def test_models_of_the_host_alone_run_without_us(first: Host) -> None:
+    said = first.dbt("build", "--select", "dim_dates")
+    assert "input prediction_logs" not in said
+
+
+def test_the_freshness_of_the_host_is_measured_and_ours_is_not(first: Host) -> None:
+    said = first.dbt("source", "freshness")
+    assert "WARN" not in said
+    assert "ERROR" not in said
+    assert "of platform.invoices" in said
+
+
+def test_deliveries_restatements_and_governed_rows_on_top_equal_one_build(first: Host) -> None:
+    first.restate_registry()
+    first.dbt("build", variables=hosts.LATER)
+    read = functools.partial(read_duckdb, first)
+    reference = clean().folder / "target/warehouse.duckdb"
+    assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
+
+
+def test_a_host_on_postgres_equals_that_on_duckdb() -> None:
+    with required(), engines.postgres(SCRATCH / "host_server") as engine:
+        engine.folder.mkdir(parents=True, exist_ok=True)
+        host = hosts.install(
+            SCRATCH / "host_postgres", {**engine.variables, "SHOP_TARGET": "postgres"}
+        )
+        host.dbt("build")
+        host.restate_registry()
+        host.dbt("build", variables=hosts.LATER)
+        read = functools.partial(engines.read_postgres, engine)
+        reference = clean().folder / "target/warehouse.duckdb"
+        assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
