@@ -26,7 +26,7 @@ def generate(workspace: Workspace) -> Path:
     if finished.returncode:
         fix = "Its output above says why."
         raise refuse("did not succeed", where="dbt docs generate", fix=fix)
-    folder = workspace.project / (workspace.variable("DBT_TARGET_PATH") or "target")
+    folder = workspace.artefacts
     page = folder / "static_index.html"
     text = page.read_bytes().decode("utf-8")
     for name in DATA:

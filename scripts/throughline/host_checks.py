@@ -23,9 +23,6 @@ flags:
 dispatch:
   - macro_namespace: dbt
     search_order: [{{host}}, {PACKAGE}, dbt]
-unit_tests:
-  {PACKAGE}:
-    +enabled: false
 vars:
   {PACKAGE}:
     # your models that hold the raw tables, and those that hold the governed ones
@@ -33,12 +30,12 @@ vars:
       prediction_logs: "ref('my_predictions')"
     governed:
       model_registry: "ref('my_model_registry')"
-    inputs: [prediction_logs]"""
+"""
 
 
 def block(root: Mapping[str, Any]) -> str:
     """What belongs into the dbt_project.yml of a host, which this describes."""
-    return BLOCK.format(host=root.get("name", "my_project"))
+    return BLOCK.format(host=root.get("name", "my_project")).rstrip()
 
 
 def check(host: Host, *, is_full: bool) -> list[Finding]:
@@ -88,14 +85,6 @@ def check_described(described: Mapping[str, Any]) -> Iterator[Finding]:
         order = f"[{name}, {PACKAGE}, dbt]"
         fix = f"Add to dispatch: {{macro_namespace: dbt, search_order: {order}}}."
         yield Finding("error", "dbt does not find our macros of warehouses", PROJECT_FILE, fix)
-    if not _are_off(described.get("unit-tests", described.get("unit_tests"))):
-        fix = f"Set unit_tests: {PACKAGE}: +enabled: false."
-        yield Finding("warning", "dbt runs our unit tests with yours", PROJECT_FILE, fix)
-
-
-def _are_off(unit_tests: Mapping[str, Any] | None) -> bool:
-    ours = (unit_tests or {}).get(PACKAGE) or {}
-    return ours.get("+enabled", ours.get("enabled", True)) is False
 
 
 def check_cards(host: Host) -> list[Finding]:

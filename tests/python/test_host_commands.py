@@ -40,12 +40,10 @@ PROJECT: Mapping[str, Any] = {
         "send_anonymous_usage_stats": False,
     },
     "dispatch": [{"macro_namespace": "dbt", "search_order": ["shop", "throughline", "dbt"]}],
-    "unit_tests": {"throughline": {"+enabled": False}},
     "vars": {
         "throughline": {
             "as_of": "2025-04-01 00:00:00",
             "minimum_cell": 1,
-            "inputs": list(TABLES),
             "sources": {table: f"ref('{model}')" for table, model in TABLES.items()},
             "governed": {table: f"ref('{seed}')" for table, seed in GOVERNED.items()},
         }
@@ -176,11 +174,6 @@ def test_what_init_prints_is_what_the_doctor_asks_for(shop: Path, throughline: C
             "dbt_project.yml: dbt does not find our macros of warehouses. Add to dispatch: "
             "{macro_namespace: dbt, search_order: [shop, throughline, dbt]}.",
         ),
-        (
-            "unit_tests",
-            "dbt_project.yml: dbt runs our unit tests with yours. Set unit_tests: throughline: "
-            "+enabled: false.",
-        ),
     ],
 )
 def test_each_line_that_is_missing_is_named(key: str, line: str) -> None:
@@ -228,7 +221,6 @@ def test_a_build_makes_the_models_above_ours_and_publishes(built: Path) -> None:
 
 
 def test_unit_tests_of_ours_are_off(built: Path) -> None:
-    """As the doctor holds that they are."""
     manifest = json.loads((built / "target/manifest.json").read_text())
     assert manifest["unit_tests"] == {}
 
