@@ -105,7 +105,7 @@ def told(work: Work, *, elapsed: float) -> str:
     left = work.left(elapsed)
     is_counted = work.last or work.total
     parts = [f"{len(work.done)}/{work.count}" if is_counted else "", work.doing]
-    parts += [f"{duration(left)} left"] if left is not None else []
+    parts += [f"{duration(left)} left"] if left else []
     return "  ".join(filter(None, parts))
 
 
@@ -160,4 +160,5 @@ def write(file: Path, key: str, pieces: Mapping[str, float]) -> None:
     kept[key] = {name: round(seconds, 3) for name, seconds in pieces.items()}
     latest = dict(list(kept.items())[-KEPT:])
     with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
         swap_in(file, json.dumps(latest, indent=1))

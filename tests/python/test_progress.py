@@ -52,6 +52,7 @@ def test_what_is_told() -> None:
     assert told(work, elapsed=10) == "1/3  two  about 50 s left"
     slow = Work(last={"one": 400.0}, doing="one")
     assert told(slow, elapsed=0) == "0/1  one  about 7 min left"
+    assert told(Work(last=LAST, doing="three", done=dict(LAST)), elapsed=60) == "3/3  three"
 
 
 def test_a_run_is_remembered_and_one_cut_short_loses_nothing(tmp_path: Path) -> None:
@@ -78,7 +79,8 @@ def test_a_run_is_remembered_and_one_cut_short_loses_nothing(tmp_path: Path) -> 
 def test_what_cannot_be_read_or_kept_disturbs_nobody(tmp_path: Path) -> None:
     (tmp_path / progress.FILE).write_text("[1")
     assert progress.read(tmp_path / progress.FILE) == {}
-    with progress.shown(tmp_path / "nowhere", "lift", console=Console(file=io.StringIO())) as meter:
+    (tmp_path / "target").write_text("a file")
+    with progress.shown(tmp_path / "target", "lift", console=Console(file=io.StringIO())) as meter:
         meter.begin("read")
 
 
@@ -114,7 +116,6 @@ SMALL = ("simulate", "--predictions", "300", "--days", "14", "--out", "made")
 
 def test_progress_is_for_a_terminal_alone(project: Path, throughline: Call) -> None:
     line = "made: 300 predictions over 14 days\n"
-    (project / "target").mkdir()
     seen = on_a_terminal(project, *SMALL)
     assert "truth.json" in seen
     assert re.search(r"about \d+ s left", on_a_terminal(project, *SMALL))
