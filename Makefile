@@ -119,7 +119,7 @@ COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate 
 
 requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
 	@$(BIN)/pip install --quiet uv
-	@$(COMPILE) requirements.in --override requirements.override.txt --output-file requirements.txt
+	@$(COMPILE) pyproject.toml requirements.in --all-extras --override requirements.override.txt --output-file requirements.txt
 	@$(COMPILE) tests/engines/requirements.in --output-file .build/engines.txt
 	@grep -vxFf requirements.txt .build/engines.txt > tests/engines/requirements.txt
 	@$(COMPILE) tests/oracles/requirements.in --output-file tests/oracles/requirements.txt

@@ -17,7 +17,7 @@ from measuring import ROOT, SCRATCH, Measure, measure
 from rich.console import Console
 from rich.table import Table
 
-from throughline.build import environment
+from throughline.dbt_process import environment
 from throughline.simulate import simulate
 from throughline.workspace import Workspace
 

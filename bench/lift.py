@@ -22,7 +22,7 @@ from measuring import ROOT, SCRATCH, Measure, measure
 from rich.console import Console
 from rich.table import Table
 
-from throughline import build, seeds
+from throughline import dbt_process, seeds
 from throughline.workspace import Workspace
 
 UNITS = 10_000_000
@@ -228,7 +228,7 @@ def main(units: int) -> None:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     console = Console()
     workspace = make(SCRATCH / "lift")
-    environment = build.environment(workspace) | {
+    environment = dbt_process.environment(workspace) | {
         "DBT_TARGET_PATH": str(SCRATCH / "target"),
         "DBT_LOG_PATH": str(SCRATCH / "logs"),
     }

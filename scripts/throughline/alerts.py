@@ -18,7 +18,8 @@ from rich.text import Text
 from urllib3.util import Retry
 
 from throughline import scorecard
-from throughline.workspace import Workspace, refuse
+from throughline.findings import refuse
+from throughline.workspace import Workspace
 
 Row: TypeAlias = "dict[str, Any]"
 
@@ -263,14 +264,14 @@ def _note(workspace: Workspace, notice: Notice, *, receiver: str) -> None:
     }
     path = workspace.notices
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             # a line of its own also behind one that was cut short
             file.write(("\n" if _is_cut(path) else "") + json.dumps(row, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        where = f"{workspace.relative}/{path.relative_to(workspace.folder).as_posix()}"
+        where = workspace.shown(path)
         what = f"cannot note what was told: {error.strerror}"
         raise refuse(what, where=where, fix="Make its folder writable.") from None
 

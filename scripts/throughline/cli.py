@@ -18,19 +18,25 @@ from rich.console import Console
 from throughline import (
     __version__,
     build,
+    dbt_process,
     docs,
     doctor,
+    host,
+    host_checks,
     input_checks,
     inputs,
     metric_query,
     places,
+    project,
     publish,
     scorecard,
     seeds,
     warehouse,
     workspace,
 )
-from throughline.workspace import Finding, UserError, Workspace
+from throughline.files import writing
+from throughline.findings import Finding, UserError, refuse
+from throughline.workspace import Workspace
 
 console = Console(highlight=False)
 
@@ -54,17 +60,48 @@ def show(findings: Iterable[Finding]) -> None:
         click.echo(f"{click.style(finding.severity, fg=color)} {finding}", err=True)
 
 
-def project() -> Path:
-    return workspace.find_project(Path.cwd())
+def root() -> Path:
+    """The dbt project in force; raises UserError where there is none."""
+    return project.find_project(click.get_current_context().find_root().params["project_dir"])
+
+
+def own_root(*, instead: str) -> Path:
+    """The project in force, for commands on a workspace; raises UserError in a host."""
+    found = root()
+    if not project.is_own(found):
+        what = "your dbt project takes the place of a workspace"
+        where = click.get_current_context().info_name or ""
+        raise refuse(what, where=where, fix=instead)
+    return found
 
 
 def chosen() -> Workspace:
-    return workspace.choose(project=project(), environment=os.environ)
+    """The workspace in force, or the host; raises UserError where there is none."""
+    found = root()
+    if project.is_own(found):
+        return workspace.choose(project=found, environment=os.environ)
+    return host.at(found)
+
+
+FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="throughline %(version)s")
-def cli() -> None:
+@click.option(
+    "--project-dir", type=FOLDER, default=".", help="The dbt project; else the current folder's."
+)
+@click.option("--profiles-dir", type=FOLDER, help="Where profiles.yml is, as for dbt.")
+@click.option("--profile", metavar="NAME", help="Which profile, as for dbt.")
+@click.option("--target", metavar="NAME", help="Which target of the profile, as for dbt.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    project_dir: Path,
+    profiles_dir: Path | None,
+    profile: str | None,
+    target: str | None,
+) -> None:
     """From raw logs of a model's decisions to governed numbers about their impact.
 
     \b
@@ -74,20 +111,31 @@ def cli() -> None:
                      throughline use my_company
                      throughline doctor
                      throughline build
+    Your project:    throughline --project-dir DIR --target NAME build
     """
+    given = {"PROFILES_DIR": profiles_dir, "PROFILE": profile, "TARGET": target}
+    named = {f"DBT_{name}": str(value) for name, value in given.items() if value is not None}
+    context.with_resource(dbt_process.within(named))
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-def init(folder: Path) -> None:
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR", required=False)
+def init(folder: Path | None) -> None:
     """Make an empty workspace in DIR: raw folders, seed headers, commented settings.
+
+    In a dbt project that installs Throughline: print what belongs into its dbt_project.yml.
 
     Example: throughline init ../my_company
     """
-    root = project()
-    headers = {name: spec.header for name, spec in seeds.read_specs(root).items()}
-    with workspace.writing(folder, fix="Choose a folder that can be written."):
-        made = workspace.create(folder, project=root, headers=headers)
+    found = root()
+    if not project.is_own(found):
+        click.echo(host_checks.block(project.described(found)))
+        return
+    if folder is None:
+        raise click.UsageError("Missing argument 'DIR'.")
+    headers = {name: spec.header for name, spec in seeds.read_specs(found).items()}
+    with writing(folder, fix="Choose a folder that can be written."):
+        made = workspace.create(folder, project=found, headers=headers)
     click.echo(f"Made {made.relative}. Next: {made.relative}/README.md")
 
 
@@ -100,13 +148,16 @@ def use(folder: Path | None) -> None:
 
     Example: throughline use ../my_company
     """
+    found = own_root(
+        instead="Set vars: throughline: in dbt_project.yml; throughline init shows how."
+    )
     if folder is None:
         current = chosen()
         click.echo(f"{current.relative} (chosen by {current.chosen_by})")
         return
     fix = f"Make its folder writable, or set {workspace.VARIABLES[0]} instead."
-    with workspace.writing(Path(".env"), fix=fix):
-        made = workspace.use(folder, project=project())
+    with writing(Path(".env"), fix=fix):
+        made = workspace.use(folder, project=found)
     click.echo(f"{made.relative} is chosen: .env is written")
     overriding = os.environ.get(workspace.VARIABLES[0])
     if overriding and overriding != made.relative:
@@ -129,12 +180,13 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
     """
     from throughline import simulate as simulator
 
+    own_root(instead="Run it in a clone of Throughline.")
     try:
-        with workspace.writing(out, fix="Choose a folder that can be written."):
+        with writing(out, fix="Choose a folder that can be written."):
             simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
     except simulator.SimulationError as error:
         fix = "throughline simulate --help"
-        raise workspace.refuse(str(error), where="simulate", fix=fix) from None
+        raise refuse(str(error), where="simulate", fix=fix) from None
     click.echo(f"{out}: {predictions:,} predictions over {days} days")
 
 
@@ -151,11 +203,11 @@ def doctor_(as_json: bool) -> None:
     """
     current = chosen()
     with console.status("looking"):
-        found = doctor.check_all(current, target=build.target(current))
+        found = doctor.check_all(current)
     errors = sum(finding.severity == "error" for finding in found.findings)
     if as_json:
         report: dict[str, Any] = {
-            "workspace": current.relative,
+            "workspace": current.name,
             **{f"{kind}s": count for kind, count in _by_severity(found.findings).items()},
             "findings": [asdict(finding) for finding in found.findings],
             "tables": [seen.as_record() for seen in found.tables],
@@ -165,7 +217,7 @@ def doctor_(as_json: bool) -> None:
         show(found.findings)
         for line in input_checks.summary(found.tables):
             click.echo(line)
-        click.echo(f"{current.relative}: {_counted(found.findings)}")
+        click.echo(f"{current.name}: {_counted(found.findings)}")
     sys.exit(1 if errors else 0)
 
 
@@ -190,8 +242,9 @@ def load_() -> None:
     """
     from throughline import load as loader
 
+    own_root(instead="Map your models by vars: throughline: sources: in dbt_project.yml.")
     current = chosen()
-    if build.target(current) == "duckdb":
+    if current.kind == "duckdb":
         click.echo("Nothing to load: DuckDB reads the raw files where they are.")
         return
     show(inputs.files_left(current))
@@ -237,13 +290,13 @@ def build_(
     leading = next(filter(build.LEADING.fullmatch, dbt_arguments), None)
     if leading:
         what = f"{leading} would lead dbt alone to another warehouse, not lift and the scorecard"
-        fix = "Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, which lead them all."
-        raise workspace.refuse(what, where="build", fix=fix)
+        fix = "Name it before the command: throughline --target, --profile or --profiles-dir."
+        raise refuse(what, where="build", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
-    findings = doctor.check(current, target=build.target(current)).findings
-    locked = places.lock_fault(current) if build.target(current) == "duckdb" else None
+    findings = doctor.check(current).findings
     errors = [finding for finding in findings if finding.severity == "error"]
-    errors += [locked] if locked else []
+    if not errors and current.is_in_file and (locked := places.lock_fault(current)):
+        errors.append(locked)
     if errors:
         show(errors)
         sys.exit(1)
@@ -251,16 +304,15 @@ def build_(
     notes = [finding for finding in findings if finding.severity == "note"]
     if notes:
         fix = "See them: throughline doctor"
-        show([Finding("note", _counted(notes), current.relative, fix)])
+        show([Finding("note", _counted(notes), current.name, fix)])
+    named = {argument.split("=")[0] for argument in dbt_arguments}
+    is_whole = build.SELECTING.isdisjoint(named)
     arguments = [
         *(["--full-refresh"] if full_refresh else []),
         *build.left_out(current, no_tests=no_tests, given=dbt_arguments),
         *dbt_arguments,
     ]
-    parts: Sequence[Sequence[str]] = [()]
-    named = {argument.split("=")[0] for argument in dbt_arguments}
-    if build.SELECTING.isdisjoint(named) and build.has_experiments(current):
-        parts = [("--selector", "before_lift"), ("--selector", "after_lift")]
+    parts = build.parts(current) if is_whole else [()]
     with warehouse.sole_writer(current):
         for number, part in enumerate(parts):
             if number:
@@ -274,7 +326,7 @@ def build_(
                 show(faults)
                 sys.exit(1)
     file = None
-    if build.is_in_file(current) and not (no_publish or as_of):
+    if current.is_in_file and not (no_publish or as_of):
         if dbt_arguments:
             click.echo("publish: left as it was, since dbt had arguments: throughline publish")
         else:
@@ -301,8 +353,9 @@ def publish_() -> None:
     Example: throughline publish
     """
     current = chosen()
-    if not build.is_in_file(current):
-        schema = f"schema {current.schema}_marts of target {build.target(current)}"
+    if not current.is_in_file:
+        marts, _ = current.place("marts", "mart_scorecard")
+        schema = f"schema {marts} of target {current.target}"
         click.echo(f"Nothing to publish: readers read {schema}.")
         return
     publish_to_readers(current)
@@ -361,7 +414,7 @@ def lift_(
     given = [name for name, value in forms.items() if value]
     if len(given) > 1:
         what, fix = "one of them at a time can be printed", "Leave out all but one."
-        raise workspace.refuse(what, where=" ".join(given), fix=fix)
+        raise refuse(what, where=" ".join(given), fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     if explain:
         lines = command.explained(current, *explain)
@@ -421,14 +474,14 @@ def exec_(command: tuple[str, ...]) -> None:
     current = chosen()
     try:
         finished = subprocess.run(
-            [build.program(command[0]), *command[1:]],
+            [dbt_process.program(command[0]), *command[1:]],
             cwd=current.project,
-            env=build.environment(current),
+            env=dbt_process.environment(current),
             check=False,
         )
     except OSError:
         fix = "Run make setup, or name another."
-        raise workspace.refuse("no such program", where=command[0], fix=fix) from None
+        raise refuse("no such program", where=command[0], fix=fix) from None
     sys.exit(finished.returncode)
 
 
@@ -458,10 +511,10 @@ def alerts_(
 
     if url is not None and as_of is not None:
         fix = "Leave out one of them."
-        raise workspace.refuse("a replay is told to nobody", where="--notify --as-of", fix=fix)
+        raise refuse("a replay is told to nobody", where="--notify --as-of", fix=fix)
     if is_slack and url is None:
         fix = "Name the endpoint: --notify URL."
-        raise workspace.refuse("nothing is posted", where="--slack", fix=fix)
+        raise refuse("nothing is posted", where="--slack", fix=fix)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     found = alerts.of_last_build(current)
     show(publish.notes(current))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from throughline import build
-from throughline.workspace import Workspace, refuse, swap_in
+from throughline import dbt_process
+from throughline.files import swap_in
+from throughline.findings import refuse
+from throughline.workspace import Workspace
 
 DATA = ("manifest.json", "catalog.json")
 """What dbt puts into a script of the page, as it stands."""
@@ -15,16 +17,16 @@ DATA = ("manifest.json", "catalog.json")
 def generate(workspace: Workspace) -> Path:
     """Makes the page and returns its place; raises UserError where dbt cannot."""
     finished = subprocess.run(
-        [build.program("dbt"), "docs", "generate", "--static"],
+        [dbt_process.program("dbt"), "docs", "generate", "--static"],
         cwd=workspace.project,
-        env=build.environment(workspace),
+        env=dbt_process.environment(workspace),
         stdin=subprocess.DEVNULL,
         check=False,
     )
     if finished.returncode:
         fix = "Its output above says why."
         raise refuse("did not succeed", where="dbt docs generate", fix=fix)
-    folder = workspace.project / (build.variable(workspace, "DBT_TARGET_PATH") or "target")
+    folder = workspace.project / (workspace.variable("DBT_TARGET_PATH") or "target")
     page = folder / "static_index.html"
     text = page.read_bytes().decode("utf-8")
     for name in DATA:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,19 +16,15 @@ from typing import Any
 import yaml
 from packaging.requirements import Requirement
 
-from throughline import build, input_checks, seeds
+from throughline import dbt_process, host_checks, input_checks, seeds
+from throughline.files import read_env
+from throughline.findings import Finding, UserError, did_you_mean
+from throughline.host import Host
 from throughline.input_checks import Seen
 from throughline.places import check_folders, lock_fault
 from throughline.seeds import SeedFile
-from throughline.workspace import (
-    DEFAULTS,
-    VARIABLES,
-    Finding,
-    UserError,
-    Workspace,
-    did_you_mean,
-    read_env,
-)
+from throughline.settings import DEFAULTS
+from throughline.workspace import VARIABLES, Workspace
 
 PINNED = ("dbt-core", "dbt-duckdb", "dbt-metricflow", "duckdb")
 
@@ -41,22 +37,26 @@ class Report:
     tables: list[Seen]
 
 
-def check(workspace: Workspace, *, target: str = "duckdb") -> Report:
+def check(workspace: Workspace) -> Report:
     """What stops or bends a build, as far as it is found in a moment, without dbt.
 
-    `target` is the dbt target; raw tables of another warehouse than DuckDB are not looked at.
+    Raw tables of another warehouse than DuckDB are not looked at.
     """
-    return _report(*_quick(workspace, target=target, is_full=False))
+    if isinstance(workspace, Host):
+        return _report(host_checks.check(workspace, is_full=False), [])
+    return _report(*_quick(workspace, is_full=False))
 
 
-def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
+def check_all(workspace: Workspace) -> Report:
     """As `check`, with records counted again, the rules that dbt renders, and rows judged by them.
 
     Rows are judged once nothing else stops a build.
     """
-    findings, tables = _quick(workspace, target=target, is_full=True)
+    if isinstance(workspace, Host):
+        return _report(host_checks.check(workspace, is_full=True), [])
+    findings, tables = _quick(workspace, is_full=True)
     try:
-        with build.scratch(workspace) as variables:
+        with dbt_process.scratch(workspace) as variables:
             findings += check_metrics(workspace, variables=variables)
             if tables and not any(finding.severity == "error" for finding in findings):
                 judged = input_checks.check_delivered(workspace, tables, variables=variables)
@@ -67,7 +67,7 @@ def check_all(workspace: Workspace, *, target: str = "duckdb") -> Report:
     return _report(findings, tables)
 
 
-def _quick(workspace: Workspace, *, target: str, is_full: bool) -> tuple[list[Finding], list[Seen]]:
+def _quick(workspace: Workspace, *, is_full: bool) -> tuple[list[Finding], list[Seen]]:
     findings = check_versions(workspace.project) + check_folders(workspace)
     try:
         settings = workspace.settings
@@ -76,7 +76,7 @@ def _quick(workspace: Workspace, *, target: str, is_full: bool) -> tuple[list[Fi
     findings += check_env(workspace)
     files, seed_findings = check_seeds(workspace)
     findings += seed_findings
-    if target != "duckdb":
+    if workspace.kind != "duckdb":
         return findings, []
     locked = lock_fault(workspace)
     findings += [replace(locked, severity="warning")] if locked else []
@@ -103,12 +103,23 @@ def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list
     conditions = {
         condition.strip() for condition in seeds.values_of(files["alert_rules"], "condition")
     }
-    rules = build.read_rules(workspace, conditions=sorted(conditions), variables=variables)
+    rules = _read_rules(workspace, conditions=sorted(conditions), variables=variables)
     findings += [Finding(**problem) for problem in rules["problems"]]
     specs = seeds.read_specs(workspace.project)
     for rule in rules["rules"]:
         findings += seeds.failing(files, specs, **rule)
     return sorted(findings, key=lambda finding: finding.severity)
+
+
+def _read_rules(
+    workspace: Workspace, *, conditions: Sequence[str], variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the macro `print_rules` says: {"problems": [...], "rules": [...]}; raises UserError.
+
+    `conditions` are those of the alert rules, `variables` those of a scratch.
+    """
+    given = {"conditions": list(conditions)}
+    return dbt_process.operation(workspace, "print_rules", given, variables=variables)
 
 
 # Versions and folder

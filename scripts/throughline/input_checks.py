@@ -13,7 +13,10 @@ from typing import Any
 
 import duckdb
 
-from throughline import build, records, seeds
+from throughline import dbt_events, dbt_process, records, seeds
+from throughline.contract import REQUIRED_INPUT
+from throughline.files import as_json
+from throughline.findings import Finding, Severity, UserError
 from throughline.inputs import (
     SAMPLE_ROWS,
     Input,
@@ -23,16 +26,8 @@ from throughline.inputs import (
     unread_files,
 )
 from throughline.seeds import SeedFile
-from throughline.sql import cast, file_of, given, literal, one_row, reason
-from throughline.workspace import (
-    REQUIRED_INPUT,
-    VARIABLES,
-    Finding,
-    Severity,
-    UserError,
-    Workspace,
-    as_json,
-)
+from throughline.sql import cast, file_of, given, literal, one_row, reason, relation
+from throughline.workspace import VARIABLES, Workspace
 
 # A share of rows that a delivery may break and still be read: each is named, the share is not.
 TOLERATED_SHARE = 0.01
@@ -199,7 +194,7 @@ def check_delivered(
     is_large = max(seen.rows for seen in tables) > JUDGED_ROWS
     limit = SAMPLE_ROWS if is_large else None
     copied = with_relations(workspace, tables, variables=variables, rows=limit)
-    rows = build.read_input_checks(workspace, variables=copied, rows=limit)
+    rows = _read_input_checks(workspace, variables=copied, rows=limit)
     findings = []
     for seen in tables:
         own = [row for row in rows if row["table_name"] == seen.delivered.table.name]
@@ -673,3 +668,29 @@ def _values(connection: duckdb.DuckDBPyConnection, delivered: Input, column: str
 def _some(names: Iterable[str]) -> str:
     listed = [f"'{name}'" for name in names]
     return ", ".join(listed[:5]) + (", …" if len(listed) > 5 else "")
+
+
+def _read_input_checks(
+    workspace: Workspace, *, variables: Mapping[str, str], rows: int | None
+) -> list[dict[str, Any]]:
+    """The rows of fct_input_checks, built in a scratch of the first `rows` of each raw table.
+
+    Raises UserError where dbt cannot build it.
+    """
+    seen = dbt_events.Run()
+    looked_at = ("--vars", json.dumps({"rows_looked_at": rows})) if rows else ()
+    arguments = (
+        *("--no-use-colors", "--log-format", "json", "build", "--select", "+fct_input_checks"),
+        *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", *looked_at),
+    )
+    for line in dbt_process.captured(workspace, arguments, variables=variables).splitlines():
+        seen.take(line)
+    try:
+        with duckdb.connect(variables["THROUGHLINE_SCRATCH"], read_only=True) as connection:
+            cursor = connection.execute(
+                f"from {relation(f'{workspace.schema}_core', 'fct_input_checks')}"
+            )
+            columns = [column[0] for column in cursor.description or ()]
+            return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    except duckdb.Error:
+        raise UserError(*dbt_events.shown(seen)) from None

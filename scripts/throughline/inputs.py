@@ -16,17 +16,11 @@ from typing import Any, Literal
 import duckdb
 
 from throughline import records
+from throughline.contract import REQUIRED_INPUT, Column, Table
+from throughline.findings import Finding, UserError
+from throughline.settings import COLUMN_SETTINGS, extra_columns
 from throughline.sql import describe, literal, reason
-from throughline.workspace import (
-    COLUMN_SETTINGS,
-    REQUIRED_INPUT,
-    Column,
-    Finding,
-    Table,
-    UserError,
-    Workspace,
-    extra_columns,
-)
+from throughline.workspace import Workspace
 
 SAMPLE_ROWS = 100_000
 # What is read below the folder of a raw table; the macro `file_patterns` has the same list.

@@ -18,9 +18,11 @@ from pathlib import Path
 import duckdb
 
 from throughline import inputs, sql, warehouse
+from throughline.contract import Table
+from throughline.findings import UserError, refuse
 from throughline.inputs import Input
 from throughline.warehouse import Warehouse
-from throughline.workspace import Table, UserError, Workspace, refuse
+from throughline.workspace import Workspace
 
 # Changes when the same files would be loaded otherwise.
 FORM = b"3"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
 
-from throughline import build, doctor, seeds
-from throughline.workspace import Workspace, did_you_mean, refuse
+from throughline import dbt_process, doctor, seeds
+from throughline.findings import did_you_mean, refuse
+from throughline.workspace import Workspace
 
 WINDOW_DAYS = 28
 
@@ -30,7 +31,7 @@ def queries(
 
     Raises UserError where a name is unknown, or dbt cannot read the project.
     """
-    if model_id is not None:
+    if model_id is not None and not workspace.is_host:
         files, _ = doctor.check_seeds(workspace)
         models = sorted(seeds.values_of(files["model_registry"], "model_id"))
         if model_id not in models:
@@ -43,8 +44,8 @@ def queries(
         "first_date": first_date.isoformat(),
         "last_date": last_date.isoformat(),
     }
-    said = build.operation(
-        workspace, "print_metric_queries", asked, variables=build.environment(workspace)
+    said = dbt_process.operation(
+        workspace, "print_metric_queries", asked, variables=dbt_process.environment(workspace)
     )
     for name in metrics:
         if name not in said["metrics"]:

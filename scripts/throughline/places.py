@@ -8,19 +8,19 @@ from pathlib import Path
 
 import duckdb
 
-from throughline import build
+from throughline.findings import Finding
 from throughline.sql import first_sentence
-from throughline.workspace import Finding, Workspace
+from throughline.workspace import Workspace
 
 
 def check_folders(workspace: Workspace) -> list[Finding]:
     """A build writes the warehouse into the workspace, and dbt its own files."""
     findings = []
-    if not _is_writable(workspace.folder):
+    if not workspace.is_host and not _is_writable(workspace.folder):
         fix = f"The build writes warehouse.duckdb there: chmod u+wx {workspace.relative}"
         findings.append(Finding("error", "folder is not writable", workspace.relative, fix))
     for variable, usual in (("DBT_LOG_PATH", "logs"), ("DBT_TARGET_PATH", "target")):
-        folder = build.variable(workspace, variable) or usual
+        folder = workspace.variable(variable) or usual
         if not _is_writable(workspace.project / folder):
             fix = f"Make its folder writable, or name another in {variable}."
             findings.append(Finding("error", "dbt cannot write there", folder, fix))
@@ -37,7 +37,7 @@ def lock_fault(workspace: Workspace) -> Finding | None:
     """Why a build could not write the warehouse of DuckDB, if so."""
     if not workspace.warehouse.exists():
         return None
-    where = f"{workspace.relative}/{workspace.warehouse.name}"
+    where = workspace.shown(workspace.warehouse)
     try:
         duckdb.connect(str(workspace.warehouse)).close()
     except duckdb.Error as error:

@@ -17,8 +17,11 @@ from pathlib import Path
 
 import duckdb
 
-from throughline import __version__, build, places, sql
-from throughline.workspace import Finding, UserError, Workspace, refuse, writing
+from throughline import __version__, dbt_events, places, sql
+from throughline.files import writing
+from throughline.findings import Finding, UserError, refuse
+from throughline.host import Host
+from throughline.workspace import Workspace
 
 STORAGE = "v1.0.0"
 """The version of DuckDB from which on clients can open the file."""
@@ -26,6 +29,8 @@ PACKAGE = "throughline"
 """The dbt package whose models are published."""
 ABOUT = "publication"
 """The table that says what the file holds; in schema main, where a client looks first."""
+MEMORY_LIMIT = "4GB"
+"""Of DuckDB where nothing else is said, as in profiles.yml."""
 FIX = "Make the folder writable and run throughline publish; the copy before this one still stands."
 
 
@@ -81,12 +86,12 @@ def publish(workspace: Workspace) -> Publication:
 def notes(workspace: Workspace) -> Iterator[Finding]:
     """Says so where the copy is older than what stands in the warehouse."""
     copy, built = workspace.published, workspace.warehouse
-    if workspace.replays or not build.is_in_file(workspace) or not copy.exists():
+    if workspace.replays or not workspace.is_in_file or not copy.exists():
         return
     if built.exists() and built.stat().st_mtime_ns > copy.stat().st_mtime_ns:
         what = "older than the warehouse, which was written since"
-        where = f"{workspace.relative}/{copy.relative_to(workspace.folder).as_posix()}"
-        yield Finding("note", what, where, "To show what is built last: throughline publish")
+        fix = "To show what is built last: throughline publish"
+        yield Finding("note", what, workspace.shown(copy), fix)
 
 
 def public(workspace: Workspace) -> list[Relation]:
@@ -94,7 +99,13 @@ def public(workspace: Workspace) -> list[Relation]:
 
     Raises UserError where it wrote down nothing.
     """
-    folder = build.variable(workspace, "DBT_TARGET_PATH") or "target"
+    if isinstance(workspace, Host):
+        return [
+            Relation(schema=place["schema"], name=place["identifier"])
+            for place in workspace.told["relations"].values()
+            if place["is_public"]
+        ]
+    folder = workspace.variable("DBT_TARGET_PATH") or "target"
     path = f"{folder}/manifest.json"
     try:
         nodes = json.loads((workspace.project / path).read_text(encoding="utf-8"))["nodes"]
@@ -117,7 +128,7 @@ def _alone(workspace: Workspace) -> Iterator[Path]:
     What a killed process left there is removed first.
     """
     folder = workspace.published.parent
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{workspace.published.name}.new"
     # it ends with the process, however that ends
     lock = os.open(folder, os.O_RDONLY)
@@ -125,7 +136,7 @@ def _alone(workspace: Workspace) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        where = os.path.relpath(folder, workspace.project)
+        where = workspace.shown(folder)
         raise refuse("another command publishes", where=where, fix="Wait until it ends.") from None
     try:
         _remove(fresh)
@@ -153,7 +164,7 @@ def _wal(path: Path) -> Path:
 
 def _attach(connection: duckdb.DuckDBPyConnection, workspace: Workspace, fresh: Path) -> None:
     """The warehouse, for reading alone, so that others may read it meanwhile, and the new file."""
-    memory = build.variable(workspace, "THROUGHLINE_MEMORY_LIMIT") or build.MEMORY_LIMIT
+    memory = workspace.variable("THROUGHLINE_MEMORY_LIMIT") or MEMORY_LIMIT
     connection.execute(f"set memory_limit = {sql.literal(memory)}")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set timezone = 'UTC'")
@@ -164,11 +175,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, workspace: Workspace, fresh: 
 
 def _check_finished(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
     """Stops where tables of several builds may stand side by side."""
-    starts = sql.relation(f"{workspace.schema}_metrics", "build_starts")
+    starts = sql.relation(*workspace.place("metrics", "build_starts"))
     (begun,) = sql.one_row(connection, f"select count(*) from built.{starts}")
     if begun:
         what = "a build was begun and not finished, or only a part was built"
-        raise refuse(what, where=workspace.relative, fix="Build the whole: throughline build")
+        raise refuse(what, where=workspace.name, fix="Build the whole: throughline build")
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
@@ -195,7 +206,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
 
 def _describe(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
     """The table that says which moment the copy speaks of."""
-    ledger = sql.relation(f"{workspace.schema}_metrics", "int_build_ledger")
+    ledger = sql.relation(*workspace.place("metrics", "int_build_ledger"))
     connection.execute(f"""
         create table copy.main.{ABOUT} as
         select
@@ -217,12 +228,12 @@ def _describe(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> No
 
 def _fault(workspace: Workspace, error: duckdb.Error) -> UserError:
     """What keeps the copy from being made."""
-    where = f"{workspace.relative}/{workspace.warehouse.name}"
+    where = workspace.shown(workspace.warehouse)
     if not workspace.warehouse.exists():
         return refuse("nothing is built yet", where=where, fix="throughline build")
-    if build.DISK_IS_FULL in str(error):
+    if dbt_events.DISK_IS_FULL in str(error):
         fix = "Make room and run throughline publish."
-        return refuse("the disk is full", where=workspace.relative, fix=fix)
+        return refuse("the disk is full", where=workspace.name, fix=fix)
     if "lock on file" in str(error) and (locked := places.lock_fault(workspace)):
         fix = "Close it and run throughline publish."
         return UserError(replace(locked, fix=fix))

@@ -17,9 +17,10 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from throughline import build, places, warehouse
+from throughline import places, warehouse
+from throughline.findings import UserError, refuse
 from throughline.sql import relation
-from throughline.workspace import VARIABLES, UserError, Workspace, refuse
+from throughline.workspace import VARIABLES, Workspace
 
 Row: TypeAlias = "dict[str, Any]"
 Tables: TypeAlias = "dict[str, list[Row]]"
@@ -93,7 +94,7 @@ def read(
     Raises LookupError with the name of a relation that is not there, UserError where the file is
     locked.
     """
-    if build.is_in_file(workspace):
+    if workspace.is_in_file:
         return _read_file(workspace, file or workspace.warehouse, relations)
     return {
         name: [_plain_row(row) for row in rows]
@@ -110,9 +111,7 @@ def _read_file(workspace: Workspace, file: Path, relations: Mapping[str, str]) -
             connection.execute("set TimeZone = 'UTC'")
             for name, layer in relations.items():
                 try:
-                    cursor = connection.execute(
-                        f"from {relation(f'{workspace.schema}_{layer}', name)}"
-                    )
+                    cursor = connection.execute(f"from {relation(*workspace.place(layer, name))}")
                 except duckdb.CatalogException:
                     raise LookupError(name) from None
                 columns = [column[0] for column in cursor.description or ()]
@@ -734,8 +733,8 @@ def show(
             raise refuse(what, where=place, fix=fix) from None
     if card:
         print_card(card, console=console)
-    trends = relation(f"{workspace.schema}_marts", "mart_metric_timeline")
-    rejected = relation(f"{workspace.schema}_staging", "stg_rejected_rows")
+    trends = relation(*workspace.place("marts", "mart_metric_timeline"))
+    rejected = relation(*workspace.place("staging", "stg_rejected_rows"))
     values = [row["metric"] for row in card.metrics if row["value"] is not None] if card else []
     metric = values[0] if values else "conversion_rate"
     query = f"{_choice(workspace)}throughline exec -- mf query --metrics {metric}"
@@ -743,11 +742,11 @@ def show(
         rejected += f" in {_place(workspace, workspace.warehouse)}"
     for line in (
         "",
-        f"Marts     {place}, schema {workspace.schema}_marts",
+        f"Marts     {place}, schema {workspace.place('marts', 'mart_scorecard')[0]}",
         f"Trends    {trends}",
         f"Rejected  {rejected}",
         f"Any cut   {query} --group-by metric_time__month",
-        "Lineage   make docs",
+        "Lineage   throughline docs",
     ):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -783,10 +782,9 @@ def rows_of_last_build(workspace: Workspace, relations: Mapping[str, str], *, na
 
 def _place(workspace: Workspace, file: Path | None) -> str:
     """Where the marts stand, for people."""
-    if not build.is_in_file(workspace):
-        return f"target {build.target(workspace)}"
-    inside = (file or workspace.warehouse).relative_to(workspace.folder)
-    return f"{workspace.relative}/{inside.as_posix()}"
+    if not workspace.is_in_file:
+        return f"target {workspace.target}"
+    return workspace.shown(file or workspace.warehouse)
 
 
 def _choice(workspace: Workspace) -> str:

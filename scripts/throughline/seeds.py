@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from throughline.workspace import Finding, did_you_mean
+from throughline.findings import Finding, did_you_mean
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from throughline import build, places, sql
-from throughline.workspace import UserError, Workspace, refuse
+from throughline import dbt_events, dbt_process, places, sql
+from throughline.findings import UserError, refuse
+from throughline.host import Host
+from throughline.workspace import Workspace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,11 +67,19 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 @dataclass(frozen=True)
 class Warehouse:
-    """An open connection; `kind` is the type of dbt adapter, such as postgres or spark."""
+    """An open connection; `kind` is the type of dbt adapter, such as postgres or spark.
+
+    The names of schemas begin with `schema`, but in a host, which says where a relation is.
+    """
 
     kind: str
     schema: str
     adapter: Any
+    host: Host | None = field(default=None, kw_only=True)
+
+    def place(self, layer: str, name: str) -> tuple[str, str]:
+        """Schema and name of a relation of a layer."""
+        return self.host.place(layer, name) if self.host else (f"{self.schema}_{layer}", name)
 
     def execute(self, sql: str) -> None:
         self.adapter.execute(sql)
@@ -80,10 +90,12 @@ class Warehouse:
 
     def relation(self, layer: str, name: str) -> str:
         quote = "`" if self.kind == "spark" else '"'
-        return sql.relation(f"{self.schema}_{layer}", name, quote=quote)
+        return sql.relation(*self.place(layer, name), quote=quote)
 
     def has(self, layer: str, name: str) -> bool:
-        schema = f"{self.schema}_{layer}"
+        return self.holds(*self.place(layer, name))
+
+    def holds(self, schema: str, name: str) -> bool:
         if self.kind == "spark":
             is_there = bool(self.query(f"show schemas like '{schema}'"))
             return is_there and bool(self.query(f"show tables in {schema} like '{name}'"))
@@ -294,14 +306,14 @@ def as_column(values: Sequence[Any]) -> NDArray[Any]:
 
 def compiled(workspace: Workspace, name: str) -> str:
     """The query of a model or analysis for the active target; raises UserError."""
-    with build.within(build.environment(workspace)):
+    with dbt_process.inside(workspace):
         from dbt.cli.main import dbtRunner
 
         with contextlib.redirect_stdout(io.StringIO()) as said:
             answer = dbtRunner().invoke(["--no-use-colors", "compile", "--select", name])
     results: list[Any] = list(getattr(answer.result, "results", ()))
     if not answer.success or len(results) != 1:
-        what = str(answer.exception or build.telling(said.getvalue()))
+        what = str(answer.exception or dbt_events.telling(said.getvalue()))
         raise _fault(workspace, what, where=name, fix="See logs/dbt.log.")
     return str(results[0].node.compiled_code)
 
@@ -309,7 +321,7 @@ def compiled(workspace: Workspace, name: str) -> str:
 @contextlib.contextmanager
 def connect(workspace: Workspace) -> Iterator[Warehouse]:
     """Opens the active target; raises UserError where dbt cannot connect to it."""
-    with build.within(build.environment(workspace)):
+    with dbt_process.inside(workspace):
         # dbt takes seconds to import, and most commands do without it here.
         from dbt.adapters.factory import FACTORY
         from dbt.cli.main import dbtRunner
@@ -324,14 +336,16 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
             raise _fault(
                 workspace,
                 _said_to_be_wrong(said.getvalue()) or str(answer.exception),
-                where=f"target {build.target(workspace)}",
+                where=f"target {workspace.target}",
                 fix="Start the server, or correct the variables that profiles.yml reads.",
             )
         adapters: Iterable[Any] = FACTORY.adapters.values()
         (adapter,) = adapters
         try:
             with adapter.connection_named("throughline"):
-                yield Warehouse(adapter.type(), adapter.config.credentials.schema, adapter)
+                schema = adapter.config.credentials.schema
+                within = workspace if isinstance(workspace, Host) else None
+                yield Warehouse(adapter.type(), schema, adapter, host=within)
         finally:
             adapter.cleanup_connections()
             if adapter.type() == "duckdb":
@@ -343,10 +357,11 @@ def connect(workspace: Workspace) -> Iterator[Warehouse]:
 def sole_writer(workspace: Workspace) -> Iterator[None]:
     """Keeps other writers out of the schemas of a target on Postgres for as long as it lasts.
 
-    DuckDB locks its file itself, and a session of Spark here would shut out the one of dbt. Raises
-    UserError that names who writes there already: another command, or what a killed one has left.
+    DuckDB locks its file itself, a session of Spark here would shut out the one of dbt, and a host
+    orders its runs itself. Raises UserError that names who writes there already: another command,
+    or what a killed one has left.
     """
-    if build.target(workspace) != "postgres":
+    if workspace.is_host or workspace.kind != "postgres":
         yield
         return
     with connect(workspace) as found:
@@ -370,7 +385,7 @@ def sole_writer(workspace: Workspace) -> Iterator[None]:
         holder = _holder(cursor, HOLDER_OF_LOCK, [WRITES if is_ours else LOCK, schema])
         if not is_ours or holder:
             raise _in_use(schema, holder)
-        with build.within({LOCK_HOLDER: str(handle.get_backend_pid())}):
+        with dbt_process.within({LOCK_HOLDER: str(handle.get_backend_pid())}):
             yield
 
 
@@ -456,6 +471,7 @@ def _fault(workspace: Workspace, what: str, *, where: str, fix: str) -> UserErro
 
 def _said_to_be_wrong(output: str) -> str:
     """What `dbt debug` says is wrong, on one line."""
-    text = re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", build.plain(output))
+    text = re.sub(r"(?m)^\d\d:\d\d:\d\d +", "", dbt_events.plain(output))
     headers = r"(?m)^.*(?:failed|following reason|Encountered an error):\n|^\s*>"
-    return build.telling(re.split(headers, text)[-1].split("Check your database credentials")[0])
+    said, *_ = re.split(headers, text)[-1].split("Check your database credentials")
+    return dbt_events.telling(said)

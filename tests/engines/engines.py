@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from throughline import build, load, workspace
+from throughline import dbt_process, load, workspace
 from throughline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ class Engine:
             "PYTHONWARNINGS": "ignore",
         }
         return {
-            **build.environment(chosen),
+            **dbt_process.environment(chosen),
             "THROUGHLINE_TARGET": self.name,
             **places,
             **self.variables,
@@ -57,7 +57,7 @@ def dbt(engine: Engine, chosen: Workspace, *arguments: str) -> dict[str, float]:
     """
     from dbt.cli.main import dbtRunner
 
-    with build.within(engine.environment(chosen)):
+    with dbt_process.within(engine.environment(chosen)):
         answer = dbtRunner().invoke(["--quiet", "--no-use-colors", *arguments])
     results = getattr(answer.result, "results", ())
     failed = [
@@ -73,14 +73,14 @@ def lift(engine: Engine, chosen: Workspace) -> None:
     """Computes lift on the engine, and builds what is made from it."""
     from throughline.lift import run
 
-    with build.within(engine.environment(chosen)):
+    with dbt_process.within(engine.environment(chosen)):
         assert run.refresh(chosen) is not None
     dbt(engine, chosen, "build", "--selector", "after_lift", "--exclude-resource-type", "test")
 
 
 def bring(engine: Engine, chosen: Workspace) -> dict[str, int | None]:
     """Loads the raw tables: rows by table, None where the files had not changed."""
-    with build.within(engine.environment(chosen)):
+    with dbt_process.within(engine.environment(chosen)):
         return {loaded.table: loaded.rows for loaded in load.load(chosen)}
 
 

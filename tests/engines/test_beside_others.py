@@ -21,7 +21,7 @@ import pytest
 import engines
 from engines import ROOT, Engine
 from test_engines import NO_TESTS, required
-from throughline import build, simulate, warehouse
+from throughline import dbt_process, simulate, warehouse
 from throughline.workspace import Workspace
 
 FOLDER = ROOT / ".build/engines/beside"
@@ -40,7 +40,7 @@ class Site:
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [build.program(command[0]), *command[1:]],
+            [dbt_process.program(command[0]), *command[1:]],
             cwd=ROOT,
             env=self.environment(**variables),
             stdout=subprocess.PIPE,
@@ -209,7 +209,7 @@ def test_a_build_whose_lock_was_ended_says_so_in_one_line(site: Site) -> None:
 
 
 def test_lift_writes_nothing_once_its_lock_is_lost(site: Site) -> None:
-    with build.within(site.environment()), warehouse.sole_writer(site.company):
+    with dbt_process.within(site.environment()), warehouse.sole_writer(site.company):
         site.ask(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where application_name like 'throughline, process %'"
@@ -221,7 +221,7 @@ def test_lift_writes_nothing_once_its_lock_is_lost(site: Site) -> None:
 def test_plain_dbt_does_not_write_beside_a_command(site: Site) -> None:
     # of tables alone: views over what a stopped build replaced are gone until the next build
     run = functools.partial(site.start, "dbt", "--no-use-colors", "run", *SCORECARD[1:])
-    with build.within(site.environment()), warehouse.sole_writer(site.company):
+    with dbt_process.within(site.environment()), warehouse.sole_writer(site.company):
         beside = run(**{warehouse.LOCK_HOLDER: ""})
         output, _ = beside.communicate()
     assert beside.returncode == 1

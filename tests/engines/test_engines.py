@@ -24,8 +24,9 @@ import engines
 import late
 import parity
 from engines import ROOT, Engine
-from throughline import build, cli, simulate, warehouse
-from throughline.workspace import UserError, Workspace
+from throughline import cli, dbt_process, simulate, warehouse
+from throughline.findings import UserError
+from throughline.workspace import Workspace
 
 # two runs at once need folders of their own
 SCRATCH = ROOT / ".build" / os.environ.get("THROUGHLINE_ENGINES_FOLDER", "engines")
@@ -75,7 +76,7 @@ def on_duckdb(made: Workspace, program: str, *arguments: str) -> None:
     reference = Engine("duckdb", {}, SCRATCH / "duckdb")
     # A process of its own: DuckDB holds the file for as long as its process lives.
     done = subprocess.run(
-        [build.program(program), *arguments],
+        [dbt_process.program(program), *arguments],
         cwd=ROOT,
         env=reference.environment(made),
         capture_output=True,
@@ -254,12 +255,12 @@ def test_a_spark_that_was_killed_while_it_wrote_a_table_writes_it_again() -> Non
         workspace = engines.chosen(folder / "company")
         environment = engine.environment(workspace) | {"THROUGHLINE_SPARK_CATALOG": "hive"}
     written = Path(engine.variables["THROUGHLINE_SPARK_WAREHOUSE"]) / "main_metrics.db/dim_metrics"
-    run = [build.program("dbt"), "run", "--select", "dim_metrics"]
+    run = [dbt_process.program("dbt"), "run", "--select", "dim_metrics"]
     with (folder / "log").open("w") as log:
         start = functools.partial(
             subprocess.Popen, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True
         )
-        with start([build.program("throughline"), "load"]) as loading:
+        with start([dbt_process.program("throughline"), "load"]) as loading:
             pass
         with start(run, start_new_session=True) as killed:
             while killed.poll() is None and not any(written.glob("*")):
@@ -284,7 +285,7 @@ def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
     reading = dataclasses.replace(engine, variables={**engine.variables, **variables})
     engines.dbt(reading, workspace, "build", *NO_TESTS)
     engines.lift(reading, workspace)
-    with build.within(reading.environment(workspace)):
+    with dbt_process.within(reading.environment(workspace)):
         relations = {"mart_experiment_decisions": "marts"}
         assert warehouse.read(workspace, relations)["mart_experiment_decisions"]
     with engines.connect(engine, user="BI_Team") as reader, reader.cursor() as cursor:
@@ -309,11 +310,11 @@ def test_a_second_writer_is_told_who_the_first_is(
 
     def call(*arguments: str, schema: str = "main") -> tuple[bool, str]:
         variables = {**engine.environment(workspace), "THROUGHLINE_SCHEMA": schema}
-        with build.within(variables), pytest.raises(SystemExit) as ended:
+        with dbt_process.within(variables), pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         return not ended.value.code, capsys.readouterr().err
 
-    with build.within(engine.environment(workspace)), warehouse.sole_writer(workspace):
+    with dbt_process.within(engine.environment(workspace)), warehouse.sole_writer(workspace):
         for command in ("build", "load", "lift"):
             succeeded, said = call(command)
             assert not succeeded

@@ -23,7 +23,8 @@ import compiled
 from building import Project, query
 from conftest import Outcome
 from throughline import alerts
-from throughline.workspace import UserError, Workspace
+from throughline.findings import UserError
+from throughline.workspace import Workspace
 
 Call = Callable[..., Outcome]
 AS_OF = date(2026, 7, 1)

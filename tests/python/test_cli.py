@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from conftest import Company, Outcome
-from throughline import build, cli, docs, scorecard, workspace
+from throughline import build, cli, dbt_events, dbt_process, docs, findings, scorecard, workspace
 
 Call = Callable[..., Outcome]
 
@@ -141,7 +141,7 @@ def test_build_passes_arguments_to_dbt(
     throughline("use", "company")
     passed: list[list[str]] = []
 
-    def run(*_: object, arguments: list[str], **__: object) -> list[workspace.Finding]:
+    def run(*_: object, arguments: list[str], **__: object) -> list[findings.Finding]:
         passed.append(arguments)
         return []
 
@@ -166,7 +166,7 @@ def test_build_runs_unit_tests_only_for_whoever_names_them(
     throughline("use", "company")
     passed: list[list[str]] = []
 
-    def run(*_: object, arguments: list[str], **__: object) -> list[workspace.Finding]:
+    def run(*_: object, arguments: list[str], **__: object) -> list[findings.Finding]:
         passed.append(arguments)
         return []
 
@@ -204,18 +204,17 @@ def test_build_refuses_arguments_that_lead_dbt_elsewhere(
     assert ended.status == 1
     assert ended.lines == [
         f"error build: {arguments[0]} would lead dbt alone to another warehouse, not lift and the "
-        "scorecard. Set THROUGHLINE_TARGET, or DBT_PROFILES_DIR and DBT_PROFILE, "
-        "which lead them all."
+        "scorecard. Name it before the command: throughline --target, --profile or --profiles-dir."
     ]
 
 
 def test_target_is_the_one_of_dbt(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    assert build.target(found) == "duckdb"
+    assert found.target == "duckdb"
     (company.project / ".env").write_text("THROUGHLINE_TARGET=postgres\n")
-    assert build.target(found) == "postgres"
+    assert found.target == "postgres"
     monkeypatch.setenv("DBT_TARGET", "spark")
-    assert build.target(found) == "spark"
+    assert found.target == "spark"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +272,7 @@ def test_doctor_of_metrics_that_dbt_cannot_read(
     company: Company, throughline: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     throughline("use", "company")
-    monkeypatch.setattr(build, "SCRATCH", {})
+    monkeypatch.setattr(dbt_process, "SCRATCH", {})
     ended = throughline("doctor")
     assert ended.status == 1
     assert ended.lines[-1].startswith("error dbt: ")
@@ -375,7 +374,7 @@ def test_fault_before_the_run_is_one_line(small: workspace.Workspace) -> None:
 
 def test_environment_keeps_dbt_silent(company: Company) -> None:
     found = workspace.at(company.folder, project=company.project, chosen_by="test")
-    given = build.environment(found)
+    given = dbt_process.environment(found)
     assert given["DBT_SEND_ANONYMOUS_USAGE_STATS"] == "false"
     assert given["THROUGHLINE_WORKSPACE"] == "company"
     assert json.loads(given["THROUGHLINE_VARS"])["workspace"] == "company"
@@ -473,20 +472,20 @@ def test_a_fault_that_quotes_a_query_does_not_blame_its_files() -> None:
         'Binder Error: Referenced column "x" not found\n\n'
         "LINE 1: select x from read_parquet('raw/a.parquet')\n"
     )
-    assert build.advised(message) == ""
-    assert build.advised(f"Invalid Input Error: Cannot cast\n\n{message}") == ""
+    assert dbt_events.advised(message) == ""
+    assert dbt_events.advised(f"Invalid Input Error: Cannot cast\n\n{message}") == ""
     unnamed = "A delivered file is damaged: deliver the latest again, whole, or move it away."
-    assert build.advised("don't know what type: \n\nLINE 1: from 'raw/a.parquet'") == unnamed
-    assert build.advised('IO Error: No files match the pattern "raw/a/*.parquet"') == ""
+    assert dbt_events.advised("don't know what type: \n\nLINE 1: from 'raw/a.parquet'") == unnamed
+    assert dbt_events.advised('IO Error: No files match the pattern "raw/a/*.parquet"') == ""
 
 
 def test_all_that_have_one_cause_are_one_line() -> None:
-    seen = build.Run()
+    seen = dbt_events.Run()
     for name in ("a", "b", "c"):
-        seen.faults.append(workspace.Finding("error", "connection refused", f"model {name}", ""))
-    seen.faults.append(workspace.Finding("error", "Got 1 result", "test d", "Its query: d.sql"))
-    seen.faults.append(workspace.Finding("error", "Got 1 result", "test e", "Its query: e.sql"))
-    assert [str(fault) for fault in build.shown(seen)] == [
+        seen.faults.append(findings.Finding("error", "connection refused", f"model {name}", ""))
+    seen.faults.append(findings.Finding("error", "Got 1 result", "test d", "Its query: d.sql"))
+    seen.faults.append(findings.Finding("error", "Got 1 result", "test e", "Its query: e.sql"))
+    assert [str(fault) for fault in dbt_events.shown(seen)] == [
         "model a and 2 more: connection refused.",
         "test d: Got 1 result. Its query: d.sql",
         "test e: Got 1 result. Its query: e.sql",
@@ -551,7 +550,7 @@ def test_a_replay_of_no_moment_is_refused(company: Company, throughline: Call, m
 
 
 def test_a_full_disk_is_one_line() -> None:
-    seen = build.Run()
+    seen = dbt_events.Run()
     words = (
         "TransactionContext Error: Failed to commit: Could not write file "
         '"company/warehouse.duckdb.wal": No space left on device'
@@ -563,6 +562,6 @@ def test_a_full_disk_is_one_line() -> None:
         ("RunResultError", words),
     ):
         seen.take(json.dumps({"info": {"name": name, "msg": message}, "data": {}}))
-    assert [str(finding) for finding in build.shown(seen)] == [
+    assert [str(finding) for finding in dbt_events.shown(seen)] == [
         "dbt build: the disk is full. Make room and build again: nothing is lost."
     ]

@@ -22,7 +22,8 @@ import pytest
 import door
 from building import NO_UNIT_TESTS, ROOT, Project, query
 from throughline import seeds
-from throughline.workspace import Column, create, read_contract
+from throughline.contract import Column, read_contract
+from throughline.workspace import create
 
 Cell = Callable[[str], str]
 STOPPED = "from main_core.fct_input_checks where status = 'stop'"

@@ -24,6 +24,7 @@ from building import ROOT, WITHOUT_TESTS, Project
 from conftest import Company, Outcome
 from lift_cases import moments_row, raw_row, table_of
 from throughline import build, scorecard
+from throughline.findings import UserError, refuse
 from throughline.lift import aa, command, kernel, run, show
 from throughline.lift.decide import DecisionRow, decisions, is_deciding
 from throughline.lift.explain import explain
@@ -34,7 +35,7 @@ from throughline.lift.sequential import lan_demets
 from throughline.lift.stakes import Stake
 from throughline.lift.table import COLUMNS, estimate
 from throughline.warehouse import Columns, Warehouse
-from throughline.workspace import UserError, Workspace, refuse
+from throughline.workspace import Workspace
 
 Call = Callable[..., Outcome]
 Row = Mapping[str, Any]
@@ -130,8 +131,8 @@ def put_moments(connection: Any, rows: Sequence[Row]) -> None:
 def fill(connection: Any, rows: Sequence[Row] | None = None) -> None:
     """The relations that lift reads and writes, as a build leaves them."""
     put_moments(connection, trial() if rows is None else rows)
-    put(connection, "main_config", "experiments", [EXPERIMENT], start_date="date")
-    put(connection, "main_config", "experiment_guardrails", [GUARDRAIL], margin="double")
+    put(connection, "main_config", "cfg_experiments", [EXPERIMENT], start_date="date")
+    put(connection, "main_config", "cfg_experiment_guardrails", [GUARDRAIL], margin="double")
     cards = [
         {"metric": metric, "direction": "up", "known_after": "event", "unit": unit}
         for metric, unit in (("revenue", "USD"), ("visits", "share"))
@@ -371,8 +372,8 @@ def looked(here: Here, folder: Workspace, day: str, **options: Any) -> DecisionR
 
 @pytest.fixture
 def looking(here: Here) -> Here:
-    put(here.connection, "main_config", "experiments", [{**EXPERIMENT, **LOOKING}])
-    here.connection.execute("delete from main_config.experiment_guardrails")
+    put(here.connection, "main_config", "cfg_experiments", [{**EXPERIMENT, **LOOKING}])
+    here.connection.execute("delete from main_config.cfg_experiment_guardrails")
     return here
 
 
@@ -425,7 +426,7 @@ def test_another_plan_reads_its_looks_anew_and_ships_nothing(
     looking: Here, folder: Workspace
 ) -> None:
     looked(looking, folder, "2026-05-22")
-    looking.connection.execute("update main_config.experiments set alpha = '0.1'")
+    looking.connection.execute("update main_config.cfg_experiments set alpha = '0.1'")
     row = looked(looking, folder, "2026-05-23")
     assert (row.decision, row.reason) == ("hold", "plan_changed")
 
@@ -436,7 +437,7 @@ def test_a_plan_that_changed_after_the_first_decision_ships_nothing(
 ) -> None:
     (first,) = lift(here, folder).decisions
     assert first.decision == "ship"
-    here.connection.execute("update main_config.experiment_guardrails set margin = 0.2")
+    here.connection.execute("update main_config.cfg_experiment_guardrails set margin = 0.2")
     put_moments(here.connection, trial(day))
     for _ in range(2):
         (row,) = lift(here, folder).decisions
@@ -509,10 +510,10 @@ def test_units_of_the_control_alone_stop_the_experiment(here: Here, folder: Work
 
 
 def test_what_does_not_fit_is_one_line_with_its_fix(here: Here, folder: Workspace) -> None:
-    here.connection.execute("update main_config.experiments set minimum_effect = '0'")
+    here.connection.execute("update main_config.cfg_experiments set minimum_effect = '0'")
     with pytest.raises(UserError, match=r"experiment trial: minimum_effect must be above 0\. Corr"):
         run.gather(here)
-    here.connection.execute("delete from main_config.experiments")
+    here.connection.execute("delete from main_config.cfg_experiments")
     with pytest.raises(UserError, match=r"not declared: trial. If a seed .* throughline build"):
         lift(here, folder)
     here.connection.execute("drop table main_lift.fct_lift_splits")

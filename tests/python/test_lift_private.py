@@ -96,7 +96,7 @@ def fill(connection: duckdb.DuckDBPyConnection, tables: dict[str, Counts]) -> No
         connection.unregister("frame")
     plans = pd.DataFrame({"experiment_id": list(tables), "expected_split": ""})
     connection.register("plans", plans)
-    connection.execute("create table warehouse.main_config.experiments as from plans")
+    connection.execute("create table warehouse.main_config.cfg_experiments as from plans")
 
 
 def is_determined(shown: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -20,7 +20,8 @@ from rich.console import Console
 from building import Project
 from conftest import Company, Outcome
 from throughline import build, publish, scorecard
-from throughline.workspace import Finding, UserError, Workspace
+from throughline.findings import Finding, UserError
+from throughline.workspace import Workspace
 
 Call = Callable[..., Outcome]
 

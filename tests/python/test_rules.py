@@ -11,9 +11,10 @@ import pytest
 
 import building
 from building import NO_UNIT_TESTS, ROOT, Project, Run
-from throughline import build, doctor
+from throughline import dbt_process, doctor
+from throughline.findings import Finding
 from throughline.simulate import simulate
-from throughline.workspace import Finding, Workspace
+from throughline.workspace import Workspace
 
 DUE = str(date(2026, 7, 1) - timedelta(days=90))
 """The last day of grace at the as_of of the simulated company."""
@@ -734,7 +735,7 @@ def listed(project: Project) -> list[Finding]:
     workspace = Workspace(
         project=project.root, folder=project.root / "workspace", chosen_by="the test"
     )
-    with build.scratch(workspace) as variables:
+    with dbt_process.scratch(workspace) as variables:
         return doctor.check_metrics(workspace, variables=variables)
 
 

@@ -20,8 +20,9 @@ from rich.console import Console
 from building import ROOT, Project, query
 from conftest import Company, Outcome
 from throughline import publish, scorecard, sql, warehouse
+from throughline.findings import UserError
 from throughline.scorecard import Page, Row, Tables
-from throughline.workspace import UserError, Workspace, at
+from throughline.workspace import Workspace, at
 
 Call = Callable[..., Outcome]
 LAST_DAY = date(2026, 6, 30)

@@ -17,8 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Company, Outcome
-from throughline import seeds, workspace
-from throughline.workspace import SETTINGS, UserError, quoted
+from throughline import files, seeds, workspace
+from throughline.contract import read_contract
+from throughline.files import quoted
+from throughline.findings import UserError
+from throughline.project import find_project
+from throughline.settings import SETTINGS, read_settings, vars_template
 
 Call = Callable[..., Outcome]
 
@@ -112,12 +116,12 @@ def test_unusable_folder_is_refused(company: Company, folder: str, message: str)
     assert str(caught.value) == message
 
 
-def test_project_is_found_from_below_and_from_elsewhere(project: Path, tmp_path: Path) -> None:
+def test_project_is_found_from_below_and_nowhere_else(project: Path, tmp_path: Path) -> None:
     below = project / "somewhere" / "deep"
     below.mkdir(parents=True)
-    assert workspace.find_project(below) == project
-    installed_from = Path(workspace.__file__).resolve().parents[2]
-    assert workspace.find_project(tmp_path) == installed_from
+    assert find_project(below) == project
+    with pytest.raises(UserError, match=f"^{tmp_path}: no dbt project here"):
+        find_project(tmp_path)
 
 
 # Settings
@@ -275,7 +279,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 @given(st.dictionaries(texts, texts | st.lists(texts)))
 def test_settings_survive_env_file_and_yaml(values: dict[str, object]) -> None:
     """dbt reads .env by python-dotenv and the value by YAML; neither may change it."""
-    text = workspace.as_json(values)
+    text = files.as_json(values)
     assert json.loads(text) == values
     assert "\n" not in text
     line = f"THROUGHLINE_VARS={quoted(text)}\n"
@@ -284,7 +288,7 @@ def test_settings_survive_env_file_and_yaml(values: dict[str, object]) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]), min_size=1))
 def test_yaml_reads_what_json_wrote(value: str) -> None:
-    assert yaml.safe_load(workspace.as_json({"key": value})) == {"key": value}
+    assert yaml.safe_load(files.as_json({"key": value})) == {"key": value}
 
 
 def test_env_file_keeps_quotes_dollars_and_unicode(company: Company) -> None:
@@ -370,8 +374,8 @@ def test_init_makes_a_workspace(project: Path, throughline: Call) -> None:
     ended = throughline("init", "mine")
     assert (ended.status, ended.out) == (0, "Made mine. Next: mine/README.md\n")
     folder = project / "mine"
-    contract = workspace.read_contract(project)
-    assert sorted(path.name for path in (folder / "raw").iterdir()) == sorted(contract)
+    tables = read_contract(project)
+    assert sorted(path.name for path in (folder / "raw").iterdir()) == sorted(tables)
     for name, spec in seeds.read_specs(project).items():
         text = (folder / "seeds" / f"{name}.csv").read_text(encoding="utf-8")
         assert text == ",".join(spec.header) + "\n"
@@ -380,12 +384,11 @@ def test_init_makes_a_workspace(project: Path, throughline: Call) -> None:
 
 
 def test_every_example_of_the_template_is_valid(project: Path) -> None:
-    lines = workspace.vars_template().splitlines()
-    settings = [line[1:] for line in lines if re.match("#( {2}|[a-z])", line)]
+    lines = vars_template().splitlines()
+    examples = [line[1:] for line in lines if re.match("#( {2}|[a-z])", line)]
     path = project / "vars.yml"
-    path.write_text("\n".join(settings), encoding="utf-8")
-    contract = workspace.read_contract(project)
-    read = workspace.read_settings(path, where="vars.yml", contract=contract)
+    path.write_text("\n".join(examples), encoding="utf-8")
+    read = read_settings(path, where="vars.yml", contract=read_contract(project))
     assert set(read) == {setting.name for setting in SETTINGS}
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import click
 from rich.console import Console
 
+from throughline.findings import did_you_mean, refuse
 from throughline.lift import aa, run, show
 from throughline.lift.explain import explain
 from throughline.lift.moments import MomentsError
-from throughline.workspace import Workspace, did_you_mean, refuse
+from throughline.workspace import Workspace
 
 NO_UNITS = "No experiment has units yet: nothing to compute."
 

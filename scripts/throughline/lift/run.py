@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from throughline import build
+from throughline import dbt_events
+from throughline.findings import UserError
+from throughline.findings import refuse as fault
 from throughline.lift import refuse, table
 from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.moments import MomentsError, column, read
 from throughline.lift.plan import Experiment, Metric, PlanError
 from throughline.lift.stakes import Stake
 from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
-from throughline.workspace import UserError, Workspace
-from throughline.workspace import refuse as fault
+from throughline.workspace import Workspace
 
 WRITTEN = ("fct_lift_estimates", "fct_lift_splits", "fct_lift_decisions")
 """What `write` fills, in that order; dbt makes them, empty."""
@@ -92,13 +93,16 @@ def gather(warehouse: Warehouse) -> Inputs | None:
         for card in cards
     )
     seed = [
-        row for row in _rows(warehouse, "config", "experiments") if row["experiment_id"] in named
+        row
+        for row in _rows(warehouse, "config", "cfg_experiments")
+        if row["experiment_id"] in named
     ]
     models = {row["experiment_id"]: row["model_id"] for row in seed}
     try:
         plans = _plans(warehouse, seed)
     except PlanError as error:
-        where, fix = "seeds/experiments.csv", "Correct the row and build again."
+        where = "governed: experiments" if warehouse.host else "seeds/experiments.csv"
+        fix = "Correct the row and build again."
         raise fault(str(error), where=where, fix=fix) from None
     return Inputs(
         moments=moments,
@@ -128,7 +132,7 @@ def _plans(warehouse: Warehouse, seed: Iterable[Mapping[str, Any]]) -> tuple[Exp
             warehouse, "core", "dim_models", "model_id", "label_delay_days", "horizon_days"
         )
     }
-    rails = _rows(warehouse, "config", "experiment_guardrails")
+    rails = _rows(warehouse, "config", "cfg_experiment_guardrails")
     plans = []
     for row in seed:
         delay, horizon = delays.get(row["model_id"], (0, 0))
@@ -272,6 +276,7 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
         "fct_lift_splits": results.splits,
         "fct_lift_decisions": _columns(results.decisions),
     }
+    workspace.folder.mkdir(exist_ok=True)
     try:
         warehouse.replace_days(
             "lift",
@@ -284,7 +289,7 @@ def write(warehouse: Warehouse, results: Results, *, workspace: Workspace) -> No
         raise
     except Exception as error:  # every driver has errors of its own
         what, remedy = next(iter(str(error).splitlines()), repr(error)), "Correct it"
-        if build.DISK_IS_FULL in what:
+        if dbt_events.DISK_IS_FULL in what:
             what, remedy = "the disk is full", "Make room"
         fix = f"The rows in force stay as they were. {remedy} and run throughline lift again."
         where = warehouse.relation("lift", "fct_lift_*")
@@ -312,14 +317,14 @@ def _last_build(workspace: Workspace) -> Iterator[Warehouse]:
 
 def _check_file(workspace: Workspace) -> None:
     """Raises UserError where there is no warehouse: to connect to DuckDB would make one."""
-    if build.target(workspace) == "duckdb" and not workspace.warehouse.exists():
+    if workspace.kind == "duckdb" and not workspace.warehouse.exists():
         raise _unbuilt(workspace)
 
 
 def _unbuilt(workspace: Workspace) -> UserError:
     option = f" --as-of '{workspace.replays}'" if workspace.replays else ""
     fix = f"Build it: throughline build{option}"
-    return fault("nothing is built yet", where=workspace.relative, fix=fix)
+    return fault("nothing is built yet", where=workspace.name, fix=fix)
 
 
 def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:

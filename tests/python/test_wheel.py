@@ -1,0 +1,119 @@
+"""The command line as a wheel: built, installed from the file, and used without a clone."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from building import ROOT
+from throughline import __version__
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that nothing is left beside the sources."""
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        ROOT / "scripts", source / "scripts", ignore=shutil.ignore_patterns("*.egg-info", "*.pyc")
+    )
+    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", made, source)
+    subprocess.run([sys.executable, "-m", "pip", "-q", *build], check=True)
+    (found,) = made.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in an environment that holds the wheel; what it needs lies in the present one."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin/python"
+    into = ("--python", python, "install", "--no-deps", wheel)
+    subprocess.run([sys.executable, "-m", "pip", "-q", *into], check=True)
+    packages = next((folder / "lib").glob("*/site-packages"))
+    (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin/throughline"
+
+
+def run(program: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("THROUGHLINE_", "DBT_", "PYTHON"))
+    }
+    # dbt is found beside the Python that runs, else on the path
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        [program, *arguments],
+        cwd=folder,
+        env=kept | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_wheel_holds_the_command_line_and_no_dbt_project(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (described,) = (name for name in names if name.endswith("/METADATA"))
+        needs = archive.read(described).decode()
+    assert "throughline/cli.py" in names
+    assert "throughline/simulate/company.sql" in names
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"throughline"}
+    assert not [name for name in names if "dbt_project" in name or name.endswith((".yml", ".csv"))]
+    assert "Requires-Dist: dbt-core<1.13,>=1.12" in needs
+
+
+def test_the_wheel_names_all_that_it_imports(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    (described,) = tmp_path.glob("*.dist-info/METADATA")
+    lines = metadata.Distribution.at(described.parent).requires or []
+    needed = {Requirement(line).name for line in lines if "extra ==" not in line}
+    imported = {
+        name.partition(".")[0]
+        for path in (tmp_path / "throughline").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    # dbt-core brings its own libraries
+    others = imported - sys.stdlib_module_names - {"throughline", "dbt", "dbt_common"}
+    homes = metadata.packages_distributions()
+    assert len(others) > 5
+    assert not {name for name in others if not needed & {home.lower() for home in homes[name]}}
+
+
+def test_the_installed_program_knows_no_project_but_the_one_it_is_given(
+    installed: Path, tmp_path: Path
+) -> None:
+    told = run(installed, "--version", folder=tmp_path)
+    assert told.stdout == f"throughline {__version__}\n"
+    nowhere = run(installed, "use", folder=tmp_path)
+    assert nowhere.returncode == 1
+    assert nowhere.stderr == (
+        f"error {tmp_path}: no dbt project here. Run it inside your dbt project, or name that "
+        "before the command: --project-dir DIR.\n"
+    )
+    made = run(installed, "--project-dir", str(ROOT), "init", "mine", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "mine/seeds/model_registry.csv").exists()
