@@ -104,7 +104,7 @@
         {{ return(local_md5(source.config.meta | string ~ source.columns ~ raw_columns(source.name))) }}
     {% endif %}
     {% set parts = [graph.nodes[id].checksum.checksum] %}
-    {% if graph.nodes[id].config.meta.get('made_of_metrics') %}
+    {% if (graph.nodes[id].config.meta or {}).get('made_of_metrics') %}
         {% for name, brick in bricks().items() %}
             {% set fact = brick.semantic_model %}
             {% do parts.append(name ~ brick.expression ~ date_column(fact) ~ segments_of(fact) ~ brick.lift ~ fact.config.meta ~ fact.model ~ is_versioned(fact)) %}

@@ -65,9 +65,9 @@
     {% endfor %}
 {% endmacro %}
 
-{# Stops a run with an ungoverned metric, by name. #}
+{# Stops a run with an ungoverned metric, by name. Where dbt hands over no metrics, staging and core can still be built. #}
 {% macro check_metrics() %}
-    {% if execute %}
+    {% if execute and (has_metrics() or goes_beyond_core()) %}
         {% set errors = [] %}
         {% for problem in metric_problems() %}
             {% set sentence = problem.what ~ '. ' ~ problem.fix %}
@@ -83,6 +83,19 @@
     {% endif %}
 {% endmacro %}
 
+{# Whether `graph` has semantic models and metrics of ours: some versions of dbt read their YAML and hand over neither. #}
+{% macro has_metrics() %}
+    {{ return((ours(graph.semantic_models) and ours(graph.metrics)) | length > 0) }}
+{% endmacro %}
+
+{# Whether this run makes more than governed tables, staging and core, which are made without metrics. #}
+{% macro goes_beyond_core() %}
+    {% for name in selected_resources if name.startswith('model.' ~ package_name() ~ '.') and graph.nodes[name].fqn[1] not in ['config', 'staging', 'core'] %}
+        {{ return(true) }}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
 {% macro problem(node, what, fix, severity='error') %}
     {{ return({'severity': severity, 'what': what, 'where': node.original_file_path, 'fix': fix}) }}
 {% endmacro %}
@@ -90,6 +103,9 @@
 {# Every fault of the metric definitions; none when all is well. #}
 {% macro metric_problems() %}
     {% set problems = [] %}
+    {% if not has_metrics() %}
+        {{ return([problem({'original_file_path': 'dbt_project.yml'}, "dbt " ~ dbt_version ~ " hands over no metrics or no semantic models, so every number would be empty", "Build with dbt 1.12, and switch metrics of throughline off one by one, never all.")]) }}
+    {% endif %}
     {% for name, brick in bricks().items() if brick.agg != 'sum' %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum", "Write the condition into a column or a case and use agg: sum.")) %}
     {% endfor %}

@@ -20,7 +20,7 @@ STYLE = """<style>
 .detail-value { overflow-wrap: anywhere; }
 td[style*="ellipsis"] { white-space: normal !important; max-width: none !important; }
 .table-responsive { max-height: none !important; }
-.filename-ellip, .filename-ellip + .filename-normal { white-space: pre; }
+.filename-ellip, .filename-ellip + .filename-normal { white-space: pre !important; }
 </style></head>"""
 """dbt's page cuts off long cells and tables, and swallows spaces of labels."""
 BOOKKEEPING = "bookkeeping"
