@@ -83,9 +83,9 @@
     {% endif %}
 {% endmacro %}
 
-{# Whether `graph` has semantic models and metrics of ours: some versions of dbt read their YAML and hand over neither. #}
+{# Whether there is a brick, and a metric made of bricks: some versions of dbt read their YAML and hand over neither. #}
 {% macro has_metrics() %}
-    {{ return((ours(graph.semantic_models) and ours(graph.metrics)) | length > 0) }}
+    {{ return(bricks() | length > 0 and metrics() | rejectattr('computed_in') | list | length > 0) }}
 {% endmacro %}
 
 {# Whether this run makes more than governed tables, staging and core, which are made without metrics. #}
@@ -104,7 +104,7 @@
 {% macro metric_problems() %}
     {% set problems = [] %}
     {% if not has_metrics() %}
-        {{ return([problem({'original_file_path': 'dbt_project.yml'}, "dbt " ~ dbt_version ~ " hands over no metrics or no semantic models, so every number would be empty", "Build with dbt 1.12, and switch metrics of throughline off one by one, never all.")]) }}
+        {{ return([problem({'original_file_path': 'dbt_project.yml'}, "dbt " ~ dbt_version ~ " hands over no metrics, so every number would be empty", "Build with dbt 1.12; where it is that, leave some metrics of throughline enabled.")]) }}
     {% endif %}
     {% for name, brick in bricks().items() if brick.agg != 'sum' %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum", "Write the condition into a column or a case and use agg: sum.")) %}
