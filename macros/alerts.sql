@@ -19,8 +19,8 @@
         {{ return(remembered().condition_texts) }}
     {% endif %}
     {% set texts = [] %}
-    {% if may_look() and load_relation(ref('alert_rules')) %}
-        {% for row in rows_of('select distinct trim(condition) from ' ~ ref('alert_rules') ~ ' where condition is not null order by 1') %}
+    {% if may_look() and load_relation(ref('cfg_alert_rules')) %}
+        {% for row in rows_of('select distinct trim(condition) from ' ~ ref('cfg_alert_rules') ~ ' where condition is not null order by 1') %}
             {% do texts.append(row[0]) %}
         {% endfor %}
     {% endif %}

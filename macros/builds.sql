@@ -16,7 +16,7 @@
 {% endmacro %}
 
 {% macro create_build_starts() %}
-    {% if execute and flags.WHICH in ['run', 'build'] %}
+    {% if execute and flags.WHICH in ['run', 'build'] and is_selected() %}
         {% do adapter.create_schema(build_starts()) %}
         create table if not exists {{ build_starts() }} (
             relation_name {{ dbt.type_string() }},
@@ -52,18 +52,18 @@
 {% macro touched_models() %}
     {% set found = [] %}
     {% for node in graph.nodes.values()
-        if node.resource_type == 'model' and node.config.materialized == 'incremental' and node.config.incremental_strategy == 'touched' %}
+        if node.resource_type == 'model' and node.package_name == package_name() and node.config.materialized == 'incremental' and node.config.incremental_strategy == 'touched' %}
         {% do found.append(node) %}
     {% endfor %}
     {{ return(found | sort(attribute='name')) }}
 {% endmacro %}
 
-{# Ids of a node and of all it is made from, in order. #}
+{# Ids of a node and of all of this package that it is made from, in order. #}
 {% macro ancestors(node) %}
     {% set found = {node.unique_id: true} %}
     {% set queue = [node.unique_id] %}
     {% for id in queue if id in graph.nodes %}
-        {% for parent in graph.nodes[id].depends_on.nodes if parent not in found %}
+        {% for parent in graph.nodes[id].depends_on.nodes if parent not in found and parent.split('.')[1] == package_name() %}
             {% do found.update({parent: true}) %}
             {% do queue.append(parent) %}
         {% endfor %}
@@ -96,14 +96,18 @@
     {{ return(local_md5(taken | join('|'))) }}
 {% endmacro %}
 
-{# Of a model or seed: its file and, where meta.made_of_metrics says that it is compiled from them, the metrics. Of a raw table: its
-   contract, and the columns that were delivered, since their types tell how a value is written as a text. #}
+{# Of a model or seed: its file and, where meta.made_of_metrics says that it is compiled from them, the metrics. Of what reads a raw table:
+   the contract too, and the columns that were delivered, since their types tell how a value is written as a text. Those of a mapped
+   table are not known as a run begins; where they change, so do the digests of its rows. #}
 {% macro fingerprint_part(id) %}
     {% if id not in graph.nodes %}
-        {% set source = graph.sources[id] %}
-        {{ return(local_md5(source.config.meta | string ~ source.columns ~ raw_columns(source.name))) }}
+        {{ return(local_md5(graph.sources[id].name)) }}
     {% endif %}
     {% set parts = [graph.nodes[id].checksum.checksum] %}
+    {% if graph.nodes[id].name[4:] in raw_tables() %}
+        {% set table = graph.nodes[id].name[4:] %}
+        {% do parts.append(contract(table) | string ~ ('' if is_mapped(table) else raw_columns(table))) %}
+    {% endif %}
     {% if (graph.nodes[id].config.meta or {}).get('made_of_metrics') %}
         {% for name, brick in bricks().items() %}
             {% set fact = brick.semantic_model %}

@@ -5,11 +5,11 @@
     {% for _ in graph.nodes if found.frontier %}
         {% set reached = [] %}
         {% for node_id in found.frontier if node_id in graph.nodes %}
-            {% for parent_id in graph.nodes[node_id].depends_on.nodes if parent_id not in ways %}
+            {% for parent_id in graph.nodes[node_id].depends_on.nodes if parent_id not in ways and not is_raw(node_id) %}
                 {% set parent = graph.nodes.get(parent_id) or graph.sources[parent_id] %}
                 {#- dimensions, seeds and what says which rows are new carry no number -#}
-                {% if parent.resource_type == 'source' or (parent.resource_type == 'model' and not parent.name.startswith('dim_') and not parent.config.meta.get('carries_no_number')) %}
-                    {% set name = parent.source_name ~ '.' ~ parent.name if parent.resource_type == 'source' else parent.name %}
+                {% if is_raw(parent_id) or (parent.resource_type == 'model' and not parent.name.startswith(('dim_', 'cfg_')) and not parent.config.meta.get('carries_no_number')) %}
+                    {% set name = (parent.source_name or parent.package_name) ~ '.' ~ parent.name if is_raw(parent_id) else parent.name %}
                     {% do ways.update({parent_id: [name] + ways[node_id]}) %}
                     {% do reached.append(parent_id) %}
                 {% endif %}
@@ -18,10 +18,15 @@
         {% set found.frontier = reached %}
     {% endfor %}
     {% set from_raw = {} %}
-    {% for node_id, way in ways.items() if node_id not in graph.nodes %}
+    {% for node_id, way in ways.items() if is_raw(node_id) %}
         {% do from_raw.update({way[0]: way}) %}
     {% endfor %}
     {{ return(from_raw) }}
+{% endmacro %}
+
+{# Whether a node is where rows come from: a source, or what a host has mapped. #}
+{% macro is_raw(node_id) %}
+    {{ return(node_id not in graph.nodes or graph.nodes[node_id].package_name != package_name()) }}
 {% endmacro %}
 
 {# One row per metric with its ways from the raw tables to the waist, as a text. #}

@@ -1,17 +1,7 @@
 {# Stops a run whose workspace cannot be read, with one line that names the fault and the fix. #}
 {% macro check_workspace() %}
-    {% if execute %}
-        {% set chosen = workspace() %}
-        {% if env_var('THROUGHLINE_SEEDS', '').startswith('/') %}
-            {{ stop("THROUGHLINE_SEEDS is an absolute path: with it dbt would write over your seeds. Give it relative to the project, or run `throughline use`.") }}
-        {% endif %}
-        {% if chosen.startswith('/') %}
-            {{ stop("THROUGHLINE_WORKSPACE is the absolute path " ~ chosen ~ ": with it dbt would write over your seeds. Give it relative to the project, or run `throughline use " ~ chosen ~ "`.") }}
-        {% endif %}
-        {% set settings = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
-        {% if settings.get('workspace', chosen) != chosen or (not settings and chosen != 'workspace') %}
-            {{ stop("THROUGHLINE_WORKSPACE is " ~ chosen ~ " but the settings in THROUGHLINE_VARS are " ~ ("those of " ~ settings.workspace if settings.workspace else "not set") ~ ". Run `throughline use " ~ chosen ~ "`.") }}
-        {% endif %}
+    {% if execute and is_selected() and 'workspace' not in setting('checks_off') %}
+        {% if is_installed() %}{{ check_host() }}{% else %}{{ check_variables() }}{% endif %}
         {% for name in ['inputs', 'sources', 'mapping'] %}
             {% for table in setting(name) if table not in raw_tables() %}
                 {{ stop("setting " ~ name ~ " names " ~ table ~ ", which is no raw table. The raw tables are " ~ raw_tables() | join(', ') ~ ".") }}
@@ -26,9 +16,24 @@
         {% for name in setting('segments') + setting('protected_attributes') if name | lower in taken_names() %}
             {{ stop("setting segments or protected_attributes names " ~ name ~ ", which the facts use for a column of their own. Map the column under another name.") }}
         {% endfor %}
-        {% for table in setting('inputs') %}
+        {% for table in setting('inputs') if not is_mapped(table) %}
             {{ check_raw_table(table) }}
         {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+{# Stops where the variables of the environment do not belong to one workspace of this project. #}
+{% macro check_variables() %}
+    {% set chosen = workspace() %}
+    {% if env_var('THROUGHLINE_SEEDS', '').startswith('/') %}
+        {{ stop("THROUGHLINE_SEEDS is an absolute path: with it dbt would write over your seeds. Give it relative to the project, or run `throughline use`.") }}
+    {% endif %}
+    {% if chosen.startswith('/') %}
+        {{ stop("THROUGHLINE_WORKSPACE is the absolute path " ~ chosen ~ ": with it dbt would write over your seeds. Give it relative to the project, or run `throughline use " ~ chosen ~ "`.") }}
+    {% endif %}
+    {% set settings = workspace_settings() %}
+    {% if settings.get('workspace', chosen) != chosen or (not settings and chosen != 'workspace') %}
+        {{ stop("THROUGHLINE_WORKSPACE is " ~ chosen ~ " but the settings in THROUGHLINE_VARS are " ~ ("those of " ~ settings.workspace if settings.workspace else "not set") ~ ". Run `throughline use " ~ chosen ~ "`.") }}
     {% endif %}
 {% endmacro %}
 
@@ -67,7 +72,7 @@
 
 {# Stops a run with an ungoverned metric, by name. Where dbt hands over no metrics, staging and core can still be built. #}
 {% macro check_metrics() %}
-    {% if execute and (has_metrics() or goes_beyond_core()) %}
+    {% if execute and is_selected() and 'metrics' not in setting('checks_off') and (has_metrics() or goes_beyond_core()) %}
         {% set errors = [] %}
         {% for problem in metric_problems() %}
             {% set sentence = problem.what ~ '. ' ~ problem.fix %}
@@ -112,7 +117,7 @@
     {% for name, brick in bricks().items() if brick.is_redated or brick.is_semi_additive %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has " ~ ("an agg_time_dimension" if brick.is_redated else "a non_additive_dimension") ~ " of its own: a brick is dated and summed like its fact", "Take it out, or make a fact of that date.")) %}
     {% endfor %}
-    {% for name, brick in bricks().items() if not brick.measure.startswith(brick_prefix()) %}
+    {% for name, brick in bricks().items() if not brick.measure.startswith(brick_prefix()) and not is_of_host(brick.semantic_model) %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " lacks the prefix " ~ brick_prefix() ~ ", which keeps its name from those of other projects", "Name the measure " ~ brick_prefix() ~ name ~ ".")) %}
     {% endfor %}
     {% set kinds = ['event', 'settled', 'outcome', 'label'] %}
@@ -128,6 +133,7 @@
             {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has settled_at " ~ settled_at ~ ", which is no column of " ~ fact.name, "Name one of its columns.")) %}
         {% endif %}
     {% endfor %}
+    {% do problems.extend(host_problems()) %}
     {% set governed = metrics() %}
     {% for metric in governed %}
         {% do problems.extend(card_problems(metric)) %}
@@ -135,6 +141,25 @@
         {% do problems.extend(review_problems(metric)) %}
     {% endfor %}
     {% do problems.extend(twin_problems(governed)) %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# Faults of the semantic models that a host adds. #}
+{% macro host_problems() %}
+    {% set problems = [] %}
+    {% set counts = {} %}
+    {% for fact in semantic_models() %}
+        {% for measure in fact.measures %}
+            {% set name = without_prefix(measure.name) %}
+            {% do counts.setdefault(name, []).append(fact) %}
+        {% endfor %}
+        {% if is_of_host(fact) and fact.depends_on.nodes[0] not in graph.nodes['model.' ~ package_name() ~ '.fct_bricks'].depends_on.nodes %}
+            {% do problems.append(problem(fact, "semantic model " ~ fact.name ~ " is governed, and the setting facts does not name its model", "Add \"ref('" ~ fact.refs[0].name ~ "')\" to facts.")) %}
+        {% endif %}
+    {% endfor %}
+    {% for name, facts in counts.items() if facts | length > 1 %}
+        {% do problems.append(problem(facts[-1], "brick " ~ name ~ " is a measure of " ~ facts | map(attribute='name') | join(' and of '), "Give one of the measures another name.")) %}
+    {% endfor %}
     {{ return(problems) }}
 {% endmacro %}
 
@@ -186,7 +211,7 @@
 {% macro reference_problems(metric, governed) %}
     {% set problems = [] %}
     {% set card = metric.card %}
-    {% set names = governed | map(attribute='name') | list %}
+    {% set names = governed | map(attribute='name') | list + setting('metrics_off') %}
     {% set outcomes = governed | selectattr('card.io_class', 'defined') | selectattr('card.io_class', 'equalto', 'outcome') | map(attribute='name') | list %}
     {% for key in ['leads_to', 'proxy_for'] if card.get(key) and card[key] not in names %}
         {% do problems.append(problem(metric, "metric " ~ metric.name ~ " has " ~ key ~ " " ~ card[key] ~ ", which is no metric", "Known metrics are " ~ names | sort | join(', ') ~ ".")) %}
@@ -212,7 +237,8 @@
     {% if review_by >= today %}
         {{ return([]) }}
     {% endif %}
-    {% set severity = 'error' if review_by < last_grace else 'warning' %}
+    {#- whoever installs the package cannot review its cards -#}
+    {% set severity = 'error' if review_by < last_grace and (not is_installed() or metric.is_of_host) else 'warning' %}
     {{ return([problem(metric, "metric " ~ metric.name ~ " was due for review by " ~ review_by ~ (", more than " ~ setting('review_grace_days') ~ " days ago" if severity == 'error' else ""), "Have " ~ metric.card.get('approver') ~ " review the card, then set the next review_by.", severity)]) }}
 {% endmacro %}
 
@@ -250,10 +276,10 @@
     {% do remembered().update({'condition_texts': conditions}) %}
     {% set rules = [] %}
     {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
-        {% set seed = graph.nodes[test.attached_node].name %}
+        {% set seed = graph.nodes[test.attached_node].name.removeprefix('cfg_') %}
         {% set arguments = {} %}
         {% for name, value in test.test_metadata.kwargs.items() %}
-            {% do arguments.update({name: modules.re.sub("^ref\\('(\\w+)'\\)$", '\\1', value) if value is string else value}) %}
+            {% do arguments.update({name: modules.re.sub("^ref\\('(cfg_)?(\\w+)'\\)$", '\\2', value) if value is string else value}) %}
         {% endfor %}
         {% do arguments.update({'model': seed}) %}
         {% do rules.append({'seed': seed, 'column': test.column_name, 'query': context['test_' ~ test.test_metadata.name](**arguments)}) %}

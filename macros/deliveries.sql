@@ -7,11 +7,11 @@
     {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier='deliveries')) }}
 {% endmacro %}
 
-{# The raw tables that a run reads: those whose checked relation it builds. #}
-{% macro tables_read() %}
+{# The raw tables that a run reads: those whose checked relation it builds; all of them, or those that are mapped, or not. #}
+{% macro tables_read(mapped=none) %}
     {% set tables = [] %}
     {% if execute and flags.WHICH in ['run', 'build'] %}
-        {% for table in raw_tables() if 'model.' ~ package_name() ~ '.chk_' ~ table in selected_resources %}
+        {% for table in raw_tables() if 'model.' ~ package_name() ~ '.chk_' ~ table in selected_resources and mapped in [none, is_mapped(table)] %}
             {% do tables.append(table) %}
         {% endfor %}
     {% endif %}
@@ -36,8 +36,8 @@
     {% endif %}
 {% endmacro %}
 
-{% macro note_deliveries() %}
-    {% set tables = tables_read() %}
+{% macro note_deliveries(mapped=false) %}
+    {% set tables = tables_read(mapped) %}
     {% if tables %}
         insert into {{ noted_deliveries() }}
         select
@@ -81,8 +81,8 @@
 
 {# Where a delivery was changed or taken away everything is rebuilt, because its old content is unknown. New ones are noted too: a build
    that dies, or of a part, may have read what is changed before the next. #}
-{% macro note_replaced_deliveries() %}
-    {% set tables = tables_read() %}
+{% macro note_replaced_deliveries(mapped=false) %}
+    {% set tables = tables_read(mapped) %}
     {% if tables %}
         {% set found = "select 'raw.' || table_name as relation_name, delivery || ' ' || fingerprint as fingerprint, is_new from " ~ noted_deliveries() ~ " where table_name in ('" ~ tables | join("', '") ~ "')" %}
         {% set replaced = rows_of("

@@ -144,26 +144,35 @@
     {% if build_ledger() is none or without_rows() or (model.config.meta.get('rebuilt_by') and not replaces_rows()) %}
         {{ return(true) }}
     {% endif %}
-    {% set counts = rows_of("
-        select count(distinct fingerprint) as fingerprint_count, sum(is_finished) as finished_count
+    {% if model.config.meta.get('totals_units') and totals_a_host() %}
+        {{ return(true) }}
+    {% endif %}
+    {% set names = [model.name] + governed_notes(model) %}
+    {% set known_count = rows_of("
+        select count(*)
         from (
-            select entry_value as fingerprint, 1 as is_finished
-            from " ~ build_ledger() ~ "
-            where entry_kind = 'fingerprint' and entry_name = '" ~ model.name ~ "'
-            union all
-            select fingerprint, 0 as is_finished
-            from " ~ build_starts() ~ "
-            where relation_name = '" ~ model.name ~ "'
-        ) as made
-    ")[0] %}
-    {{ return(counts[0] != 1 or counts[1] != 1) }}
+            select relation_name
+            from (
+                select entry_name as relation_name, entry_value as fingerprint, 1 as is_finished
+                from " ~ build_ledger() ~ "
+                where entry_kind = 'fingerprint'
+                union all
+                select relation_name, fingerprint, 0 as is_finished
+                from " ~ build_starts() ~ "
+            ) as made
+            where relation_name in ('" ~ names | join("', '") ~ "')
+            group by relation_name
+            having count(distinct fingerprint) = 1 and sum(is_finished) = 1
+        ) as known
+    ")[0][0] %}
+    {{ return(known_count != names | length) }}
 {% endmacro %}
 
 {# Copies of the rows of a raw table that arrived, or came into or out of sight, since the last finished build: the new ones and
    what stood before them. What stood is in the checked relation. Where a build began and did not end, or staging is made anew by
    each, it is any copy delivered. #}
 {% macro touched_copies(table) %}
-    {%- do source('raw', table) -%}
+    {%- do read_raw(table) -%}
     {%- if not execute %}{{ return('select 1 as placeholder') }}{% endif -%}
     {%- set rules = contract(table) -%}
     {%- set columns = touched_columns(table) -%}

@@ -67,6 +67,14 @@
     {{ return(facts) }}
 {% endmacro %}
 
+{# Whether a fact of a host is among those of unit totals. Nobody knows which of its units changed, so each build totals all. #}
+{% macro totals_a_host() %}
+    {% for fact in unit_facts().values() if is_of_host(fact.semantic_model) %}
+        {{ return(true) }}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
 {# The day on which the days of the units begin that are computed now, by unit type; a type without such a unit has none. What is
    known of a prediction counts from ever on, and so does all where the warehouse may not be asked. #}
 {% macro unit_days_begin() %}
@@ -116,7 +124,7 @@
         coalesce({{ settled_at }}, cast({{ happened }} as timestamp)) as {{ settled_at }},
         {%- endfor %}
         cast({{ happened }} as timestamp) as happened_at
-    from {{ ref(semantic_model.refs[0].name) }}
+    from {{ fact_relation(semantic_model) }}
     where {{ happened ~ " >= cast('" ~ begins[unit_type] ~ "' as date)" if unit_type in begins else '1 = 0' }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -184,11 +192,11 @@
 {# Names of the metrics in the seeds of experiments, as they stand in the warehouse. #}
 {% macro declared_metrics() %}
     {% set names = [] %}
-    {% if may_look() and model.resource_type == 'model' and load_relation(ref('experiment_guardrails')) %}
+    {% if may_look() and model.resource_type == 'model' and load_relation(ref('cfg_experiment_guardrails')) %}
         {% set lists = rows_of("
-            select primary_metric, secondary_metrics, uptake_metric from " ~ ref('experiments') ~ "
+            select primary_metric, secondary_metrics, uptake_metric from " ~ ref('cfg_experiments') ~ "
             union all
-            select metric, null, null from " ~ ref('experiment_guardrails')
+            select metric, null, null from " ~ ref('cfg_experiment_guardrails')
         ) %}
         {% for row in lists %}
             {% for name in (row[0] ~ ';' ~ (row[1] or '') ~ ';' ~ (row[2] or '')).split(';') %}

@@ -1,5 +1,41 @@
 {# What `graph` says of bricks and metrics: facts, formulas and cards. #}
 
+{# The semantic models whose measures are bricks: those of this package, and those of a host that say `config.meta.throughline: true`. #}
+{% macro semantic_models() %}
+    {% set found = ours(graph.semantic_models) %}
+    {% for node in graph.semantic_models.values() | sort(attribute='name') if is_of_host(node) and node.config.meta.get('throughline') %}
+        {% do found.append(node) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# Whether a node is of the host, or of another package. #}
+{% macro is_of_host(node) %}
+    {{ return((node.package_name or package_name()) != package_name()) }}
+{% endmacro %}
+
+{# The nodes of governed metrics: all of this package but those that the setting metrics_off names, and those of a host that have a card,
+   which is known by its io_class. #}
+{% macro metric_nodes() %}
+    {% set found = [] %}
+    {% for node in graph.metrics.values() | sort(attribute='name') if node.name not in setting('metrics_off') %}
+        {% do found.append(node) if not is_of_host(node) or node.config.meta.get('io_class') %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# The relation of a semantic model. A host's fact is named in the setting facts, since dbt captures refs before it knows semantic models. #}
+{% macro fact_relation(semantic_model) %}
+    {{ return(ref(semantic_model.package_name or package_name(), semantic_model.refs[0].name)) }}
+{% endmacro %}
+
+{# Makes the facts of a host parents of whoever calls it. #}
+{% macro read_facts() %}
+    {% for fact in setting('facts') %}
+        {% do mapped_relation(fact) or stop("setting facts names " ~ fact ~ ", which is no ref('…'). Name the model so.") %}
+    {% endfor %}
+{% endmacro %}
+
 {# Every brick: a measure of a semantic model. brick -> {fact, expression, semantic_model}. #}
 {% macro bricks() %}
     {% if remembered().bricks is not defined %}
@@ -10,7 +46,7 @@
 
 {% macro read_bricks() %}
     {% set found = {} %}
-    {% for semantic_model in ours(graph.semantic_models) %}
+    {% for semantic_model in semantic_models() %}
         {% for measure in semantic_model.measures %}
             {% do found.update({without_prefix(measure.name): {
                 'measure': measure.name,
@@ -78,7 +114,7 @@
     {% set found = [] %}
     {% set all_bricks = bricks() %}
     {% set measures = all_bricks.values() | map(attribute='measure') | list %}
-    {% for node in ours(graph.metrics) if node.name not in measures %}
+    {% for node in metric_nodes() if node.name not in measures %}
         {% set ratio = node.type | string == 'ratio' %}
         {% set params = node.type_params %}
         {% do found.append({
@@ -93,6 +129,7 @@
             'excluded': without_prefix(node.config.meta.get('excluded')),
             'counted': without_prefix(node.config.meta.get('counted_by')),
             'original_file_path': node.original_file_path,
+            'is_of_host': is_of_host(node),
             'computed_in': none,
         }) %}
     {% endfor %}
@@ -110,7 +147,7 @@
 {% macro read_shapes() %}
     {% set found = [] %}
     {% for node in ours(graph.nodes) if node.resource_type == 'model' %}
-        {% for name, card in node.config.meta.get('shape_metrics', {}) | dictsort %}
+        {% for name, card in node.config.meta.get('shape_metrics', {}) | dictsort if name not in setting('metrics_off') %}
             {% set kept = {'shape': 'computed'} %}
             {% do kept.update(card) %}
             {% for key in ['label', 'description', 'counted'] %}{% do kept.pop(key, none) %}{% endfor %}

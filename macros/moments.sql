@@ -40,11 +40,11 @@
 
 {# Whether any experiment is a difference in differences, which alone asks how units changed before exposure. #}
 {% macro has_trends() %}
-    {% if not may_look() or not load_relation(ref('experiments')) %}
+    {% if not may_look() or not load_relation(ref('cfg_experiments')) %}
         {{ return(true) }}
     {% endif %}
     {% if remembered().has_trends is not defined %}
-        {% set plans = rows_of("select count(*) from " ~ ref('experiments') ~ " where method = 'did'") %}
+        {% set plans = rows_of("select count(*) from " ~ ref('cfg_experiments') ~ " where method = 'did'") %}
         {% do remembered().update({'has_trends': plans[0][0] > 0}) %}
     {% endif %}
     {{ return(remembered().has_trends) }}
@@ -88,8 +88,8 @@
 {# The metrics that experiments name as uptake. #}
 {% macro declared_uptake() %}
     {% set uptake = [] %}
-    {% if may_look() and model.resource_type == 'model' and load_relation(ref('experiments')) %}
-        {% set names = rows_of("select distinct uptake_metric from " ~ ref('experiments')) | map(attribute=0) | list %}
+    {% if may_look() and model.resource_type == 'model' and load_relation(ref('cfg_experiments')) %}
+        {% set names = rows_of("select distinct uptake_metric from " ~ ref('cfg_experiments')) | map(attribute=0) | list %}
         {% for metric in lifted_metrics() if metric.name in names %}
             {% do uptake.append(metric) %}
         {% endfor %}

@@ -211,7 +211,7 @@ series as (
 {# The bricks that count rows of facts about a model, by which its first day is known. Arrivals are about files. #}
 {% macro event_bricks() %}
     {% set names = [] %}
-    {% for fact in ours(graph.semantic_models) if not fact.config.meta.get('counts_arrivals') %}
+    {% for fact in semantic_models() if not fact.config.meta.get('counts_arrivals') %}
         {% do names.append(rows_brick(fact)) %}
     {% endfor %}
     {{ return(names) }}

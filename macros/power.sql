@@ -9,7 +9,7 @@ experiments as (
     select
         *,
         {{ normal_quantile('1 - alpha / 2') }} + {{ normal_quantile('power') }} as quantile_sum
-    from {{ ref('experiments') }}
+    from {{ ref('cfg_experiments') }}
 
 ),
 

@@ -2,8 +2,12 @@
 {% macro default_settings() %}
     {{ return({
         'as_of': none,
-        'inputs': raw_tables(),
+        'inputs': mapped_tables() if is_installed() else raw_tables(),
         'sources': {},
+        'governed': {},
+        'facts': [],
+        'metrics_off': [],
+        'checks_off': [],
         'mapping': {},
         'segments': ['channel', 'device', 'region'],
         'protected_attributes': ['age_band', 'gender'],
@@ -77,13 +81,13 @@
     {% if execute and remembered().settings is defined %}
         {{ return(remembered().settings) }}
     {% endif %}
-    {% set found = fromyaml(env_var('THROUGHLINE_VARS', '{}')) or {} %}
+    {% set found = fromyaml(workspace_variable('THROUGHLINE_VARS', '{}')) or {} %}
     {% do remembered().update({'settings': found}) if execute %}
     {{ return(found) }}
 {% endmacro %}
 
 {% macro workspace() %}
-    {{ return(env_var('THROUGHLINE_WORKSPACE', 'workspace')) }}
+    {{ return('.' if is_installed() else env_var('THROUGHLINE_WORKSPACE', 'workspace')) }}
 {% endmacro %}
 
 {# The moment the marts speak of, as a UTC timestamp literal: one moment for the whole run. #}

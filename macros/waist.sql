@@ -36,9 +36,10 @@
     {{ return(rows) }}
 {% endmacro %}
 
-{# Whether the fact of a semantic model is rebuilt by each build, and with it all sums over it. #}
+{# Whether the fact of a semantic model is rebuilt by each build, and with it all sums over it. Of a fact of a host nobody knows what
+   changed in it, so it is summed whole. #}
 {% macro is_rebuilt(semantic_model) %}
-    {{ return(graph.nodes[semantic_model.depends_on.nodes[0]].config.materialized != 'incremental') }}
+    {{ return(is_of_host(semantic_model) or graph.nodes[semantic_model.depends_on.nodes[0]].config.materialized != 'incremental') }}
 {% endmacro %}
 
 {# The names of the bricks, or metrics, that each build sums anew: those over a fact that it rebuilds. #}
@@ -50,7 +51,7 @@
             {% do names.append(name) %}
         {% endfor %}
         {% set anew = rebuilt('brick') if kind == 'metric' else [] %}
-        {% for fact in ours(graph.semantic_models) if kind == 'brick' and is_rebuilt(fact) %}
+        {% for fact in semantic_models() if kind == 'brick' and is_rebuilt(fact) %}
             {% do names.append(rows_brick(fact)) %}
         {% endfor %}
         {% for metric in (metrics() if kind == 'metric' else []) if [metric.numerator, metric.denominator, metric.excluded, metric.counted] | select('in', anew) | list %}
@@ -136,7 +137,7 @@
         {%- endif %}
         sum(case when ({{ measure.expression }}) <> 0 then {{ rows_held or 1 }} else 0 end) as {{ measure.name }}_units{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ ref(fact.refs[0].name) }}
+    from {{ fact_relation(fact) }}
     {%- if not is_rebuilt(fact) %}
     where {{ touched(date_column(fact)) }}
     {%- endif %}

@@ -102,6 +102,11 @@
 
 {% macro default__replaces_rows() %}{{ return(true) }}{% endmacro %}
 
+{# Query of the time zone in which the session reads and writes moments. #}
+{% macro session_zone_query() %}{{ return(adapter.dispatch('session_zone_query')()) }}{% endmacro %}
+
+{% macro default__session_zone_query() %}select current_setting('TimeZone'){% endmacro %}
+
 {# The rows of a query asked while compiling. #}
 {% macro rows_of(query) %}
     {% call statement('rows', fetch_result=True, auto_begin=False) %}{{ query }}{% endcall %}
@@ -118,7 +123,7 @@
         {{ return(columns) }}
     {% endif %}
     {% set found = remembered().setdefault('raw_columns', {}) %}
-    {% set place = table ~ ' in ' ~ (setting('sources') or {}).get(table) %}
+    {% set place = table ~ ' in ' ~ chosen_source(table) %}
     {% if place not in found %}
         {% do found.update({place: adapter.dispatch('raw_columns')(table)}) %}
     {% endif %}
@@ -135,7 +140,7 @@
 
 {# On a server raw tables stand in the schema of the source, where `throughline load` brings files, or are mapped. #}
 {% macro default__raw_relation(table, with_delivery=false) %}
-    {% set chosen = (setting('sources') or {}).get(table) %}
+    {% set chosen = chosen_source(table) %}
     {{ return(chosen if chosen and not is_file_pattern(chosen) else source('raw', table)) }}
 {% endmacro %}
 
@@ -212,10 +217,11 @@
    later rows are invisible. A table left out of `inputs` is not awaited, so never late. #}
 {% macro default__collect_freshness(source, loaded_at_field, filter) %}
     {% set table = source.identifier %}
-    {% set delivered = raw_columns(table) if table in setting('inputs') else none %}
+    {% set is_read = table in setting('inputs') and not is_mapped(table) %}
+    {% set delivered = raw_columns(table) if is_read else none %}
     {% set expression = delivered_expression(table, {'name': loaded_at_field}, delivered) if delivered is not none else none %}
     {% call statement('collect_freshness', fetch_result=True, auto_begin=False) %}
-    {%- if table not in setting('inputs') %}
+    {%- if not is_read %}
     select {{ as_of() }} as max_loaded_at, {{ as_of() }} as snapshotted_at
     {%- elif expression is none %}
     select cast(null as timestamp) as max_loaded_at, {{ as_of() }} as snapshotted_at

@@ -201,13 +201,13 @@ cleaned as {{ not_materialized() }} (
 
 registry as (
 
-    select * from {{ ref('model_registry') }}
+    select * from {{ ref('cfg_model_registry') }}
 
 ),
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 

@@ -146,7 +146,7 @@ where affected_count > 0 or warns or stops or detail = ''
 {# Query of the checks of a raw table that stop; `checks` is the macro that writes their queries. None where the table is not delivered. #}
 {% macro stopping_checks(model, table, checks) -%}
     {%- do ref('chk_' ~ table) -%}
-    {%- do ref('model_registry') -%}
+    {%- do ref('cfg_model_registry') -%}
     {%- if execute and is_delivered(table) %}
 select * from ({{ judged_checks(checks(table)) }}) as judged
 where status = 'stop'

@@ -4,7 +4,7 @@
 {% macro keys_met_check(table, key, condition, grouped_by, detail) -%}
     {%- set warn, drop, least = threshold('keys_met', 'warn'), threshold('keys_met', 'drop'), threshold('keys_met', 'least') -%}
     {%- set text = dbt.type_string() -%}
-    {%- set lives = "counted.grouped_by in (select label_outcome from " ~ ref('model_registry') ~ " where label_outcome is not null union select amount_outcome from " ~ ref('model_registry') ~ " where amount_outcome is not null)" if table == 'business_outcomes' else 'true' -%}
+    {%- set lives = "counted.grouped_by in (select label_outcome from " ~ ref('cfg_model_registry') ~ " where label_outcome is not null union select amount_outcome from " ~ ref('cfg_model_registry') ~ " where amount_outcome is not null)" if table == 'business_outcomes' else 'true' -%}
     {%- set share = 'cast(counted.recent_met as ' ~ type_double() ~ ') / nullif(counted.recent_count, 0)' -%}
     {%- set share_before = 'cast(counted.earlier_met as ' ~ type_double() ~ ') / nullif(counted.earlier_count, 0)' %}
 (
@@ -126,7 +126,7 @@ with units as (
         experiments.unit_type,
         assignments.unit_id
     from {{ ref('chk_experiment_assignments') }} as assignments
-    inner join {{ ref('experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
+    inner join {{ ref('cfg_experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
     where assignments.reject_reason is null
 
 ),
@@ -191,7 +191,7 @@ with odd as (
         {{ plain_id('delivered.' ~ name) }} as plain_id
     from {{ ref('chk_' ~ table) }} as delivered
     {%- if name == 'unit_id' %}
-    inner join {{ ref('experiments') }} as experiments on delivered.experiment_id = experiments.experiment_id
+    inner join {{ ref('cfg_experiments') }} as experiments on delivered.experiment_id = experiments.experiment_id
     {%- endif %}
     where delivered.reject_reason is null and delivered.{{ name }} <> {{ plain_id('delivered.' ~ name) }}
 

@@ -122,7 +122,7 @@ from (
     from {{ ref('chk_' ~ table) }} as delivered
     inner join (
         select model_id, label_outcome, task, {{ normal_label('trim(positive_label)') }} as positive_label
-        from {{ ref('model_registry') }}
+        from {{ ref('cfg_model_registry') }}
     ) as models on {{ "delivered.model_id = models.model_id and models.task <> 'ranking'" if is_log else 'delivered.outcome_name = models.label_outcome' }}
     where
         delivered.reject_reason is null
@@ -145,7 +145,7 @@ select
         "'Map outcome_label of ' || delivered.outcome_name || ' to true and false in vars.yml, or give it another kind in outcome_kinds.csv.'",
         detail="delivered.outcome_name") }}
 from {{ ref('chk_business_outcomes') }} as delivered
-left join {{ ref('outcome_kinds') }} as kinds on delivered.outcome_name = kinds.outcome_name
+left join {{ ref('cfg_outcome_kinds') }} as kinds on delivered.outcome_name = kinds.outcome_name
 where
     delivered.reject_reason is null
     and {{ outcome_kind('kinds.kind', 'delivered.outcome_name') }} in {{ yes_or_no_kinds() }}
@@ -168,7 +168,7 @@ select
         "case when max(experiments.experiment_id) is null then 'Declare the experiment in experiments.csv, or map experiment_id in vars.yml.' else 'Declare the variant in expected_split of experiments.csv, or map variant in vars.yml.' end",
         detail="assignments.experiment_id || ' ' || assignments.variant") }}
 from {{ ref('chk_experiment_assignments') }} as assignments
-left join {{ ref('experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
+left join {{ ref('cfg_experiments') }} as experiments on assignments.experiment_id = experiments.experiment_id
 inner join (
     select experiment_id, count(*) as unit_count
     from {{ ref('chk_experiment_assignments') }}

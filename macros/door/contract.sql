@@ -74,7 +74,7 @@
 
 {# Declares what a checked relation reads, since dbt looks for it before it executes anything. #}
 {% macro declare_inputs(table) %}
-    {% do ref('model_registry') %}
-    {% do ref('exchange_rates') %}
-    {% do source('raw', table) %}
+    {% do ref('cfg_model_registry') %}
+    {% do ref('cfg_exchange_rates') %}
+    {% do read_raw(table) %}
 {% endmacro %}

@@ -1,6 +1,6 @@
 {# One line per raw table at the end of a run that looked at them: what came in, what was kept, and what is wrong. #}
 {% macro say_input_health() %}
-    {% if execute and flags.WHICH in ['run', 'build'] and not without_rows() and 'model.' ~ package_name() ~ '.fct_input_checks' in selected_resources %}
+    {% if execute and flags.WHICH in ['run', 'build'] and not without_rows() and 'input_health' not in setting('checks_off') and 'model.' ~ package_name() ~ '.fct_input_checks' in selected_resources %}
         {% set node = graph.nodes['model.' ~ package_name() ~ '.fct_input_checks'] %}
         {% set relation = adapter.get_relation(node.database, node.schema, node.alias) %}
         {% set rows = rows_of("select table_name, check_name, detail, model_id, affected_count, checked_count, status, example, fix from " ~ relation ~ " order by table_name, check_name, affected_count desc, detail") if relation else [] %}

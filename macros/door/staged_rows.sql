@@ -30,7 +30,7 @@ select * from kept
 {# The rows that the door looked at, in the columns that all raw tables share. #}
 {% macro arrivals(table) -%}
     {%- do ref('chk_' ~ table) -%}
-    {%- do ref('model_registry') -%}
+    {%- do ref('cfg_model_registry') -%}
     {%- set text = dbt.type_string() -%}
     {%- set rules = contract(table) if execute else {'columns': [], 'key': []} -%}
     {%- set has_model = 'model_id' in rules.columns | map(attribute='name') %}
@@ -45,7 +45,7 @@ select
     checked.raw_row
 from {{ ref('chk_' ~ table) }} as checked
     {%- if has_model %}
-left join (select model_id as known_model_id from {{ ref('model_registry') }}) as registry
+left join (select model_id as known_model_id from {{ ref('cfg_model_registry') }}) as registry
     on checked.model_id = registry.known_model_id
     {%- endif %}
 {%- endmacro %}

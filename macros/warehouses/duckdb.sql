@@ -43,7 +43,7 @@
 {% macro duckdb__matches(text, pattern) %}regexp_matches({{ text }}, '{{ pattern }}'){% endmacro %}
 
 {% macro duckdb__raw_relation(table, with_delivery=false) %}
-    {% set chosen = (setting('sources') or {}).get(table) %}
+    {% set chosen = chosen_source(table) %}
     {% if chosen and not is_file_pattern(chosen) %}
         {{ return(chosen) }}
     {% endif %}

@@ -108,7 +108,7 @@
     {% set schema = "hashtext(" ~ text_literal(target.schema) ~ ")" %}
 do $throughline$
 declare
-    ours constant integer := {{ env_var('THROUGHLINE_LOCK', '') or 'null' }};
+    ours constant integer := {{ workspace_variable('THROUGHLINE_LOCK') or 'null' }};
     theirs integer;
     holder text;
 begin
@@ -198,7 +198,7 @@ $throughline$
 
 {% macro postgres__open_marts() %}
     {% set marts = target.schema ~ '_marts' %}
-    {% if execute and env_var('THROUGHLINE_READER', '') and marts in schemas %}
-        grant usage on schema {{ adapter.quote(marts) }} to {{ adapter.quote(env_var('THROUGHLINE_READER')) }}
+    {% if execute and workspace_variable('THROUGHLINE_READER') and marts in schemas %}
+        grant usage on schema {{ adapter.quote(marts) }} to {{ adapter.quote(workspace_variable('THROUGHLINE_READER')) }}
     {% endif %}
 {% endmacro %}

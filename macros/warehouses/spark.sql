@@ -40,6 +40,8 @@
 
 {% macro spark__matches(text, pattern) %}{{ text }} rlike '{{ pattern }}'{% endmacro %}
 
+{% macro spark__session_zone_query() %}select current_timezone(){% endmacro %}
+
 {% macro spark__raw_columns(table) %}
     {% set relation = raw_relation(table) %}
     {% set columns = {} %}

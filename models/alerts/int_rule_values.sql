@@ -13,7 +13,7 @@ with rules as (
         consecutive_days,
         cooldown_days,
         coalesce(period, '7d') as period
-    from {{ ref('alert_rules') }}
+    from {{ ref('cfg_alert_rules') }}
 
 ),
 

@@ -1,13 +1,13 @@
 -- One row per governed model.
 with registry as (
 
-    select * from {{ ref('model_registry') }}
+    select * from {{ ref('cfg_model_registry') }}
 
 ),
 
 unit_values as (
 
-    select distinct model_id from {{ ref('unit_values') }}
+    select distinct model_id from {{ ref('cfg_unit_values') }}
 
 ),
 

@@ -7,7 +7,7 @@ with assignments as (
 
 experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

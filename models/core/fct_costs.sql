@@ -7,7 +7,7 @@ with costs as (
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 

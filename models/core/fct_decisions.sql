@@ -37,13 +37,13 @@ usage_events as {{ not_materialized() if not is_incremental() }} (
 
 unit_values as (
 
-    select * from {{ ref('unit_values') }}
+    select * from {{ ref('cfg_unit_values') }}
 
 ),
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 

@@ -26,13 +26,13 @@ models as (
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 
 kinds as (
 
-    select * from {{ ref('outcome_kinds') }}
+    select * from {{ ref('cfg_outcome_kinds') }}
 
 ),
 

@@ -21,7 +21,7 @@ themes as (
         answered_by_release_id,
         owner,
         ' ' || translate(lower(word), {{ signs_and_ends }}, '{{ spaces }}') || ' ' as word
-    from {{ ref('survey_themes') }}
+    from {{ ref('cfg_survey_themes') }}
 
 ),
 

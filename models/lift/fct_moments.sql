@@ -1,5 +1,5 @@
 -- One row per experiment, variant, metric, segment value, pair role and kind of totals: sums that every estimate is made from.
--- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+-- depends_on: {{ ref('cfg_experiments') }}, {{ ref('cfg_experiment_guardrails') }}
 {%- set estimands = moment_estimands() if execute else [] %}
 {%- set variables = moment_variables() %}
 {%- set counts = [

@@ -4,7 +4,8 @@
 -- depends_on: {{ ref('fct_outcomes') }}
 -- depends_on: {{ ref('fct_feedback') }}
 -- depends_on: {{ ref('int_touched_units') }}
--- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+-- depends_on: {{ ref('cfg_experiments') }}, {{ ref('cfg_experiment_guardrails') }}
+{%- do read_facts() %}
 {%- set facts = unit_facts() if execute else {} %}
 {%- set begins = unit_days_begin() %}
 {%- set clocks = {'at': 'exposed_at', 'on': 'cast(cast(exposed_at as date) as timestamp)'} %}

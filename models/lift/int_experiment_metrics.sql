@@ -4,13 +4,13 @@ with experiments as (
     select
         *,
         ';' || replace(coalesce(secondary_metrics, ''), ' ', '') || ';' as secondary_list
-    from {{ ref('experiments') }}
+    from {{ ref('cfg_experiments') }}
 
 ),
 
 guardrails as (
 
-    select * from {{ ref('experiment_guardrails') }}
+    select * from {{ ref('cfg_experiment_guardrails') }}
 
 ),
 

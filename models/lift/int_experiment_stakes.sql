@@ -2,7 +2,7 @@
 {%- set prediction_units = "audiences.unit_type = 'prediction'" %}
 with experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 
@@ -51,7 +51,7 @@ named_costs as (
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 

@@ -1,5 +1,5 @@
 -- One row per experiment and metric whose totals are capped: at what.
--- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
+-- depends_on: {{ ref('cfg_experiments') }}, {{ ref('cfg_experiment_guardrails') }}
 {%- set capped = capped_metrics() if execute else [] %}
 with unit_metrics as {{ not_materialized() }} (
 

@@ -40,7 +40,7 @@ decisions as (
 
 experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

@@ -1,12 +1,12 @@
 -- One row per experiment: a constant near the mean of each brick's totals.
--- depends_on: {{ ref('experiment_guardrails') }}
+-- depends_on: {{ ref('cfg_experiment_guardrails') }}
 {%- set columns = constant_columns() | reject('equalto', 'covariate') | list if execute else [] %}
 {%- set nullable = nullable_columns() if execute else [] %}
 {%- set counts = ['units'] + nullable %}
 {%- set within = 'case when whole.is_clustered then 0 else 2 end' %}
 with experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

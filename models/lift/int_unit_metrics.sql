@@ -1,5 +1,5 @@
 -- One row per assignment to an experiment and metric that the experiment reads.
--- depends_on: {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}, {{ ref('int_unit_constants') }}
+-- depends_on: {{ ref('cfg_experiments') }}, {{ ref('cfg_experiment_guardrails') }}, {{ ref('int_unit_constants') }}
 {%- set read_metrics = lifted_metrics() if execute else [] %}
 with totals as {{ not_materialized() }} (
 

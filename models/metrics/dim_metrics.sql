@@ -1,8 +1,8 @@
 -- One row per metric: its card, its formula and the hash of its definition.
 -- It waits for the tests of the seeds that name metrics, so that a broken rule stops the marts:
--- depends_on: {{ ref('alert_rules') }}, {{ ref('experiments') }}, {{ ref('experiment_guardrails') }}
--- depends_on: {{ ref('kpi_links') }}, {{ ref('metric_targets') }}
--- depends_on: {{ ref('release_criteria') }}, {{ ref('release_expectations') }}
+-- depends_on: {{ ref('cfg_alert_rules') }}, {{ ref('cfg_experiments') }}, {{ ref('cfg_experiment_guardrails') }}
+-- depends_on: {{ ref('cfg_kpi_links') }}, {{ ref('cfg_metric_targets') }}
+-- depends_on: {{ ref('cfg_release_criteria') }}, {{ ref('cfg_release_expectations') }}
 {%- set cards = metric_cards() if execute else [{'metric': ''}] %}
 with cards as (
 

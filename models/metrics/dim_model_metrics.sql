@@ -15,13 +15,13 @@ metrics as (
 
 exceptions as (
 
-    select * from {{ ref('model_metrics') }}
+    select * from {{ ref('cfg_model_metrics') }}
 
 ),
 
 targets as (
 
-    select * from {{ ref('metric_targets') }}
+    select * from {{ ref('cfg_metric_targets') }}
 
 ),
 

@@ -1,7 +1,7 @@
 -- One row per model, metric read for it, segment, segment value and day on which a target is in force.
 with targets as (
 
-    select * from {{ ref('metric_targets') }}
+    select * from {{ ref('cfg_metric_targets') }}
 
 ),
 

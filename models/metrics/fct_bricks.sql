@@ -9,7 +9,8 @@
 -- depends_on: {{ ref('fct_version_days') }}
 -- depends_on: {{ ref('fct_rejections') }}
 -- depends_on: {{ ref('int_touched_dates') }}
-{%- set facts = ours(graph.semantic_models) if execute else [] %}
+{%- do read_facts() %}
+{%- set facts = semantic_models() if execute else [] %}
 with
 {% for fact in facts %}
 {{ brick_ctes(fact) }},

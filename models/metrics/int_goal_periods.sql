@@ -1,7 +1,7 @@
 -- One row per goal and day on which a window of 28 days ends: at the end of each month, and at the last day known to all models of it.
 with goals as (
 
-    select * from {{ ref('metric_targets') }}
+    select * from {{ ref('cfg_metric_targets') }}
     where goal_id is not null
 
 ),

@@ -1,7 +1,7 @@
 -- One row per declared link between metrics of a model: how the second moved with the first from week to week.
 with links as (
 
-    select * from {{ ref('kpi_links') }}
+    select * from {{ ref('cfg_kpi_links') }}
 
 ),
 

@@ -1,7 +1,7 @@
 -- One row per expectation of a release: what changed against the version that ran before it.
 with expectations as (
 
-    select * from {{ ref('release_expectations') }}
+    select * from {{ ref('cfg_release_expectations') }}
 
 ),
 

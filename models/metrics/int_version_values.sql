@@ -13,9 +13,9 @@ with metric_values as (
 
 judged_metrics as (
 
-    select metric from {{ ref('release_criteria') }}
+    select metric from {{ ref('cfg_release_criteria') }}
     union
-    select metric from {{ ref('release_expectations') }}
+    select metric from {{ ref('cfg_release_expectations') }}
 
 ),
 

@@ -18,13 +18,13 @@ models as (
 
 unit_values as (
 
-    select * from {{ ref('unit_values') }}
+    select * from {{ ref('cfg_unit_values') }}
 
 ),
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 

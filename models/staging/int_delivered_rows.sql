@@ -1,8 +1,8 @@
 -- One row per raw table that is delivered: how many rows it brought.
--- depends_on: {{ source('raw', 'prediction_logs') }}, {{ source('raw', 'usage_events') }}, {{ source('raw', 'business_outcomes') }}
--- depends_on: {{ source('raw', 'eligible_users') }}, {{ source('raw', 'experiment_assignments') }}, {{ source('raw', 'feedback') }}
--- depends_on: {{ source('raw', 'model_releases') }}, {{ source('raw', 'serving_costs') }}, {{ source('raw', 'kpi_annotations') }}
--- depends_on: {{ source('raw', 'alert_actions') }}
+{% for table in [
+    'prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users', 'experiment_assignments', 'feedback', 'model_releases',
+    'serving_costs', 'kpi_annotations', 'alert_actions',
+] %}{% do read_raw(table) %}{% endfor -%}
 with delivered as (
 
     {% for table in setting('inputs') if execute and is_delivered(table) -%}

@@ -1,5 +1,5 @@
 -- One row per checked row of any raw table: the latest copy of a key that was kept, or a copy that was rejected.
--- depends_on: {{ ref('model_registry') }}
+-- depends_on: {{ ref('cfg_model_registry') }}
 -- depends_on: {{ ref('chk_prediction_logs') }}
 -- depends_on: {{ ref('chk_usage_events') }}
 -- depends_on: {{ ref('chk_business_outcomes') }}

@@ -49,7 +49,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Seed:
-    """What the rows of a seed must be, as models/config/<seed>.yml declares and dbt tests it.
+    """What the rows of a seed must be, as models/config/cfg_<seed>.yml declares and dbt tests it.
 
     `types` and `descriptions` hold every column in its order; `key` identifies a row, within its
     validity where `has_validity`; `rules` maps a column to SQL expressions that must not be false.
@@ -75,8 +75,9 @@ def read_specs(project: Path) -> dict[str, Seed]:
     """Every seed by name."""
     specs = {}
     for path in sorted((project / "models/config").glob("*.yml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8")).get("seeds", ()):
-            specs[entry["name"]] = _spec(entry)
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", ()):
+            spec = _spec(entry)
+            specs[spec.name] = spec
     return specs
 
 
@@ -85,8 +86,8 @@ def _spec(entry: Mapping[str, Any]) -> Seed:
     table_tests = dict(_tests(entry))
     key = tuple(table_tests["grain"]["arguments"]["columns"])
     return Seed(
-        name=entry["name"],
-        types=entry["config"]["column_types"],
+        name=without_prefix(entry["name"]),
+        types=entry["config"]["meta"]["column_types"],
         descriptions={column["name"]: column["description"] for column in entry["columns"]},
         key=tuple(column for column in key if column != "valid_from"),
         has_validity="no_overlap" in table_tests,
@@ -122,9 +123,14 @@ def _spec(entry: Mapping[str, Any]) -> Seed:
     )
 
 
+def without_prefix(governed: str) -> str:
+    """The seed that fills a governed table, a model of models/config."""
+    return governed.removeprefix("cfg_")
+
+
 def _parent(relationship: Mapping[str, Any]) -> Parent:
     return Parent(
-        seed=re.sub(r"ref\('(\w+)'\)", r"\1", relationship["arguments"]["to"]),
+        seed=re.sub(r"ref\('cfg_(\w+)'\)", r"\1", relationship["arguments"]["to"]),
         column=relationship["arguments"]["field"],
         also=tuple(re.findall(r"'([^']+)'", relationship.get("config", {}).get("where", ""))),
     )

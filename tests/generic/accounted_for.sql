@@ -1,7 +1,7 @@
 {% test accounted_for(model, table) %}
 {# Rows in = kept + rejected + superseded copies + not yet visible; a row where the sum is off. Rows in are counted in another way
    than they are read, where the warehouse knows one. #}
-{%- do source('raw', table) -%}
+{%- do read_raw(table) -%}
 {%- if execute and is_delivered(table) %}
 {%- set delivered = raw_columns(table) %}
 with counts as (

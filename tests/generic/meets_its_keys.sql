@@ -3,6 +3,6 @@
 {%- for other in tables -%}
     {%- do ref('chk_' ~ other) -%}
 {%- endfor -%}
-{%- do ref('experiments') if table == 'experiment_assignments' -%}
+{%- do ref('cfg_experiments') if table == 'experiment_assignments' -%}
 {{ stopping_checks(model, table, met_checks) }}
 {% endtest %}

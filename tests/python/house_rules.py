@@ -30,7 +30,7 @@ READS: Mapping[str, frozenset[str]] = {
 }
 KEY_TESTS = frozenset({"grain", "unique"})
 MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})
-SEED_KEYS = frozenset({"version", "seeds"})
+GOVERNED_KEYS = MODEL_KEYS | {"seeds"}
 # what one warehouse alone understands, or what asks it while compiling
 DIALECT = re.compile(
     r"target\.type|\brun_query\b|::|\btry_cast\b|\bread_(?:parquet|csv)\b|(?<!\.)\bstrftime\b"
@@ -50,6 +50,8 @@ ASKS = frozenset(
         # for where the last build ended, from where this one goes on
         *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
         "standing_rows",
+        # for the columns that a governed table has
+        "governed_rows",
         "note_replaced_deliveries",
         # for what experiments declare, since all else would be totalled for nothing
         *("declared_metrics", "declared_uptake", "has_trends", "has_covariates", "shifted_columns"),
@@ -108,13 +110,14 @@ def grain_is_said_and_tested(house: House) -> Iterator[str]:
 
 
 def one_yml_per_model(house: House) -> Iterator[str]:
-    """A model or seed is described in the yml of its stem, which holds nothing else."""
+    """A model is described in the yml of its stem, a seed in that of the governed table it fills."""
     for node in house.nodes("model", "seed"):
         name, is_model = node["name"], node["resource_type"] == "model"
         patch = (node["patch_path"] or "").partition("://")[2]
         folder = Path(node["original_file_path"]).parent if is_model else Path("models/config")
-        if patch != (folder / f"{name}.yml").as_posix():
-            yield f"{name}: not described in {folder.as_posix()}/{name}.yml"
+        stem = name if is_model else f"cfg_{name}"
+        if patch != (folder / f"{stem}.yml").as_posix():
+            yield f"{name}: not described in {folder.as_posix()}/{stem}.yml"
             continue
         held = yaml.safe_load((house.root / patch).read_text())
         kind = "models" if is_model else "seeds"
@@ -124,7 +127,7 @@ def one_yml_per_model(house: House) -> Iterator[str]:
             re.sub(r"ref\('(\w+)'\)", r"\1", entry["model"])
             for entry in held.get("semantic_models", [])
         }
-        others |= held.keys() - (MODEL_KEYS if is_model else SEED_KEYS)
+        others |= held.keys() - (GOVERNED_KEYS if stem.startswith("cfg_") else MODEL_KEYS)
         for other in sorted(others - {name}):
             yield f"{name}: its yml also holds {other}"
 

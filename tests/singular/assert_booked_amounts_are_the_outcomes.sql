@@ -14,7 +14,7 @@ outcomes as (
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 
@@ -28,7 +28,7 @@ delivered as (
         on outcomes.currency = rates.currency
         and {{ valid_at('rates', 'outcomes.occurred_at') }}
     where outcomes.outcome_name not in (
-        select outcome_name from {{ ref('outcome_kinds') }} where kind in ('review_hours', 'quantity')
+        select outcome_name from {{ ref('cfg_outcome_kinds') }} where kind in ('review_hours', 'quantity')
     )
     group by outcomes.outcome_name
 

@@ -14,7 +14,7 @@ causes as (
 
 rules as (
 
-    select * from {{ ref('alert_rules') }}
+    select * from {{ ref('cfg_alert_rules') }}
 
 ),
 

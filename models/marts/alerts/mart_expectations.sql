@@ -7,7 +7,7 @@ with models as (
 
 plans as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

@@ -1,7 +1,7 @@
 -- One row per experiment and variant, released version, closed alert and postmortem: what was expected, decided and learned.
 with experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

@@ -19,7 +19,7 @@ scorecard as (
 
 experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

@@ -8,7 +8,7 @@ with decisions as (
 
 experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

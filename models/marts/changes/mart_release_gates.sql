@@ -8,7 +8,7 @@ with releases as (
 
 criteria as (
 
-    select * from {{ ref('release_criteria') }}
+    select * from {{ ref('cfg_release_criteria') }}
 
 ),
 

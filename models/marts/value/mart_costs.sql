@@ -13,13 +13,13 @@ ledger as (
 
 budgets as (
 
-    select * from {{ ref('cost_budgets') }}
+    select * from {{ ref('cfg_cost_budgets') }}
 
 ),
 
 rates as (
 
-    select * from {{ ref('exchange_rates') }}
+    select * from {{ ref('cfg_exchange_rates') }}
 
 ),
 

@@ -2,7 +2,7 @@
 {%- set normal = 'links.interval_quantile' %}
 with declared as (
 
-    select * from {{ ref('kpi_links') }}
+    select * from {{ ref('cfg_kpi_links') }}
 
 ),
 
@@ -20,7 +20,7 @@ associations as (
 
 experiments as (
 
-    select * from {{ ref('experiments') }}
+    select * from {{ ref('cfg_experiments') }}
 
 ),
 

@@ -1,0 +1,2 @@
+-- One row per experiment, declared before its data.
+{{ governed_rows('experiments') }}
