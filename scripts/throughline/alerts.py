@@ -48,6 +48,14 @@ class Alerts:
         kept = [row for row in self.open if row["tier"] == tier]
         return Alerts(open=kept, history=self.history)
 
+    @property
+    def problems(self) -> list[Row]:
+        """The roots, and what is held by an alert that is not among these, as of another tier."""
+        known = {row["alert_key"] for row in self.open if row["is_root"]}
+        held = [row for row in self.open if not row["is_root"]]
+        roots = [row for row in self.open if row["is_root"]]
+        return roots + [row for row in held if row["parent_alert_key"] not in known]
+
     def as_json(self) -> str:
         """The open alerts, with the columns of mart_alerts."""
         return json.dumps({"alerts": list(self.open)}, indent=2, ensure_ascii=False, default=str)
@@ -72,21 +80,18 @@ def _urgency(row: Row) -> tuple[int, int, str, str]:
 
 def text(found: Alerts) -> Iterator[Text]:
     """Lines for the terminal: each root with its cause and next step, then what it holds."""
-    roots = [row for row in found.open if row["is_root"]]
-    rest = [row for row in found.open if not row["is_root"]]
-    # of another tier than its root, which is not among them
-    known = {row["alert_key"] for row in roots}
-    roots += [row for row in rest if row["parent_alert_key"] not in known]
-    if not roots:
+    problems = found.problems
+    if not problems:
         yield Text("No alert is open.")
         return
-    number = f"{len(roots)} open problem{'s' * (len(roots) > 1)}"
-    held = len(found.open) - len(roots)
-    yield Text(f"{number}, {held} more alert{'s' * (held != 1)} of the same causes")
-    for row in roots:
+    number = f"{len(problems)} open problem{'s' * (len(problems) > 1)}"
+    held = len(found.open) - len(problems)
+    of_held = f", which hold{'s' * (len(problems) == 1)} {held} more alert{'s' * (held > 1)}"
+    yield Text(number + (of_held if held else ""))
+    for row in problems:
         yield Text("")
         yield from _problem(row)
-        for child in rest:
+        for child in found.open:
             if child["parent_alert_key"] == row["alert_key"]:
                 yield Text(f"  holds {child['alert_key']} ({reading(child)})", style="dim")
 
@@ -100,6 +105,12 @@ def _problem(row: Row) -> Iterator[Text]:
     if row["cause_kind"]:
         kind = row["cause_kind"].replace("_", " ")
         yield Text(f"  explained by {kind} {row['cause']}, from {row['cause_date']} on")
+    if row["last_action"]:
+        note = f": {row['note']}" if row["note"] else ""
+        yield Text(
+            f"  {row['last_action']} by {row['acted_by'] or 'somebody'}"
+            f" at {row['acted_at']:%Y-%m-%d %H:%M}{note}"
+        )
     playbook = f": {row['playbook']}" if row["playbook"] else ""
     yield Text(f"  {row['owner']}: {row['corrective_action']}{playbook}")
 
@@ -107,7 +118,8 @@ def _problem(row: Row) -> Iterator[Text]:
 def _time_left(row: Row) -> str:
     hours = row["hours_left"]
     if hours is None:
-        return f", by {row['acted_by'] or 'somebody'}"
+        until = row["snoozed_until"]
+        return f" until {until:%Y-%m-%d %H:%M}" if until else ""
     return f", {hours} h left" if hours >= 0 else f", {-hours} h late"
 
 
@@ -128,7 +140,7 @@ class Notice:
     """A state of an alert that is to be told, with the key by which a receiver drops repeats."""
 
     alert: Row
-    day: date | str
+    day: date
 
     @property
     def key(self) -> str:
@@ -145,7 +157,7 @@ class Notice:
 
 
 def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> int:
-    """Posts each state of a root that this endpoint was not told; how many were.
+    """Posts each state of a problem that this endpoint was not told; how many were.
 
     What was told is noted after the endpoint took it, so it is told at least once. Raises
     UserError where the endpoint cannot be reached or refuses.
@@ -171,10 +183,9 @@ def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> 
 
 
 def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
-    """The states that were not told: of open roots, and the end of what was told as open."""
+    """The states that were not told: of problems, and the end of what was told as open."""
     keys = {row["key"] for row in told}
-    roots = [row for row in found.open if row["is_root"]]
-    notices = [Notice(alert=row, day=_day(row)) for row in roots]
+    notices = [Notice(alert=row, day=_day(row)) for row in found.problems]
     last = {(row["alert_key"], row["opened_date"]): row["status"] for row in told}
     for row in found.history:
         state = last.get((row["alert_key"], str(row["opened_date"])))
@@ -183,9 +194,9 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     return [notice for notice in notices if notice.key not in keys]
 
 
-def _day(row: Row) -> date | str:
+def _day(row: Row) -> date:
     """The day from which on an open alert is in its state."""
-    day: date | str = row["opened_date"] if row["acted_at"] is None else row["acted_at"]
+    day: date = row["opened_date"] if row["acted_at"] is None else row["acted_at"].date()
     return day
 
 
@@ -195,8 +206,12 @@ def receiver(url: str) -> str:
 
 
 def _place(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
         fix = "Write it like https://host/path."
         raise refuse("not an address that can be posted to", where="--notify", fix=fix)
     return f"{parts.scheme}://{parts.hostname}"
