@@ -22,10 +22,12 @@ from throughline.workspace import Workspace, refuse
 
 Row: TypeAlias = "dict[str, Any]"
 
-RELATIONS = {"mart_alerts": "marts", "fct_alert_history": "alerts"}
+RELATIONS = {"mart_alerts": "marts", "mart_alert_rules": "marts", "fct_alert_history": "alerts"}
 TIERS = ("technical", "experience", "business")
 STYLES = {"critical": "bold red", "major": "yellow", "minor": ""}
 """Styles by severity, what needs a hand first."""
+SHOWN = 5
+"""Blind rules that are named."""
 TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and to wait for an answer."""
 RETRIES = 3
@@ -38,15 +40,18 @@ KEY_HEADER = "Idempotency-Key"
 
 @dataclass(frozen=True, kw_only=True)
 class Alerts:
-    """Open alerts, what needs a hand first, and all alerts that there have been."""
+    """Open alerts, what needs a hand first, all that there have been, and rules that are blind."""
 
     open: Sequence[Row]
     history: Sequence[Row]
+    blind: Sequence[Row]
 
     def of(self, tier: str) -> Alerts:
         """Those of a tier alone."""
-        kept = [row for row in self.open if row["tier"] == tier]
-        return Alerts(open=kept, history=self.history)
+        kept, blind = (
+            [row for row in rows if row["tier"] == tier] for rows in (self.open, self.blind)
+        )
+        return Alerts(open=kept, history=self.history, blind=blind)
 
     @property
     def problems(self) -> list[Row]:
@@ -57,8 +62,9 @@ class Alerts:
         return roots + [row for row in held if row["parent_alert_key"] not in known]
 
     def as_json(self) -> str:
-        """The open alerts, with the columns of mart_alerts."""
-        return json.dumps({"alerts": list(self.open)}, indent=2, ensure_ascii=False, default=str)
+        """The open alerts, with the columns of mart_alerts, and the rules that are blind."""
+        found = {"alerts": list(self.open), "blind_rules": list(self.blind)}
+        return json.dumps(found, indent=2, ensure_ascii=False, default=str)
 
 
 def of_last_build(workspace: Workspace) -> Alerts:
@@ -67,6 +73,7 @@ def of_last_build(workspace: Workspace) -> Alerts:
     return Alerts(
         open=sorted(tables["mart_alerts"], key=_urgency),
         history=tables["fct_alert_history"],
+        blind=[row for row in tables["mart_alert_rules"] if row["rule_state"] == "blind"],
     )
 
 
@@ -79,7 +86,26 @@ def _urgency(row: Row) -> tuple[int, int, str, str]:
 
 
 def text(found: Alerts) -> Iterator[Text]:
-    """Lines for the terminal: each root with its cause and next step, then what it holds."""
+    """Lines for the terminal: each problem with its cause and next step, what it holds, and which
+    rules are blind."""
+    yield from _problems(found)
+    if found.blind:
+        names = sorted(f"{_watched(row)} ({row['blind_reason']})" for row in found.blind)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield Text("")
+        yield Text(
+            f"These rules read nothing: {', '.join(names[:SHOWN])}{more}. See mart_alert_rules."
+        )
+
+
+def _watched(row: Row) -> str:
+    segment = (
+        "" if row["segment_name"] == "all" else f":{row['segment_name']}={row['segment_value']}"
+    )
+    return f"{row['rule_id']}:{row['model_id']}{segment}"
+
+
+def _problems(found: Alerts) -> Iterator[Text]:
     problems = found.problems
     if not problems:
         yield Text("No alert is open.")

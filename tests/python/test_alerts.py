@@ -377,7 +377,7 @@ def row(key: str, **cells: Any) -> dict[str, Any]:
 
 
 def of(*rows: dict[str, Any], history: tuple[dict[str, Any], ...] = ()) -> alerts.Alerts:
-    return alerts.Alerts(open=list(rows), history=[*rows, *history])
+    return alerts.Alerts(open=list(rows), history=[*rows, *history], blind=[])
 
 
 def test_each_state_is_told_once_and_the_end_of_what_was_told(
@@ -413,7 +413,7 @@ def test_each_state_is_told_once_and_the_end_of_what_was_told(
 def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Workspace) -> None:
     child = row("b", is_root=False, parent_alert_key="a", tier="business")
     found = of(row("a"), child).of("business")
-    assert [line.plain for line in alerts.text(found)][0] == "1 open problem"
+    assert next(line.plain for line in alerts.text(found)) == "1 open problem"
     assert alerts.notify(place, found, url=endpoint.url, is_slack=False) == 1
     assert endpoint.keys == ["b open 2026-06-01"]
     assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]

@@ -52,9 +52,7 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
             planned("worthless"),
             planned("idle"),
             planned("unheard", window_days=9),
-            planned(
-                "untold", window_days=9, minimum_effect=0.02, minimum_effect_kind="absolute"
-            ),
+            planned("untold", window_days=9, minimum_effect=0.02, minimum_effect_kind="absolute"),
         ]
     )
     moments = pd.DataFrame(
