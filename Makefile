@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-histories test-simulation test-oracles test-all lint compiled example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-all lint compiled example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -14,6 +14,7 @@ SCRATCH := .build
 ORACLES := $(SCRATCH)/oracles
 # goes before the Spark of the engines' environment
 SPARK35 := $(SCRATCH)/spark35
+DBT2 := $(SCRATCH)/dbt2
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
@@ -66,7 +67,7 @@ test-histories: HISTORIES ?= 10000
 test-histories: setup  ## builds over HISTORIES delivery histories, each against one from nothing
 	@THROUGHLINE_HISTORIES=$(HISTORIES) $(BIN)/pytest -q tests/python/test_histories.py
 
-$(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt tests/engines/next-requirements.txt pyproject.toml scripts/setup_engines
+$(ENGINES)/.installed: requirements.txt tests/engines/requirements.txt pyproject.toml scripts/setup_engines
 	@scripts/setup_engines $(ENGINES)
 	@touch $@
 
@@ -80,6 +81,13 @@ test-spark35: $(SPARK35)/.installed  ## the same on Spark 3.5, with Python 3.11 
 $(SPARK35)/.installed: $(ENGINES)/.installed
 	@rm -rf $(SPARK35)
 	@$(ENGINES)/bin/python -m pip install -qq --no-deps --target $(SPARK35) pyspark==3.5.9 py4j==0.10.9.7
+	@touch $@
+
+test-dbt2: setup $(DBT2)/.installed  ## what dbt 2 makes of the project, on Linux with npm
+	@PYTHONPATH=tests/python $(BIN)/pytest -q -rs tests/dbt2
+
+$(DBT2)/.installed: tests/dbt2/requirements.txt requirements.txt scripts/setup_dbt2
+	@scripts/setup_dbt2 $(DBT2)
 	@touch $@
 
 test-simulation: setup  ## error rates and coverage of the lift alone, by simulation
@@ -97,6 +105,7 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
 test-all: test test-simulation test-oracles $(ENGINES)/.installed  ## all of these, and more of each: hours
 	@$(BIN)/pytest -q -m thorough
 	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
+	@$(MAKE) test-dbt2
 	@$(MAKE) test-histories
 
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target

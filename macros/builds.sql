@@ -108,7 +108,7 @@
         {% set table = graph.nodes[id].name[4:] %}
         {% do parts.append(contract(table) | string ~ ('' if is_mapped(table) else raw_columns(table))) %}
     {% endif %}
-    {% if graph.nodes[id].config.meta.get('made_of_metrics') %}
+    {% if (graph.nodes[id].config.meta or {}).get('made_of_metrics') %}
         {% for name, brick in bricks().items() %}
             {% set fact = brick.semantic_model %}
             {% do parts.append(name ~ brick.expression ~ date_column(fact) ~ segments_of(fact) ~ brick.lift ~ fact.config.meta ~ fact.model ~ is_versioned(fact)) %}

@@ -70,9 +70,9 @@
     {% endfor %}
 {% endmacro %}
 
-{# Stops a run with an ungoverned metric, by name. #}
+{# Stops a run with an ungoverned metric, by name. Where dbt hands over no metrics, staging and core can still be built. #}
 {% macro check_metrics() %}
-    {% if execute and is_selected() and 'metrics' not in setting('checks_off') %}
+    {% if execute and is_selected() and 'metrics' not in setting('checks_off') and (has_metrics() or goes_beyond_core()) %}
         {% set errors = [] %}
         {% for problem in metric_problems() %}
             {% set sentence = problem.what ~ '. ' ~ problem.fix %}
@@ -88,6 +88,19 @@
     {% endif %}
 {% endmacro %}
 
+{# Whether there is a brick, and a metric made of bricks: some versions of dbt read their YAML and hand over neither. #}
+{% macro has_metrics() %}
+    {{ return(bricks() | length > 0 and metrics() | rejectattr('computed_in') | list | length > 0) }}
+{% endmacro %}
+
+{# Whether this run makes more than governed tables, staging and core, which are made without metrics. #}
+{% macro goes_beyond_core() %}
+    {% for name in selected_resources if name.startswith('model.' ~ package_name() ~ '.') and graph.nodes[name].fqn[1] not in ['config', 'staging', 'core'] %}
+        {{ return(true) }}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
 {% macro problem(node, what, fix, severity='error') %}
     {{ return({'severity': severity, 'what': what, 'where': node.original_file_path, 'fix': fix}) }}
 {% endmacro %}
@@ -95,6 +108,9 @@
 {# Every fault of the metric definitions; none when all is well. #}
 {% macro metric_problems() %}
     {% set problems = [] %}
+    {% if not has_metrics() %}
+        {{ return([problem({'original_file_path': 'dbt_project.yml'}, "dbt " ~ dbt_version ~ " hands over no metrics, so every number would be empty", "Build with dbt 1.12; where it is that, leave some metrics of throughline enabled.")]) }}
+    {% endif %}
     {% for name, brick in bricks().items() if brick.agg != 'sum' %}
         {% do problems.append(problem(brick.semantic_model, "brick " ~ name ~ " has agg " ~ brick.agg ~ ": a brick is a sum", "Write the condition into a column or a case and use agg: sum.")) %}
     {% endfor %}
@@ -118,6 +134,7 @@
         {% endif %}
     {% endfor %}
     {% do problems.extend(host_problems()) %}
+    {% do problems.extend(metrics_off_problems()) %}
     {% set governed = metrics() %}
     {% for metric in governed %}
         {% do problems.extend(card_problems(metric)) %}
@@ -125,6 +142,17 @@
         {% do problems.extend(review_problems(metric)) %}
     {% endfor %}
     {% do problems.extend(twin_problems(governed)) %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# Names of the setting metrics_off that no metric has. #}
+{% macro metrics_off_problems() %}
+    {% set names = graph.metrics.values() | map(attribute='name') | list %}
+    {% for node in ours(graph.nodes) if node.resource_type == 'model' %}{% do names.extend(node.config.meta.get('shape_metrics', {})) %}{% endfor %}
+    {% set problems = [] %}
+    {% for name in setting('metrics_off') if name not in names %}
+        {% do problems.append(problem({'original_file_path': 'setting metrics_off'}, "metrics_off names " ~ name ~ ", which is no metric", "Name a metric of dim_metrics, or take it out.")) %}
+    {% endfor %}
     {{ return(problems) }}
 {% endmacro %}
 

@@ -48,7 +48,8 @@
 {# The two-sided p-value of a standard normal number that is not negative, to seven digits: the Chebyshev fit of the complementary
    error function in Numerical Recipes, section 6.2. From 30 on it stays that of 30, which every engine can hold. #}
 {% macro normal_p_value(z) -%}
-    {%- set x = '(least(' ~ z ~ ', 30) / 1.4142135623730951)' -%}
+    {#- of NULL and 30 the least would be 30 -#}
+    {%- set x = '((' ~ z ~ ' - greatest(' ~ z ~ ' - 30, 0)) / 1.4142135623730951)' -%}
     {%- set t = '(1 / (1 + 0.5 * ' ~ x ~ '))' -%}
     {%- set c = [0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223] -%}
     {{ t }} * exp({{ polynomial(c, t) }} - {{ x }} * {{ x }})

@@ -51,7 +51,7 @@
 {# The checks of a raw table that only warn. They may read any seed; what stops may not, because dbt lets a failed test hold back
     only models that are made of all that the test reads. #}
 {% macro warning_checks(table) -%}
-    {{ yes_or_no_check() if table == 'business_outcomes' }}
+    {{ yes_or_no_check() if table == 'business_outcomes' else alerts_met_check() if table == 'alert_actions' }}
 {%- endmacro %}
 
 {# A row of a check: how many of how many rows or keys are affected, and whether that warns or stops. #}

@@ -211,3 +211,32 @@ from odd
 inner join known on odd.unit_type = known.unit_type and odd.plain_id = known.id
 )
 {%- endmacro %}
+
+{# What people did in the last 28 days of arrival about alerts that no rule can open: it is about nothing. #}
+{% macro alerts_met_check() -%}
+select
+    {{ check_row('alert_actions', 'alerts_met', 'count(*) - sum(told.is_met)', 'count(*)', 'sum(told.is_met) < count(*)', 'false',
+        'min(case when told.is_met = 0 then told.alert_key end)',
+        "'Write alert_key as mart_alerts does: the rule, the model and, where it is of one, the segment.'") }}
+from (
+    select
+        actions.action_id,
+        actions.alert_key,
+        max(case when named.alert_key is null then 0 else 1 end) as is_met
+    from {{ ref('chk_alert_actions') }} as actions
+    left join (
+        select rules.rule_id || ':' || models.model_id as alert_key
+        from {{ ref('cfg_alert_rules') }} as rules
+        inner join (
+            select model_id from {{ ref('cfg_model_registry') }}
+            union all
+            select '(all)' as model_id
+        ) as models on rules.model_id in (models.model_id, '*')
+    ) as named on substring(actions.alert_key || ':', 1, length(named.alert_key) + 1) = named.alert_key || ':'
+    where
+        actions.reject_reason is null
+        and actions.loaded_at > {{ dbt.dateadd('day', -28, as_of()) }}
+    group by actions.action_id, actions.alert_key
+) as told
+having count(*) > 0
+{%- endmacro %}

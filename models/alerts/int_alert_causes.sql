@@ -41,6 +41,12 @@ links as (
 
 ),
 
+models as (
+
+    select * from {{ ref('dim_models') }}
+
+),
+
 metric_sources as (
 
     {{ literal_rows(sources, ['metric', 'source_name']) }}
@@ -63,6 +69,17 @@ broken_weeks as (
         *,
         lag(week_start_date) over (partition by model_id, link order by week_start_date nulls last) as earlier_date
     from links
+
+),
+
+-- of those that break in a week the first is what the others come from
+new_breaks as (
+
+    select
+        *,
+        row_number() over (partition by model_id, week_start_date order by link_number nulls last) as place
+    from broken_weeks
+    where earlier_date is null or {{ dbt.datediff('earlier_date', 'week_start_date', 'day') }} > 14 -- noqa: LT05
 
 ),
 
@@ -103,11 +120,10 @@ facts as (
     select
         'broken_link' as cause_kind,
         model_id as scope,
-        min(link) as cause,
+        link as cause,
         week_start_date as started_date
-    from broken_weeks
-    where earlier_date is null or {{ dbt.datediff('earlier_date', 'week_start_date', 'day') }} > 14 -- noqa: LT05
-    group by model_id, week_start_date
+    from new_breaks
+    where place = 1
 
 ),
 
@@ -163,7 +179,7 @@ traced as (
 
 ),
 
--- what they share: the table that is late, or the decisions of the model
+-- what they share: the table that is late or whose link is broken, or the decisions of the model
 matched as (
 
     select distinct
@@ -185,6 +201,7 @@ matched as (
         and traced.started_date <= alerts.first_date
         and {{ dbt.datediff('traced.started_date', 'alerts.first_date', 'day') }} <= case when alerts.period = '28d' then 35 else 14 end -- noqa: LT05
     left join metric_sources on alerts.metric = metric_sources.metric
+    left join models on alerts.model_id = models.model_id
     where
         case
             when traced.cause_kind = 'annotation' then true
@@ -193,6 +210,11 @@ matched as (
             when traced.cause_kind = 'late_table' then metric_sources.source_name = traced.cause
             when alerts.metric in ('drift', 'causal_chain', 'fairness')
                 then traced.cause_kind <> 'broken_link' or alerts.metric = 'causal_chain'
+            when traced.cause_kind = 'broken_link' and traced.cause in ('shown', 'acted_on')
+                then metric_sources.source_name = 'usage_events'
+                or (metric_sources.source_name = 'labels' and models.outcome_depends_on_action)
+            when traced.cause_kind = 'broken_link' and traced.cause in ('outcome', 'value')
+                then metric_sources.source_name in ('labels', 'business_outcomes')
             else metric_sources.source_name = 'prediction_logs'
         end
 

@@ -72,7 +72,7 @@ dates as (
 ),
 
 -- segments have no days and weeks
-watched as (
+seen as (
 
     select
         rules.rule_id,
@@ -106,6 +106,16 @@ watched as (
             {{ text_literal(condition.text) }}
             {%- endfor %}
         )
+
+),
+
+watched as (
+
+    select
+        *,
+        rule_id || ':' || model_id
+        || case when segment_name = 'all' then '' else ':' || segment_name || '=' || segment_value end as alert_key
+    from seen
 
 ),
 
@@ -215,11 +225,7 @@ spreads as (
 bounded as (
 
     select
-        watched.rule_id,
-        metric_values.model_id,
-        metric_values.metric,
-        metric_values.segment_name,
-        metric_values.segment_value,
+        watched.alert_key,
         metric_values.period,
         metric_values.period_end_date,
         metrics.is_additive and metrics.denominator_brick is null as is_sum,
@@ -247,12 +253,7 @@ bounded as (
 governed as (
 
     select
-        watched.rule_id,
-        watched.model_id,
-        watched.metric,
-        watched.segment_name,
-        watched.segment_value,
-        watched.period,
+        watched.*,
         cast(null as {{ dbt.type_string() }}) as fault,
         present.reason,
         {%- for name in noisy %}
@@ -272,60 +273,74 @@ governed as (
         on watched.metric = model_metrics.metric
         and watched.model_id = model_metrics.model_id
     inner join bounded as present
-        on watched.rule_id = present.rule_id
-        and watched.model_id = present.model_id
-        and watched.segment_name = present.segment_name
-        and watched.segment_value = present.segment_value
+        on watched.alert_key = present.alert_key
         and watched.period = present.period
     left join bounded as earlier
-        on present.rule_id = earlier.rule_id
-        and present.model_id = earlier.model_id
-        and present.segment_name = earlier.segment_name
-        and present.segment_value = earlier.segment_value
+        on present.alert_key = earlier.alert_key
         and present.period = earlier.period
         and cast({{ dbt.dateadd(
             'day',
             '-(' ~ days_of_period('present.period') ~ ')',
             'present.period_end_date'
         ) }} as date) = earlier.period_end_date
-    left join reference_ends on present.model_id = reference_ends.model_id
+    left join reference_ends on watched.model_id = reference_ends.model_id
     left join bounded as reference
-        on present.rule_id = reference.rule_id
-        and present.model_id = reference.model_id
-        and present.segment_name = reference.segment_name
-        and present.segment_value = reference.segment_value
+        on present.alert_key = reference.alert_key
         and reference.period = '28d'
         and reference_ends.reference_end_date = reference.period_end_date
     left join targets
-        on present.metric = targets.metric
-        and present.model_id = targets.model_id
-        and present.segment_name = targets.segment_name
-        and present.segment_value = targets.segment_value
+        on watched.metric = targets.metric
+        and watched.model_id = targets.model_id
+        and watched.segment_name = targets.segment_name
+        and watched.segment_value = targets.segment_value
         and present.period_end_date = targets.target_date
 
 ),
 
 -- a rule for one model counts what concerns all of them besides; a rule for each has that once
-counted as (
+found as (
 
     select
         rules.rule_id,
         case when rules.model_id = '*' then fault_counts.model_id else rules.model_id end as model_id,
         rules.metric,
-        max(fault_counts.fault) as fault,
-        case when count(fault_counts.fault_count) = 0 then max(fault_counts.reason) end as reason,
-        sum(fault_counts.fault_count) as value,
-        max(fault_counts.known_after_days) as known_after_days,
-        fault_counts.fault_date as value_date
+        fault_counts.fault,
+        fault_counts.reason,
+        fault_counts.fault_count,
+        fault_counts.known_after_days,
+        fault_counts.fault_date
     from rules
     inner join fault_counts
         on rules.metric = fault_counts.metric
         and (rules.model_id = '*' or fault_counts.model_id in (rules.model_id, '(all)'))
-    group by
-        rules.rule_id,
-        case when rules.model_id = '*' then fault_counts.model_id else rules.model_id end,
-        rules.metric,
-        fault_counts.fault_date
+
+),
+
+weighed as (
+
+    select
+        *,
+        row_number() over (
+            partition by rule_id, model_id, fault_date order by fault_count desc nulls last, fault asc nulls last
+        ) as place
+    from found
+
+),
+
+-- faults add up, days by which tables are late do not
+counted as (
+
+    select
+        rule_id,
+        model_id,
+        metric,
+        max(case when place = 1 then fault end) as fault,
+        case when count(fault_count) = 0 then max(reason) end as reason,
+        case when metric = 'freshness' then max(fault_count) else sum(fault_count) end as value,
+        max(known_after_days) as known_after_days,
+        fault_date as value_date
+    from weighed
+    group by rule_id, model_id, metric, fault_date
 
 ),
 
@@ -346,6 +361,7 @@ tested as (
         'all' as segment_name,
         'all' as segment_value,
         'day' as period,
+        counted.rule_id || ':' || counted.model_id as alert_key,
         counted.fault,
         counted.reason,
         {%- for name in noisy %}
@@ -391,8 +407,7 @@ judged as (
 rule_values as (
 
     select
-        rule_id || ':' || model_id
-        || case when segment_name = 'all' then '' else ':' || segment_name || '=' || segment_value end as alert_key,
+        alert_key,
         rule_id,
         model_id,
         metric,

@@ -10,6 +10,7 @@
 -- depends_on: {{ ref('chk_kpi_annotations') }}
 -- depends_on: {{ ref('chk_alert_actions') }}
 -- depends_on: {{ ref('int_delivered_rows') }}, {{ ref('cfg_model_registry') }}, {{ ref('cfg_experiments') }}, {{ ref('cfg_outcome_kinds') }}
+-- depends_on: {{ ref('cfg_alert_rules') }}
 {%- set checks = [] %}
 {%- for table in (setting('inputs') if execute else []) if is_delivered(table) %}
 {%- do checks.extend([counts_check(table), own_checks(table), met_checks(table), warning_checks(table)]) %}

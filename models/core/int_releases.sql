@@ -1,5 +1,6 @@
 -- One row per model and version with an event of its release: when it reached each stage, and what ran before it.
 {%- set stages = ['concept', 'prototype', 'validation', 'approved', 'deploy_started', 'deployed'] %}
+{%- set written_once = ['expected_effect', 'feature_set_version'] %}
 with events as (
 
     select
@@ -18,6 +19,18 @@ with events as (
 
 ),
 
+-- what is written once, such as at the concept, holds for the version
+placed as (
+
+    select
+        *,
+        {%- for name in written_once %}
+        min(case when {{ name }} is not null then place end) over (partition by model_id, model_version) as {{ name }}_place{{ ',' if not loop.last }}
+        {%- endfor %}
+    from events
+
+),
+
 versions as (
 
     select
@@ -27,8 +40,9 @@ versions as (
         max(case when place_from_last = 1 then event_type end) as stage,
         max(case when place = 1 then trigger end) as trigger,
         max(case when place = 1 then reason end) as reason,
-        max(case when place = 1 then expected_effect end) as expected_effect,
-        max(case when place = 1 then feature_set_version end) as feature_set_version,
+        {%- for name in written_once %}
+        max(case when place = {{ name }}_place then {{ name }} end) as {{ name }},
+        {%- endfor %}
         coalesce(max(case when event_type = 'approved' then approver end), max(case when place = 1 then approver end)) as approver,
         sum(case when event_type = 'deploy_failed' then 1 else 0 end) as failed_deployment_count,
         max(case when place = 1 and is_automated then 1 else 0 end) = 1 as is_automated,
@@ -39,7 +53,7 @@ versions as (
         min(case when event_type in ('deploy_started', 'deployed', 'deploy_failed') then planned_at end) as planned_at,
         max(case when event_type = 'rolled_back' then event_at end) as rolled_back_at,
         max(case when event_type = 'retired' then event_at end) as retired_at
-    from events
+    from placed
     group by model_id, model_version
 
 ),

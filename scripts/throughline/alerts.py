@@ -23,10 +23,12 @@ from throughline.workspace import Workspace
 
 Row: TypeAlias = "dict[str, Any]"
 
-RELATIONS = {"mart_alerts": "marts", "fct_alert_history": "alerts"}
+RELATIONS = {"mart_alerts": "marts", "mart_alert_rules": "marts", "fct_alert_history": "alerts"}
 TIERS = ("technical", "experience", "business")
 STYLES = {"critical": "bold red", "major": "yellow", "minor": ""}
 """Styles by severity, what needs a hand first."""
+SHOWN = 5
+"""Blind rules that are named."""
 TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and to wait for an answer."""
 RETRIES = 3
@@ -39,19 +41,31 @@ KEY_HEADER = "Idempotency-Key"
 
 @dataclass(frozen=True, kw_only=True)
 class Alerts:
-    """Open alerts, what needs a hand first, and all alerts that there have been."""
+    """Open alerts, what needs a hand first, all that there have been, and rules that are blind."""
 
     open: Sequence[Row]
     history: Sequence[Row]
+    blind: Sequence[Row]
 
     def of(self, tier: str) -> Alerts:
         """Those of a tier alone."""
-        kept = [row for row in self.open if row["tier"] == tier]
-        return Alerts(open=kept, history=self.history)
+        kept, blind = (
+            [row for row in rows if row["tier"] == tier] for rows in (self.open, self.blind)
+        )
+        return Alerts(open=kept, history=self.history, blind=blind)
+
+    @property
+    def problems(self) -> list[Row]:
+        """The roots, and what is held by an alert that is not among these, as of another tier."""
+        known = {row["alert_key"] for row in self.open if row["is_root"]}
+        held = [row for row in self.open if not row["is_root"]]
+        roots = [row for row in self.open if row["is_root"]]
+        return roots + [row for row in held if row["parent_alert_key"] not in known]
 
     def as_json(self) -> str:
-        """The open alerts, with the columns of mart_alerts."""
-        return json.dumps({"alerts": list(self.open)}, indent=2, ensure_ascii=False, default=str)
+        """The open alerts, with the columns of mart_alerts, and the rules that are blind."""
+        found = {"alerts": list(self.open), "blind_rules": list(self.blind)}
+        return json.dumps(found, indent=2, ensure_ascii=False, default=str)
 
 
 def of_last_build(workspace: Workspace) -> Alerts:
@@ -60,6 +74,7 @@ def of_last_build(workspace: Workspace) -> Alerts:
     return Alerts(
         open=sorted(tables["mart_alerts"], key=_urgency),
         history=tables["fct_alert_history"],
+        blind=[row for row in tables["mart_alert_rules"] if row["rule_state"] == "blind"],
     )
 
 
@@ -72,22 +87,38 @@ def _urgency(row: Row) -> tuple[int, int, str, str]:
 
 
 def text(found: Alerts) -> Iterator[Text]:
-    """Lines for the terminal: each root with its cause and next step, then what it holds."""
-    roots = [row for row in found.open if row["is_root"]]
-    rest = [row for row in found.open if not row["is_root"]]
-    # of another tier than its root, which is not among them
-    known = {row["alert_key"] for row in roots}
-    roots += [row for row in rest if row["parent_alert_key"] not in known]
-    if not roots:
+    """Lines for the terminal: each problem with its cause and next step, what it holds, and which
+    rules are blind."""
+    yield from _problems(found)
+    if found.blind:
+        names = sorted(f"{_watched(row)} ({row['blind_reason']})" for row in found.blind)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield Text("")
+        yield Text(
+            f"These rules read nothing: {', '.join(names[:SHOWN])}{more}. See mart_alert_rules."
+        )
+
+
+def _watched(row: Row) -> str:
+    segment = (
+        "" if row["segment_name"] == "all" else f":{row['segment_name']}={row['segment_value']}"
+    )
+    return f"{row['rule_id']}:{row['model_id']}{segment}"
+
+
+def _problems(found: Alerts) -> Iterator[Text]:
+    problems = found.problems
+    if not problems:
         yield Text("No alert is open.")
         return
-    number = f"{len(roots)} open problem{'s' * (len(roots) > 1)}"
-    held = len(found.open) - len(roots)
-    yield Text(f"{number}, {held} more alert{'s' * (held != 1)} of the same causes")
-    for row in roots:
+    number = f"{len(problems)} open problem{'s' * (len(problems) > 1)}"
+    held = len(found.open) - len(problems)
+    of_held = f", which hold{'s' * (len(problems) == 1)} {held} more alert{'s' * (held > 1)}"
+    yield Text(number + (of_held if held else ""))
+    for row in problems:
         yield Text("")
         yield from _problem(row)
-        for child in rest:
+        for child in found.open:
             if child["parent_alert_key"] == row["alert_key"]:
                 yield Text(f"  holds {child['alert_key']} ({reading(child)})", style="dim")
 
@@ -101,6 +132,12 @@ def _problem(row: Row) -> Iterator[Text]:
     if row["cause_kind"]:
         kind = row["cause_kind"].replace("_", " ")
         yield Text(f"  explained by {kind} {row['cause']}, from {row['cause_date']} on")
+    if row["last_action"]:
+        note = f": {row['note']}" if row["note"] else ""
+        yield Text(
+            f"  {row['last_action']} by {row['acted_by'] or 'somebody'}"
+            f" at {row['acted_at']:%Y-%m-%d %H:%M}{note}"
+        )
     playbook = f": {row['playbook']}" if row["playbook"] else ""
     yield Text(f"  {row['owner']}: {row['corrective_action']}{playbook}")
 
@@ -108,7 +145,8 @@ def _problem(row: Row) -> Iterator[Text]:
 def _time_left(row: Row) -> str:
     hours = row["hours_left"]
     if hours is None:
-        return f", by {row['acted_by'] or 'somebody'}"
+        until = row["snoozed_until"]
+        return f" until {until:%Y-%m-%d %H:%M}" if until else ""
     return f", {hours} h left" if hours >= 0 else f", {-hours} h late"
 
 
@@ -129,7 +167,7 @@ class Notice:
     """A state of an alert that is to be told, with the key by which a receiver drops repeats."""
 
     alert: Row
-    day: date | str
+    day: date
 
     @property
     def key(self) -> str:
@@ -146,7 +184,7 @@ class Notice:
 
 
 def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> int:
-    """Posts each state of a root that this endpoint was not told; how many were.
+    """Posts each state of a problem that this endpoint was not told; how many were.
 
     What was told is noted after the endpoint took it, so it is told at least once. Raises
     UserError where the endpoint cannot be reached or refuses.
@@ -172,10 +210,9 @@ def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> 
 
 
 def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
-    """The states that were not told: of open roots, and the end of what was told as open."""
+    """The states that were not told: of problems, and the end of what was told as open."""
     keys = {row["key"] for row in told}
-    roots = [row for row in found.open if row["is_root"]]
-    notices = [Notice(alert=row, day=_day(row)) for row in roots]
+    notices = [Notice(alert=row, day=_day(row)) for row in found.problems]
     last = {(row["alert_key"], row["opened_date"]): row["status"] for row in told}
     for row in found.history:
         state = last.get((row["alert_key"], str(row["opened_date"])))
@@ -184,9 +221,9 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     return [notice for notice in notices if notice.key not in keys]
 
 
-def _day(row: Row) -> date | str:
+def _day(row: Row) -> date:
     """The day from which on an open alert is in its state."""
-    day: date | str = row["opened_date"] if row["acted_at"] is None else row["acted_at"]
+    day: date = row["opened_date"] if row["acted_at"] is None else row["acted_at"].date()
     return day
 
 
@@ -196,8 +233,12 @@ def receiver(url: str) -> str:
 
 
 def _place(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
         fix = "Write it like https://host/path."
         raise refuse("not an address that can be posted to", where="--notify", fix=fix)
     return f"{parts.scheme}://{parts.hostname}"

@@ -82,7 +82,7 @@ def inside(workspace: Workspace) -> Iterator[None]:
 
 def program(name: str) -> str:
     """A program of the running Python's environment, else of PATH."""
-    beside = Path(sys.executable).with_name(name)
+    beside = Path(sys.executable).parent / name
     return str(beside) if beside.exists() else shutil.which(name) or name
 
 

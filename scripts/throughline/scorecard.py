@@ -39,6 +39,8 @@ RELATIONS = {
 }
 """What is read, with its layer."""
 
+MOMENTS = ("_at", "_until")
+"""How columns end whose time of day counts."""
 SHOWN = 8
 """Metrics of a model, and next steps, that are shown without --all."""
 WIDE = 110
@@ -126,14 +128,15 @@ def _read_file(workspace: Workspace, file: Path, relations: Mapping[str, str]) -
 
 
 def _plain_row(row: Mapping[str, Any]) -> Row:
-    return {name: _plain(value) for name, value in row.items()}
+    return {name: _plain(name, value) for name, value in row.items()}
 
 
-def _plain(value: Any) -> Any:
-    """A value as DuckDB gives it: dbt's own cursor knows decimals alone."""
+def _plain(name: str, value: Any) -> Any:
+    """A value as DuckDB gives it, where dbt's own cursor knows decimals alone; days as such."""
     if isinstance(value, Decimal | float):
         return float(value) if math.isfinite(value) else None
-    return value.date() if isinstance(value, datetime) else value
+    is_day = isinstance(value, datetime) and not name.endswith(MOMENTS)
+    return value.date() if is_day else value
 
 
 # What is said

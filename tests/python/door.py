@@ -304,6 +304,19 @@ SEEDS: Mapping[str, tuple[Mapping[str, str], ...]] = {
         }
         for cell, amount in (("tp", "10"), ("fp", "-2"), ("fn", "-1"), ("tn", "0"))
     ),
+    "alert_rules": (
+        {
+            "rule_id": "recall_floor",
+            "tier": "technical",
+            "metric": "recall",
+            "model_id": "*",
+            "condition": "value < floor",
+            "consecutive_days": "3",
+            "cooldown_days": "7",
+            "corrective_action": "retrain",
+            "sla_hours": "24",
+        },
+    ),
     "exchange_rates": (
         {"currency": "USD", "rate": "1", "valid_from": "2025-01-01"},
         {"currency": "EUR", "rate": "1.1", "valid_from": "2025-01-01"},

@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -371,13 +371,14 @@ def row(key: str, **cells: Any) -> dict[str, Any]:
         **{"owner": "Ann", "corrective_action": "retrain", "playbook": None, "cause_kind": None},
         **{"cause": None, "cause_date": None, "parent_alert_key": None, "is_root": True},
         **{"measured": 0.31234, "bound": 0.5, "hours_left": 4, "acted_by": None, "acted_at": None},
+        **{"last_action": None, "note": None, "snoozed_until": None},
         **{"opened_date": date(2026, 6, 1), "closed_date": None},
         **cells,
     }
 
 
 def of(*rows: dict[str, Any], history: tuple[dict[str, Any], ...] = ()) -> alerts.Alerts:
-    return alerts.Alerts(open=list(rows), history=[*rows, *history])
+    return alerts.Alerts(open=list(rows), history=[*rows, *history], blind=[])
 
 
 def test_each_state_is_told_once_and_the_end_of_what_was_told(
@@ -394,7 +395,8 @@ def test_each_state_is_told_once_and_the_end_of_what_was_told(
     assert endpoint.bodies[0]["key"] == "a open 2026-06-01"
     assert endpoint.bodies[0]["alert"]["owner"] == "Ann"
     assert told(of(row("a"), child)) == []
-    taken = row("a", status="acknowledged", acted_at=date(2026, 6, 3), hours_left=None)
+    when = datetime(2026, 6, 3, 8, 30)
+    taken = row("a", status="acknowledged", acted_at=when, hours_left=None)
     assert told(of(taken, child)) == ["a acknowledged 2026-06-03"]
     # the child outlives it
     ended = row("a", status="closed", closed_date=date(2026, 6, 9))
@@ -407,6 +409,35 @@ def test_each_state_is_told_once_and_the_end_of_what_was_told(
     assert set(endpoint.bodies[-1]) == {"text"}
     assert "critical b open since 2026-06-01, 4 h left" in endpoint.bodies[-1]["text"]
     assert "secret" not in place.notices.read_text()
+
+
+def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Workspace) -> None:
+    child = row("b", is_root=False, parent_alert_key="a", tier="business")
+    found = of(row("a"), child).of("business")
+    assert next(line.plain for line in alerts.text(found)) == "1 open problem"
+    assert alerts.notify(place, found, url=endpoint.url, is_slack=False) == 1
+    assert endpoint.keys == ["b open 2026-06-01"]
+    assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]
+
+
+def test_what_people_did_stands_below_what_they_did_it_about() -> None:
+    when = datetime(2026, 6, 3, 8, 30)
+    acted = {"acted_at": when, "acted_by": "Bo", "note": "a late feed"}
+    until = datetime(2026, 6, 9, 12)
+    for found, head, said in (
+        (row("a", **acted, last_action="closed", hours_left=-3), ", 3 h late", "closed by Bo"),
+        (
+            row("a", **acted, last_action="snoozed", hours_left=None, snoozed_until=until),
+            " until 2026-06-09 12:00",
+            "snoozed by Bo",
+        ),
+    ):
+        lines = [line.plain for line in alerts.text(of(found))]
+        assert lines[2] == f"critical a open since 2026-06-01{head}"
+        assert f"  {said} at 2026-06-03 08:30: a late feed" in lines
+    held = row("b", is_root=False, parent_alert_key="a")
+    first = next(alerts.text(of(row("a"), held)))
+    assert first.plain == "1 open problem, which holds 1 more alert"
 
 
 def test_a_busy_endpoint_is_asked_again_and_one_that_refuses_is_named(
@@ -448,8 +479,9 @@ def test_a_dead_or_slow_endpoint_is_one_line(
         assert "secret" not in str(told.value)
         assert len(str(told.value).splitlines()) == 1
     assert not place.notices.exists()
-    with pytest.raises(UserError, match="not an address"):
-        alerts.notify(place, of(row("a")), url="ftp://host/x", is_slack=False)
+    for url in ("ftp://host/x", "host", "http://", "http://[::1/x", "http://host:99999/x"):
+        with pytest.raises(UserError, match="not an address"):
+            alerts.notify(place, of(row("a")), url=url, is_slack=False)
 
 
 def test_a_note_that_was_cut_short_is_told_again(endpoint: Endpoint, place: Workspace) -> None:

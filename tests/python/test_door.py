@@ -467,6 +467,20 @@ def test_who_left_is_read_from_any_yes_or_no_and_other_words_are_named(deliver: 
     assert left("true", "") == (["warn"], expected)
 
 
+def test_what_was_done_about_no_alert_is_named(deliver: Deliver) -> None:
+    known = ["recall_floor:lead", "recall_floor:price", "recall_floor:lead:channel=web"]
+    unknown = ["recall_floor", "recall:lead", "recall_floor:leads", "Recall_floor:lead", "lead"]
+    rows = FRAMES["alert_actions"].tail(len(known + unknown))
+    found = deliver(
+        alert_actions=rows.assign(alert_key=known + unknown, loaded_at=rows.loaded_at.max())
+    )
+    assert found.says("alert_actions", "alerts_met") == ["warn"]
+    count = found.value(
+        "select affected_count from main_core.fct_input_checks where check_name = 'alerts_met'"
+    )
+    assert count == len(unknown)
+
+
 def test_a_predicted_class_that_is_spelled_otherwise_stops(deliver: Deliver) -> None:
     rows = FRAMES["prediction_logs"]
     is_lead = rows["model_id"] == "lead"

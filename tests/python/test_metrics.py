@@ -351,6 +351,23 @@ def test_bad_definitions_stop_the_build_by_name(
     assert "stg_prediction_logs" not in run.output
 
 
+def test_no_empty_waist_is_built(project: Project) -> None:
+    """Also where bricks are left, whose metrics are their own."""
+    path = project.root / "dbt_project.yml"
+    before = path.read_text()
+    for kind in ("metrics", "saved-queries", "exposures"):
+        path.write_text(f"{path.read_text()}\n{kind}: {{throughline: {{+enabled: false}}}}\n")
+    try:
+        run = project.build(project.root / "workspace", "--select", "fct_bricks")
+    finally:
+        path.write_text(before)
+    assert run.status != 0
+    assert re.findall(r"hands over .*", run.output) == [
+        "hands over no metrics, so every number would be empty. "
+        "Build with dbt 1.12; where it is that, leave some metrics of throughline enabled."
+    ]
+
+
 def test_a_metric_has_another_name_than_all_bricks(project: Project, definitions: Path) -> None:
     text = SHOWN_RATE.replace("name: shown_rate", "name: shown_decisions")
     definitions.write_text(definitions.read_text() + text)

@@ -233,10 +233,12 @@ def test_expectations_of_releases_are_held_against_the_version_before(
         outcome = "met" if ends[0] >= near else "missed" if ends[1] < near else "undecided"
         assert row.outcome == outcome
         middle = (wish.change_low + wish.change_high) / 2
+        # of a loss that was put up with, less is better
+        is_loss = (middle < 0) != (wish.metric in ("mean_absolute_error", "error_rate"))
         assert (
             pd.isna(row.gap_share)
             if middle == 0
-            else np.isclose(row.gap_share, (one - other) / middle - 1)
+            else np.isclose(row.gap_share, ((one - other) / middle - 1) * (-1 if is_loss else 1))
         )
         assert row.is_in_range == (wish.change_low <= one - other <= wish.change_high)
     assert {"met", "missed", "undecided"} == set(built.outcome)

@@ -52,6 +52,7 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
             planned("worthless"),
             planned("idle"),
             planned("unheard", window_days=9),
+            planned("untold", window_days=9, minimum_effect=0.02, minimum_effect_kind="absolute"),
         ]
     )
     moments = pd.DataFrame(
@@ -88,7 +89,9 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
                 "units_per_year": units,
                 "unit_value": math.nan if name == "worthless" else 5.0,
             }
-            for name, units in (a_year | {"idle": 0.0, "unheard": 36500.0}).items()
+            for name, units in (
+                a_year | {"idle": 0.0, "unheard": 36500.0, "untold": 36500.0}
+            ).items()
         ]
     )
     costs = pd.DataFrame(
@@ -130,8 +133,10 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
         "worthless": "no_unit_value",
         "idle": "no_traffic",
         "unheard": "no_history",
+        "untold": "no_history",
     }
-    assert rows.expected_amount[["worthless", "unheard"]].isna().all()
+    assert rows.expected_amount[["worthless", "unheard", "untold"]].isna().all()
+    assert rows.chance[["unheard", "untold"]].isna().all()
 
 
 def test_each_metric_that_is_read_and_each_due_target_is_in_the_calendar(demo: Path) -> None:

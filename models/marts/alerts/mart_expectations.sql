@@ -82,6 +82,7 @@ from_experiments as (
         plans.minimum_effect as expected,
         plans.minimum_effect as expected_low,
         cast(null as {{ type_double() }}) as expected_high,
+        1 as gain_sign,
         case when estimates.direction = 'down' then -1 else 1 end
         * case when plans.minimum_effect_kind = 'relative' then estimates.relative_lift else estimates.estimate end as actual,
         decisions.decision_low as actual_low,
@@ -115,6 +116,9 @@ from_changes as (
         (expected_low + expected_high) / 2 as expected,
         expected_low,
         expected_high,
+        -- of a loss that was put up with, less is better
+        case when direction = 'up' and expected_low + expected_high < 0 or direction = 'down' and expected_low + expected_high > 0 then -1 else 1 end
+            as gain_sign,
         actual,
         actual_low,
         actual_high,
@@ -141,6 +145,7 @@ from_links as (
         (expected_low + expected_high) / 2 as expected,
         expected_low,
         expected_high,
+        1 as gain_sign,
         observed_slope as actual,
         observed_slope_low as actual_low,
         observed_slope_high as actual_high,
@@ -170,6 +175,7 @@ from_targets as (
         targets.target - targets.baseline as expected,
         cast(null as {{ type_double() }}) as expected_low,
         cast(null as {{ type_double() }}) as expected_high,
+        1 as gain_sign,
         metric_values.value - targets.baseline as actual,
         metric_values.value_low - targets.baseline as actual_low,
         metric_values.value_high - targets.baseline as actual_high,
@@ -208,7 +214,7 @@ expectations as (
         {%- for name in ['actual', 'actual_low', 'actual_high'] %}
         cast(case when listed.outcome <> 'open' then listed.{{ name }} end as {{ type_double() }}) as {{ name }},
         {%- endfor %}
-        case when listed.outcome <> 'open' then {{ safe_ratio('listed.actual', 'listed.expected') }} - 1 end as gap_share,
+        case when listed.outcome <> 'open' then listed.gain_sign * ({{ safe_ratio('listed.actual', 'listed.expected') }} - 1) end as gap_share,
         case
             when listed.outcome <> 'open' and listed.expected_high is not null
                 then listed.actual between listed.expected_low and listed.expected_high

@@ -34,7 +34,16 @@ rollbacks as (
 
 alerts as (
 
-    select * from {{ ref('fct_alert_history') }}
+    select
+        *,
+        alert_key || ' ' || cast(opened_date as {{ dbt.type_string() }}) as subject_id
+    from {{ ref('fct_alert_history') }}
+
+),
+
+models as (
+
+    select * from {{ ref('dim_models') }}
 
 ),
 
@@ -45,18 +54,35 @@ annotations as (
 
 ),
 
+-- the key of an alert means the last that had opened
+remarks as (
+
+    select
+        annotations.*,
+        alerts.model_id,
+        coalesce(alerts.subject_id, annotations.scope) as subject_id,
+        row_number() over (partition by annotations.annotation_id order by alerts.opened_date desc nulls last) as alert_place
+    from annotations
+    left join alerts
+        on annotations.scope = alerts.alert_key
+        and alerts.opened_date <= annotations.annotation_date
+    where annotations.kind = 'postmortem'
+
+),
+
 postmortems as (
 
     select
-        scope,
+        subject_id,
         annotation_id,
+        coalesce(model_id, scope) as model_id,
         title,
         link,
         author,
         annotation_date as postmortem_date,
-        row_number() over (partition by scope order by effective_from desc, annotation_id asc) as place
-    from annotations
-    where kind = 'postmortem'
+        row_number() over (partition by subject_id order by effective_from desc, annotation_id asc) as place
+    from remarks
+    where alert_place = 1
 
 ),
 
@@ -132,7 +158,7 @@ closed as (
 
     select
         'alert' as lesson_kind,
-        alert_key || ' ' || cast(opened_date as {{ dbt.type_string() }}) as subject_id,
+        subject_id,
         'all' as variant,
         model_id,
         acted_by as owner,
@@ -184,8 +210,8 @@ others as (
         cast(null as {{ type_double() }}) as effect_high,
         postmortems.postmortem_date as learned_date
     from postmortems
-    left join {{ ref('dim_models') }} as models on postmortems.scope = models.model_id
-    where not exists (select 1 from subjects where subjects.subject_id = postmortems.scope)
+    left join models on postmortems.model_id = models.model_id
+    where not exists (select 1 from subjects where subjects.subject_id = postmortems.subject_id)
 
 ),
 
@@ -219,7 +245,7 @@ learning_log as (
         learned.learned_date
     from learned
     left join postmortems
-        on learned.subject_id = postmortems.scope
+        on learned.subject_id = postmortems.subject_id
         and postmortems.place = 1
     left join postmortems as own on learned.subject_id = own.annotation_id
 

@@ -17,6 +17,24 @@ scorecard as (
 
 ),
 
+governed_targets as (
+
+    select
+        *,
+        row_number() over (
+            partition by model_id, metric, segment_name, segment_value order by target_date desc nulls last
+        ) as place
+    from {{ ref('dim_targets') }}
+
+),
+
+goals as (
+
+    select * from {{ ref('mart_goals') }}
+    where is_latest and model_id = '(all)'
+
+),
+
 experiments as (
 
     select * from {{ ref('cfg_experiments') }}
@@ -86,6 +104,36 @@ readings as (
 ),
 
 -- a target that is met by its day needs no review
+all_targets as (
+
+    select
+        scorecard.metric,
+        scorecard.model_id,
+        scorecard.segment_name,
+        scorecard.segment_value,
+        governed_targets.owner,
+        scorecard.status,
+        scorecard.due
+    from scorecard
+    inner join governed_targets
+        on scorecard.model_id = governed_targets.model_id
+        and scorecard.metric = governed_targets.metric
+        and scorecard.segment_name = governed_targets.segment_name
+        and scorecard.segment_value = governed_targets.segment_value
+        and governed_targets.place = 1
+    union all
+    select
+        metric,
+        model_id,
+        segment_name,
+        segment_value,
+        owner,
+        status,
+        due
+    from goals
+
+),
+
 targets as (
 
     select
@@ -95,7 +143,7 @@ targets as (
         owner,
         'Say whether it was met, and set the next target.' as next_step,
         due as due_date
-    from scorecard
+    from all_targets
     where due is not null and (due >= {{ as_of_date() }} or status <> 'on_target')
 
 ),

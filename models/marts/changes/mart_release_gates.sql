@@ -30,7 +30,7 @@ version_values as (
 
 ),
 
--- a criterion of the model goes before one of all models
+-- a criterion of the model goes before one of all models, which is of those that read its metric
 gates as (
 
     select
@@ -57,6 +57,7 @@ gates as (
     left join model_metrics
         on releases.model_id = model_metrics.model_id
         and criteria.metric = model_metrics.metric
+    where criteria.model_id <> '*' or model_metrics.metric is not null
 
 ),
 

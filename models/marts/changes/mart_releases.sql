@@ -151,7 +151,7 @@ mart_releases as (
         end as compared_metric,
         case when differences.compared_with is null then 'not_compared' else differences.reason end as compared_reason,
         case when months.value is not null then 'C' end as value_grade,
-        case when own.value - other.value is not null then 'D' end as gain_grade,
+        case when (own.value - other.value) * months.unit_count is not null then 'D' end as gain_grade,
         evidence.grade as model_evidence_grade,
         changes.metric as expected_metric,
         changes.outcome as expectation_outcome,
