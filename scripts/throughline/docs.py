@@ -32,7 +32,7 @@ BOOKKEEPING = "bookkeeping"
 def generate(workspace: Workspace) -> Path:
     """Makes the page and returns its place; raises UserError where dbt cannot."""
     finished = subprocess.run(
-        [dbt_process.program("dbt"), "docs", "generate", "--static"],
+        [dbt_process.program("dbt"), "--quiet", "docs", "generate", "--static"],
         cwd=workspace.project,
         env=dbt_process.environment(workspace),
         stdin=subprocess.DEVNULL,

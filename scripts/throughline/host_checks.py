@@ -58,9 +58,13 @@ def check_versions(
     for line in metadata.requires(PACKAGE) or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            found = installed(requirement.name)
-            if not requirement.specifier.contains(found, prereleases=True):
-                what = f"{requirement.name} is {found}, needed is {requirement.specifier}"
+            try:
+                found = installed(requirement.name)
+            except metadata.PackageNotFoundError:
+                found = ""
+            if not found or not requirement.specifier.contains(found, prereleases=True):
+                is_it = f"is {found}" if found else "is not installed"
+                what = f"{requirement.name} {is_it}, needed is {requirement.specifier}"
                 fix = f'pip install "{requirement.name}{requirement.specifier}"'
                 yield Finding("error", what, "versions", fix)
     ours, models = installed(PACKAGE), project.described(host.package).get("version")
@@ -94,8 +98,6 @@ def check_cards(host: Host) -> list[Finding]:
 
 def check_mapped(host: Host) -> Iterator[Finding]:
     """Mapped tables that are not in the warehouse: a build makes models, and sources must exist."""
-    if host.is_in_file and not host.warehouse.exists():
-        return
     with warehouse.connect(host) as found:
         missing = [
             entry

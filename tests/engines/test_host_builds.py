@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -112,3 +113,14 @@ def test_a_host_on_postgres_equals_that_on_duckdb() -> None:
         read = functools.partial(engines.read_postgres, engine)
         reference = clean().folder / "target/warehouse.duckdb"
         assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
+        check_commands(host)
+
+
+def check_commands(host: Host) -> None:
+    """The command line computes lift of the built host and reads it there."""
+    assert "all is well" in host.throughline("doctor")
+    assert json.loads(host.throughline("lift", "--json"))["experiments"]
+    host.throughline("build", "--no-tests", "--", "--select", "fct_lift_decisions+")
+    (trial,) = json.loads(host.throughline("scorecard", "--json"))["experiments"]
+    assert (trial["experiment_id"], trial["decision"]) == ("bigger_pictures", "ship")
+    assert host.throughline("publish").startswith("Nothing to publish: readers read schema shop_")
