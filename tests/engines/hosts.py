@@ -32,33 +32,27 @@ class Host:
         assert done.returncode == 0, done.stdout[-5_000:]
         return done.stdout
 
+    def throughline(self, *arguments: str) -> str:
+        return self._ran("throughline", *arguments).stdout
+
     def run(
         self, *arguments: str, variables: Mapping[str, object] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return self._program(
-            "dbt",
-            *("--no-use-colors", *arguments),
-            *(["--vars", json.dumps(variables)] if variables else []),
-            folder=self.folder,
-        )
+        given = ("--vars", json.dumps(variables)) if variables else ()
+        return self._run("dbt", "--no-use-colors", *arguments, *given)
 
-    def throughline(self, *arguments: str) -> str:
-        """Runs the command line from another folder, as a wheel would be used."""
-        done = self._program(
-            "throughline", "--project-dir", str(self.folder), *arguments, folder=self.folder.parent
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def _ran(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = self._run(program, *arguments)
+        assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]
+        return done
 
-    def _program(
-        self, name: str, *arguments: str, folder: Path
-    ) -> subprocess.CompletedProcess[str]:
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if name[:4] != "DBT_"}
         # of a workspace that is in use elsewhere; a host reads none of these
         foreign = {"THROUGHLINE_WORKSPACE": "elsewhere", "THROUGHLINE_VARS": "{segments: [floor]}"}
         return subprocess.run(
-            [str(Path(sys.executable).with_name(name)), *arguments],
-            cwd=folder,
+            [str(Path(sys.executable).with_name(program)), *arguments],
+            cwd=self.folder,
             env={**own, **foreign, **self.variables},
             capture_output=True,
             text=True,
