@@ -205,7 +205,7 @@ def facts(incidents: list[Incident]) -> dict[str, list[dict[str, Any]]]:
                 found["int_chain_links"].append(
                     {
                         **{"model_id": model, "link": "features_present", "week_start_date": day},
-                        "status": "broken" if lost else "holds",
+                        **{"link_number": 1, "status": "broken" if lost else "holds"},
                     }
                 )
     for one in incidents:
@@ -264,6 +264,9 @@ def tables(draw: np.random.Generator, incidents: list[Incident]) -> dict[str, pd
             }
             for metric, model in keys
             for day in DAYS
+        ),
+        "dim_models": pd.DataFrame(
+            {"model_id": model, "outcome_depends_on_action": False} for model in MODELS
         ),
         "int_fault_counts": pd.DataFrame(fault_counts(incidents)),
         "int_reference_days": pd.DataFrame(
