@@ -53,6 +53,16 @@ metric_sources as (
 
 ),
 
+-- a table is late anew where it came in time the day before
+late_days as (
+
+    select
+        *,
+        lag(fault_date) over (partition by model_id, fault order by fault_date nulls last) as earlier_date
+    from fault_counts
+
+),
+
 -- a drift or a break begins where there was none in the two weeks before
 drift_weeks as (
 
@@ -89,9 +99,9 @@ facts as (
         'late_table' as cause_kind,
         model_id as scope,
         fault as cause,
-        min(fault_date) as started_date
-    from fault_counts
-    group by model_id, fault
+        fault_date as started_date
+    from late_days
+    where earlier_date is null or {{ dbt.datediff('earlier_date', 'fault_date', 'day') }} > 1 -- noqa: LT05
     union all
     select
         'release' as cause_kind,
@@ -137,7 +147,7 @@ known_facts as (
 
 ),
 
--- a week's drift or break may come from what happened within it
+-- a week's drift or break may come from what happened within it, and labels that are late from their table
 origins as (
 
     select
@@ -152,9 +162,10 @@ origins as (
         ) as origin_place
     from known_facts as ours
     inner join known_facts as theirs
-        on ours.place >= 4
-        and theirs.place between 2 and ours.place - 1
-        and theirs.scope in (ours.scope, 'all')
+        on (
+            (ours.place >= 4 and theirs.place between 2 and ours.place - 1 and theirs.scope in (ours.scope, 'all'))
+            or (ours.place = 1 and ours.cause = 'labels' and theirs.place = 1 and theirs.cause = 'business_outcomes')
+        )
         and theirs.started_date >= cast({{ dbt.dateadd('day', -14, 'ours.started_date') }} as date)
         and theirs.started_date <= cast({{ dbt.dateadd('day', 6, 'ours.started_date') }} as date)
 
