@@ -6,10 +6,10 @@ with alerts as (
 
 ),
 
-fault_counts as (
+late_days as (
 
-    select * from {{ ref('int_fault_counts') }}
-    where metric = 'freshness' and fault_count > 0
+    select * from {{ ref('int_late_days') }}
+    where late_days > 0
 
 ),
 
@@ -53,16 +53,6 @@ metric_sources as (
 
 ),
 
--- a table is late anew where it came in time the day before
-late_days as (
-
-    select
-        *,
-        lag(fault_date) over (partition by model_id, fault order by fault_date nulls last) as earlier_date
-    from fault_counts
-
-),
-
 -- a drift or a break begins where there was none in the two weeks before
 drift_weeks as (
 
@@ -98,10 +88,10 @@ facts as (
     select
         'late_table' as cause_kind,
         model_id as scope,
-        fault as cause,
-        fault_date as started_date
+        source_name as cause,
+        min(date_day) as started_date
     from late_days
-    where earlier_date is null or {{ dbt.datediff('earlier_date', 'fault_date', 'day') }} > 1 -- noqa: LT05
+    group by model_id, source_name
     union all
     select
         'release' as cause_kind,
