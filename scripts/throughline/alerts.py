@@ -123,7 +123,11 @@ def _problems(found: Alerts) -> Iterator[Text]:
         yield from _problem(row)
         for child in found.open:
             if child["parent_alert_key"] == row["alert_key"]:
-                yield Text(f"  holds {child['alert_key']} ({reading(child)})", style="dim")
+                # as it may leave less time than what holds it
+                is_other = child["severity"] != row["severity"]
+                haste = f"{child['severity']} " if is_other else ""
+                said = f"  holds {haste}{child['alert_key']} ({reading(child)})"
+                yield Text(said, style="dim")
 
 
 def _problem(row: Row) -> Iterator[Text]:

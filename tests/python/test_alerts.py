@@ -452,9 +452,10 @@ def test_what_people_did_stands_below_what_they_did_it_about() -> None:
         lines = [line.plain for line in alerts.text(of(found))]
         assert lines[2] == f"critical a open since 2026-06-01{head}"
         assert f"  {said} at 2026-06-03 08:30: a late feed" in lines
-    held = row("b", is_root=False, parent_alert_key="a")
-    first = next(alerts.text(of(row("a"), held)))
-    assert first.plain == "1 open problem, which holds 1 more alert"
+    held = row("b", is_root=False, parent_alert_key="a", severity="minor")
+    first, *lines = [line.plain for line in alerts.text(of(row("a"), held))]
+    assert first == "1 open problem, which holds 1 more alert"
+    assert lines[-1].startswith("  holds minor b (recall: value < floor")
 
 
 def test_a_busy_endpoint_is_asked_again_and_one_that_refuses_is_named(
