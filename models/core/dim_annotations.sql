@@ -21,7 +21,7 @@ annotation_days as (
     select
         annotations.annotation_id,
         annotations.scope,
-        annotations.kind,
+        lower(annotations.kind) as kind,
         annotations.title,
         annotations.author,
         annotations.link,
