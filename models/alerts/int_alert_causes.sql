@@ -212,8 +212,9 @@ matched as (
             when alerts.metric in ('drift', 'causal_chain', 'fairness')
                 then traced.cause_kind <> 'broken_link' or alerts.metric = 'causal_chain'
             when traced.cause_kind = 'broken_link' and traced.cause in ('shown', 'acted_on')
-                then metric_sources.source_name = 'usage_events'
-                or (metric_sources.source_name = 'labels' and models.outcome_depends_on_action)
+                then
+                    metric_sources.source_name = 'usage_events'
+                    or (metric_sources.source_name = 'labels' and models.outcome_depends_on_action)
             when traced.cause_kind = 'broken_link' and traced.cause in ('outcome', 'value')
                 then metric_sources.source_name in ('labels', 'business_outcomes')
             else metric_sources.source_name = 'prediction_logs'

@@ -25,7 +25,8 @@ placed as (
     select
         *,
         {%- for name in written_once %}
-        min(case when {{ name }} is not null then place end) over (partition by model_id, model_version) as {{ name }}_place{{ ',' if not loop.last }}
+        min(case when {{ name }} is not null then place end)
+            over (partition by model_id, model_version) as {{ name }}_place{{ ',' if not loop.last }}
         {%- endfor %}
     from events
 
