@@ -8,7 +8,7 @@ import pytest
 
 import hosts
 import parity
-from building import ROOT
+from engines import ROOT
 from hosts import Host
 
 
@@ -79,3 +79,31 @@ def test_a_session_outside_utc_is_named(tmp_path: Path) -> None:
     done = host.run("run", "--select", "cfg_model_registry")
     assert done.returncode != 0
     assert "the time zone of the session is Europe/Zurich" in done.stdout
+    # whoever knows better leaves the check out
+    done = host.run("run", "--select", "cfg_unit_values", variables={"checks_off": ["workspace"]})
+    assert done.returncode == 0, done.stdout
+
+
+def test_cards_of_ours_that_are_past_their_review_warn_and_those_of_the_host_stop(
+    host: Host,
+) -> None:
+    later = {"as_of": "2028-06-01 00:00:00"}
+    done = host.run("run", "--select", "cfg_unit_values", variables=later)
+    assert done.returncode != 0
+    assert "metric order_value was due for review by 2027-03-31, more than 90" in done.stdout
+    said = [line for line in done.stdout.splitlines() if "Compilation Error" in line]
+    assert "metric recall" not in " ".join(said)
+    metrics = host.folder / "models/marts/fct_orders.yml"
+    metrics.write_text(metrics.read_text().replace("2027-03-31", "2099-03-31"))
+    said_again = host.dbt("run", "--select", "cfg_unit_values", variables=later)
+    assert "metric conversion_rate was due for review by" in said_again
+
+
+def test_a_governed_fact_that_is_not_named_is_told(tmp_path: Path) -> None:
+    host = hosts.install(tmp_path / "shop")
+    project = host.folder / "dbt_project.yml"
+    named = """facts: ["ref('fct_orders')"]"""
+    project.write_text(project.read_text().replace(named, "facts: []"))
+    done = host.run("run", "--select", "cfg_unit_values")
+    assert done.returncode != 0
+    assert "semantic model orders is governed, and the setting facts does not" in done.stdout
