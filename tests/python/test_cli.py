@@ -148,7 +148,7 @@ def test_build_passes_arguments_to_dbt(
 
     monkeypatch.setattr(build, "run", run)
     monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
-    monkeypatch.setattr("throughline.cli.publish_to_readers", lambda _: None)
+    monkeypatch.setattr("throughline.cli.publish_to_readers", lambda *_, **__: None)
     assert throughline("build", "--full-refresh", "--", "--select", "a+").status == 0
     assert throughline("build", "--no-tests").status == 0
     monkeypatch.setattr(build, "has_experiments", lambda _: True)
@@ -173,7 +173,7 @@ def test_build_runs_unit_tests_only_for_whoever_names_them(
 
     monkeypatch.setattr(build, "run", run)
     monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
-    monkeypatch.setattr("throughline.cli.publish_to_readers", lambda _: None)
+    monkeypatch.setattr("throughline.cli.publish_to_readers", lambda *_, **__: None)
     monkeypatch.setattr(build, "has_experiments", lambda _: True)
     monkeypatch.setattr("throughline.lift.command.summary", lambda *_, **__: "none")
     unit_tests = ["--exclude-resource-type", "unit_test"]

@@ -1234,7 +1234,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(build, "run", built)
     monkeypatch.setattr(command, "summary", computed)
     monkeypatch.setattr(scorecard, "show", lambda *_, **__: None)
-    monkeypatch.setattr("throughline.cli.publish_to_readers", lambda _: None)
+    monkeypatch.setattr("throughline.cli.publish_to_readers", lambda *_, **__: None)
     return done
 
 
