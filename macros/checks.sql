@@ -134,6 +134,7 @@
         {% endif %}
     {% endfor %}
     {% do problems.extend(host_problems()) %}
+    {% do problems.extend(metrics_off_problems()) %}
     {% set governed = metrics() %}
     {% for metric in governed %}
         {% do problems.extend(card_problems(metric)) %}
@@ -141,6 +142,17 @@
         {% do problems.extend(review_problems(metric)) %}
     {% endfor %}
     {% do problems.extend(twin_problems(governed)) %}
+    {{ return(problems) }}
+{% endmacro %}
+
+{# Names of the setting metrics_off that no metric has. #}
+{% macro metrics_off_problems() %}
+    {% set names = graph.metrics.values() | map(attribute='name') | list %}
+    {% for node in ours(graph.nodes) if node.resource_type == 'model' %}{% do names.extend(node.config.meta.get('shape_metrics', {})) %}{% endfor %}
+    {% set problems = [] %}
+    {% for name in setting('metrics_off') if name not in names %}
+        {% do problems.append(problem({'original_file_path': 'setting metrics_off'}, "metrics_off names " ~ name ~ ", which is no metric", "Name a metric of dim_metrics, or take it out.")) %}
+    {% endfor %}
     {{ return(problems) }}
 {% endmacro %}
 

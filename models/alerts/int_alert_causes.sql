@@ -6,10 +6,10 @@ with alerts as (
 
 ),
 
-fault_counts as (
+late_days as (
 
-    select * from {{ ref('int_fault_counts') }}
-    where metric = 'freshness' and fault_count > 0
+    select * from {{ ref('int_late_days') }}
+    where late_days > 0
 
 ),
 
@@ -88,10 +88,10 @@ facts as (
     select
         'late_table' as cause_kind,
         model_id as scope,
-        fault as cause,
-        min(fault_date) as started_date
-    from fault_counts
-    group by model_id, fault
+        source_name as cause,
+        min(date_day) as started_date
+    from late_days
+    group by model_id, source_name
     union all
     select
         'release' as cause_kind,
@@ -137,7 +137,7 @@ known_facts as (
 
 ),
 
--- a week's drift or break may come from what happened within it
+-- a week's drift or break may come from what happened within it, and labels that are late from their table
 origins as (
 
     select
@@ -152,9 +152,10 @@ origins as (
         ) as origin_place
     from known_facts as ours
     inner join known_facts as theirs
-        on ours.place >= 4
-        and theirs.place between 2 and ours.place - 1
-        and theirs.scope in (ours.scope, 'all')
+        on (
+            (ours.place >= 4 and theirs.place between 2 and ours.place - 1 and theirs.scope in (ours.scope, 'all'))
+            or (ours.place = 1 and ours.cause = 'labels' and theirs.place = 1 and theirs.cause = 'business_outcomes')
+        )
         and theirs.started_date >= cast({{ dbt.dateadd('day', -14, 'ours.started_date') }} as date)
         and theirs.started_date <= cast({{ dbt.dateadd('day', 6, 'ours.started_date') }} as date)
 

@@ -1,6 +1,5 @@
 -- One row per model, kind of fault and complete day: how many faults stand that an alert rule may count.
 {%- set last_day = 'cast(' ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date)' %}
-{%- set shared_sources = "('prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users')" %}
 with drift as (
 
     select * from {{ ref('int_drift_verdicts') }}
@@ -27,9 +26,9 @@ input_checks as (
 
 ),
 
-watermarks as (
+lateness as (
 
-    select * from {{ ref('int_watermarks') }}
+    select * from {{ ref('int_late_days') }}
 
 ),
 
@@ -132,39 +131,6 @@ failed_checks as (
         {{ last_day }} as last_date
     from input_checks
     group by case when model_id = '(none)' then '(all)' else model_id end
-
-),
-
--- labels are due once horizon and delay have passed; a bill may follow its month by a month
-due as (
-
-    select
-        case when watermarks.source_name in {{ shared_sources }} then '(all)' else watermarks.model_id end as model_id,
-        watermarks.source_name,
-        min(watermarks.known_from) as known_from,
-        min(watermarks.known_through) as known_through,
-        max(case watermarks.source_name
-            when 'labels' then models.horizon_days + models.label_delay_days
-            when 'serving_costs' then 31
-            else 0
-        end) as due_after_days
-    from watermarks
-    inner join models on watermarks.model_id = models.model_id
-    group by
-        case when watermarks.source_name in {{ shared_sources }} then '(all)' else watermarks.model_id end,
-        watermarks.source_name
-
-),
-
-lateness as (
-
-    select
-        due.model_id,
-        due.source_name,
-        greatest({{ dbt.datediff('due.known_through', 'dates.date_day', 'day') }} - due.due_after_days, 0) as late_days, -- noqa: LT05
-        dates.date_day
-    from due
-    inner join dates on due.known_from <= dates.date_day
 
 ),
 

@@ -37,6 +37,10 @@ BACKOFF = 0.5
 BUSY = (429, 500, 502, 503, 504)
 """Answers after which a post is tried again."""
 KEY_HEADER = "Idempotency-Key"
+ENDS = ("closed", "withdrawn")
+"""States after which nothing more is told of an alert."""
+TOLD = ("alert_key", "opened_date")
+"""What of a note says which alert it is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +124,11 @@ def _problems(found: Alerts) -> Iterator[Text]:
         yield from _problem(row)
         for child in found.open:
             if child["parent_alert_key"] == row["alert_key"]:
-                yield Text(f"  holds {child['alert_key']} ({reading(child)})", style="dim")
+                # as it may leave less time than what holds it
+                is_other = child["severity"] != row["severity"]
+                haste = f"{child['severity']} " if is_other else ""
+                said = f"  holds {haste}{child['alert_key']} ({reading(child)})"
+                yield Text(said, style="dim")
 
 
 def _problem(row: Row) -> Iterator[Text]:
@@ -180,6 +188,8 @@ class Notice:
         row = self.alert
         if row["status"] == "closed":
             return {"text": f"*closed* {row['alert_key']}, since {row['closed_date']}"}
+        if row["status"] == "withdrawn":
+            return {"text": f"*withdrawn* {row['alert_key']}, open since {row['opened_date']}"}
         return {"text": "\n".join(line.plain.strip() for line in _problem(row))}
 
 
@@ -210,14 +220,25 @@ def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> 
 
 
 def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
-    """The states that were not told: of problems, and the end of what was told as open."""
+    """The states that were not told: of problems, and the end of what was told as open.
+
+    What was told and is no alert any more, as of a table that arrived since, is withdrawn.
+    """
     keys = {row["key"] for row in told}
     notices = [Notice(alert=row, day=_day(row)) for row in found.problems]
-    last = {(row["alert_key"], row["opened_date"]): row["status"] for row in told}
+    last = {(row["alert_key"], row["opened_date"]): row for row in told}
+    standing = {key: row for key, row in last.items() if row["status"] not in ENDS}
     for row in found.history:
-        state = last.get((row["alert_key"], str(row["opened_date"])))
-        if row["status"] == "closed" and state not in (None, "closed"):
+        is_told = (row["alert_key"], str(row["opened_date"])) in standing
+        if row["status"] == "closed" and is_told:
             notices.append(Notice(alert=row, day=row["closed_date"]))
+    known = {(row["alert_key"], str(row["opened_date"])) for row in found.history}
+    # one that is open since another day goes on
+    is_open = {row["alert_key"] for row in found.history if row["status"] != "closed"}
+    for key, row in standing.items():
+        if key not in known and row["alert_key"] not in is_open:
+            gone = {**{name: row[name] for name in TOLD}, "status": "withdrawn"}
+            notices.append(Notice(alert=gone, day=date.fromisoformat(row["opened_date"])))
     return [notice for notice in notices if notice.key not in keys]
 
 

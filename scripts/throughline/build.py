@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from throughline import progress
 from throughline.dbt_events import Run, shown
 from throughline.dbt_process import environment, killed, program
 from throughline.findings import Finding
@@ -45,15 +45,9 @@ def run(
         return interrupted(workspace, finished.returncode, began_with=began_with)
     seen = Run()
     with (
-        Progress(
-            TextColumn("dbt build"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as progress,
+        progress.shown(
+            workspace.artefacts, "dbt build", console=console, of=" ".join(arguments)
+        ) as meter,
         subprocess.Popen(
             [*command, "--log-format", "json", "build", *arguments],
             cwd=workspace.project,
@@ -65,12 +59,9 @@ def run(
             errors="replace",
         ) as process,
     ):
-        task = progress.add_task(seen.doing, total=None)
         for line in process.stdout or ():
             seen.take(line)
-            progress.update(
-                task, completed=seen.done, total=seen.total or None, description=seen.doing
-            )
+            meter.follow(doing=seen.doing, done=seen.took, total=seen.total or None)
     for line in seen.inputs:
         console.print(line, markup=False, soft_wrap=True)
     if process.returncode > 0:

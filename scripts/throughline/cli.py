@@ -27,6 +27,7 @@ from throughline import (
     inputs,
     metric_query,
     places,
+    progress,
     project,
     publish,
     scorecard,
@@ -83,6 +84,14 @@ def chosen() -> Workspace:
     return host.at(found)
 
 
+QUIET = click.option("--quiet", is_flag=True, help="Show no progress, as in a pipe.")
+
+
+def page(*, quiet: bool) -> Console:
+    """Where a command prints; it shows no progress where it is no terminal."""
+    return Console(highlight=False, force_terminal=False) if quiet else console
+
+
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True)
 
 
@@ -112,6 +121,12 @@ def cli(
                      throughline doctor
                      throughline build
     Your project:    throughline --project-dir DIR --target NAME build
+
+    \b
+    Exit status:  0  done
+                  1  a fault that is named on standard error, with its fix
+                  2  the command or an option is not understood
+    Of exec: that of the program it ran.
     """
     given = {"PROFILES_DIR": profiles_dir, "PROFILE": profile, "TARGET": target}
     named = {f"DBT_{name}": str(value) for name, value in given.items() if value is not None}
@@ -171,7 +186,8 @@ def use(folder: Path | None) -> None:
 @click.option("--days", type=int, default=120, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Workspace to fill.")
-def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
+@QUIET
+def simulate(predictions: int, days: int, seed: int, out: Path, quiet: bool) -> None:
     """Fill a workspace with the raw logs of an invented company; truth.json says what is planted.
 
     The same arguments give the same rows. A folder that holds other data is refused.
@@ -180,10 +196,20 @@ def simulate(predictions: int, days: int, seed: int, out: Path) -> None:
     """
     from throughline import simulate as simulator
 
-    own_root(instead="Run it in a clone of Throughline.")
+    found = own_root(instead="Run it in a clone of Throughline.")
     try:
-        with writing(out, fix="Choose a folder that can be written."):
-            simulator.simulate(out=out, predictions=predictions, days=days, seed=seed)
+        with (
+            writing(out, fix="Choose a folder that can be written."),
+            progress.shown(
+                found / "target",
+                "simulate",
+                console=page(quiet=quiet),
+                of=f"{predictions} over {days}",
+            ) as meter,
+        ):
+            simulator.simulate(
+                out=out, predictions=predictions, days=days, seed=seed, begin=meter.begin
+            )
     except simulator.SimulationError as error:
         fix = "throughline simulate --help"
         raise refuse(str(error), where="simulate", fix=fix) from None
@@ -262,6 +288,7 @@ def load_() -> None:
 @click.option("--no-tests", is_flag=True, help="Build without data tests.")
 @click.option("--no-publish", is_flag=True, help="Leave the copy for readers as it is.")
 @click.option("--verbose", is_flag=True, help="Show dbt's own output.")
+@QUIET
 @click.argument("dbt_arguments", nargs=-1, metavar="[-- DBT ARGUMENTS]")
 def build_(
     full_refresh: bool,
@@ -269,6 +296,7 @@ def build_(
     no_tests: bool,
     no_publish: bool,
     verbose: bool,
+    quiet: bool,
     dbt_arguments: tuple[str, ...],
 ) -> None:
     """Check the workspace, build it with dbt, compute lift, publish and print the scorecard.
@@ -292,6 +320,7 @@ def build_(
         what = f"{leading} would lead dbt alone to another warehouse, not lift and the scorecard"
         fix = "Name it before the command: throughline --target, --profile or --profiles-dir."
         raise refuse(what, where="build", fix=fix)
+    out = page(quiet=quiet)
     current = chosen() if as_of is None else chosen().replaying(as_of)
     findings = doctor.check(current).findings
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -319,9 +348,9 @@ def build_(
                 # Most builds and commands do without numpy and scipy.
                 from throughline.lift import command
 
-                click.echo(f"lift: {command.summary(current, console=console)}")
+                click.echo(f"lift: {command.summary(current, console=out)}")
             given = [*part, *arguments]
-            faults = build.run(current, arguments=given, console=console, is_verbose=verbose)
+            faults = build.run(current, arguments=given, console=out, is_verbose=verbose)
             if faults:
                 show(faults)
                 sys.exit(1)
@@ -330,19 +359,20 @@ def build_(
         if dbt_arguments:
             click.echo("publish: left as it was, since dbt had arguments: throughline publish")
         else:
-            file = publish_to_readers(current)
-    scorecard.show(current, console=console, is_built=not dbt_arguments, file=file)
+            file = publish_to_readers(current, out=out)
+    scorecard.show(current, console=out, is_built=not dbt_arguments, file=file)
 
 
-def publish_to_readers(current: Workspace) -> Path:
-    with console.status("publishing"):
-        made = publish.publish(current)
+def publish_to_readers(current: Workspace, *, out: Console) -> Path:
+    with progress.shown(current.artefacts, "publish", console=out) as meter:
+        made = publish.publish(current, begin=meter.begin)
     click.echo(f"publish: {made}")
     return made.path
 
 
 @cli.command(name="publish")
-def publish_() -> None:
+@QUIET
+def publish_(quiet: bool) -> None:
     """Copy what readers read into published/throughline.duckdb of the workspace, in one step.
 
     The tables of public models, with their comments. throughline build ends with it; after plain
@@ -358,7 +388,7 @@ def publish_() -> None:
         schema = f"schema {marts} of target {current.target}"
         click.echo(f"Nothing to publish: readers read {schema}.")
         return
-    publish_to_readers(current)
+    publish_to_readers(current, out=page(quiet=quiet))
 
 
 @cli.command(name="lift")
@@ -388,6 +418,7 @@ def publish_() -> None:
     help="Random halves that --aa takes.",
 )
 @click.option("--as-of", metavar="MOMENT", help="Of a replay that was built for this moment.")
+@QUIET
 def lift_(
     as_json: bool,
     explain: tuple[str, str] | None,
@@ -396,6 +427,7 @@ def lift_(
     alpha: float,
     draws: int,
     as_of: str | None,
+    quiet: bool,
 ) -> None:
     """Compute what each experiment changed and write it to the warehouse, with what to do.
 
@@ -424,7 +456,7 @@ def lift_(
         )
     else:
         with warehouse.sole_writer(current):
-            command.refresh(current, console=console, as_json=as_json)
+            command.refresh(current, console=page(quiet=quiet), as_json=as_json)
         return
     for line in lines:
         click.echo(line)
@@ -452,14 +484,17 @@ def sql_(metric: str, model_id: str | None, until: datetime | None) -> None:
 
 
 @cli.command(name="docs")
-def docs_() -> None:
+@QUIET
+def docs_(quiet: bool) -> None:
     """Write the documentation of all tables, columns and metrics into one page, with lineage.
 
     Example: throughline docs
     """
     current = chosen()
-    page = docs.generate(current)
-    click.echo(f"Open {os.path.relpath(page, current.project)} in a browser.")
+    with progress.shown(current.artefacts, "docs", console=page(quiet=quiet)) as meter:
+        meter.begin("dbt docs generate")
+        made = docs.generate(current)
+    click.echo(f"Open {current.shown(made)} in a browser.")
 
 
 @cli.command(

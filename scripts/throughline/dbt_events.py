@@ -31,7 +31,7 @@ class Run:
     faults: list[Finding] = field(default_factory=list)
     summary: str = ""
     inputs: list[str] = field(default_factory=list)
-    done: int = 0
+    took: dict[str, float] = field(default_factory=dict)
     total: int = 0
     doing: str = "starting dbt"
 
@@ -49,7 +49,7 @@ class Run:
             self.total = data.get("total") or self.total
             self.doing = data.get("node_info", {}).get("node_name", "")
         elif name == "SkippingDetails" or (data.get("index") and "status" in data):
-            self.done += 1
+            self.took[data["node_info"]["unique_id"]] = data.get("execution_time") or 0.0
         elif name == "RunResultFailure":
             where = message.removeprefix("[ERROR]: in ")
             fault = Finding("error", "failed", where, "")

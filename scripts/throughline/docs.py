@@ -32,7 +32,7 @@ BOOKKEEPING = "bookkeeping"
 def generate(workspace: Workspace) -> Path:
     """Makes the page and returns its place; raises UserError where dbt cannot."""
     finished = subprocess.run(
-        [dbt_process.program("dbt"), "docs", "generate", "--static"],
+        [dbt_process.program("dbt"), "--quiet", "docs", "generate", "--static"],
         cwd=workspace.project,
         env=dbt_process.environment(workspace),
         stdin=subprocess.DEVNULL,
@@ -41,7 +41,7 @@ def generate(workspace: Workspace) -> Path:
     if finished.returncode:
         fix = "Its output above says why."
         raise refuse("did not succeed", where="dbt docs generate", fix=fix)
-    folder = workspace.project / (workspace.variable("DBT_TARGET_PATH") or "target")
+    folder = workspace.artefacts
     page = folder / "static_index.html"
     text = page.read_text(encoding="utf-8")
     made = {name: (folder / name).read_text(encoding="utf-8") for name in DATA}

@@ -79,6 +79,11 @@ class Host(Workspace):
         return Path(self.project / (self.told["target"].get("path") or "warehouse.duckdb"))
 
     @property
+    def artefacts(self) -> Path:
+        named = project.described(self.project).get("target-path")
+        return self.project / (self.variable("DBT_TARGET_PATH") or named or "target")
+
+    @property
     def published(self) -> Path:
         """The copy for readers of what a target holds."""
         return self.folder / self.target / "published" / "throughline.duckdb"

@@ -23,9 +23,6 @@ flags:
 dispatch:
   - macro_namespace: dbt
     search_order: [{{host}}, {PACKAGE}, dbt]
-unit_tests:
-  {PACKAGE}:
-    +enabled: false
 vars:
   {PACKAGE}:
     # your models that hold the raw tables, and those that hold the governed ones
@@ -33,12 +30,12 @@ vars:
       prediction_logs: "ref('my_predictions')"
     governed:
       model_registry: "ref('my_model_registry')"
-    inputs: [prediction_logs]"""
+"""
 
 
 def block(root: Mapping[str, Any]) -> str:
     """What belongs into the dbt_project.yml of a host, which this describes."""
-    return BLOCK.format(host=root.get("name", "my_project"))
+    return BLOCK.format(host=root.get("name", "my_project")).rstrip()
 
 
 def check(host: Host, *, is_full: bool) -> list[Finding]:
@@ -61,9 +58,13 @@ def check_versions(
     for line in metadata.requires(PACKAGE) or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            found = installed(requirement.name)
-            if not requirement.specifier.contains(found, prereleases=True):
-                what = f"{requirement.name} is {found}, needed is {requirement.specifier}"
+            try:
+                found = installed(requirement.name)
+            except metadata.PackageNotFoundError:
+                found = ""
+            if not found or not requirement.specifier.contains(found, prereleases=True):
+                is_it = f"is {found}" if found else "is not installed"
+                what = f"{requirement.name} {is_it}, needed is {requirement.specifier}"
                 fix = f'pip install "{requirement.name}{requirement.specifier}"'
                 yield Finding("error", what, "versions", fix)
     ours, models = installed(PACKAGE), project.described(host.package).get("version")
@@ -88,14 +89,6 @@ def check_described(described: Mapping[str, Any]) -> Iterator[Finding]:
         order = f"[{name}, {PACKAGE}, dbt]"
         fix = f"Add to dispatch: {{macro_namespace: dbt, search_order: {order}}}."
         yield Finding("error", "dbt does not find our macros of warehouses", PROJECT_FILE, fix)
-    if not _are_off(described.get("unit-tests", described.get("unit_tests"))):
-        fix = f"Set unit_tests: {PACKAGE}: +enabled: false."
-        yield Finding("warning", "dbt runs our unit tests with yours", PROJECT_FILE, fix)
-
-
-def _are_off(unit_tests: Mapping[str, Any] | None) -> bool:
-    ours = (unit_tests or {}).get(PACKAGE) or {}
-    return ours.get("+enabled", ours.get("enabled", True)) is False
 
 
 def check_cards(host: Host) -> list[Finding]:
@@ -105,8 +98,6 @@ def check_cards(host: Host) -> list[Finding]:
 
 def check_mapped(host: Host) -> Iterator[Finding]:
     """Mapped tables that are not in the warehouse: a build makes models, and sources must exist."""
-    if host.is_in_file and not host.warehouse.exists():
-        return
     with warehouse.connect(host) as found:
         missing = [
             entry

@@ -21,6 +21,7 @@ from throughline import __version__, dbt_events, places, sql
 from throughline.files import writing
 from throughline.findings import Finding, UserError, refuse
 from throughline.host import Host
+from throughline.progress import Begin, ignored
 from throughline.workspace import Workspace
 
 STORAGE = "v1.0.0"
@@ -56,7 +57,7 @@ class Publication:
         return f"{self.relations} tables, {size}, {self.seconds:.1f} s"
 
 
-def publish(workspace: Workspace) -> Publication:
+def publish(workspace: Workspace, *, begin: Begin = ignored) -> Publication:
     """Copies the public relations of the last finished build and swaps the copy in.
 
     Raises UserError where there is none, where a build has begun since, or where the warehouse or
@@ -70,7 +71,9 @@ def publish(workspace: Workspace) -> Publication:
                 _attach(connection, workspace, fresh)
                 _check_finished(connection, workspace)
                 for relation in relations:
+                    begin(relation.name)
                     _copy(connection, relation)
+                begin("writing the file")
                 _describe(connection, workspace)
                 connection.execute("checkpoint copy")
         except duckdb.Error as error:
@@ -105,13 +108,12 @@ def public(workspace: Workspace) -> list[Relation]:
             for place in workspace.told["relations"].values()
             if place["is_public"]
         ]
-    folder = workspace.variable("DBT_TARGET_PATH") or "target"
-    path = f"{folder}/manifest.json"
+    path = workspace.artefacts / "manifest.json"
     try:
-        nodes = json.loads((workspace.project / path).read_text(encoding="utf-8"))["nodes"]
+        nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
     except (FileNotFoundError, ValueError):
         what = "dbt has not written down which models are public"
-        raise refuse(what, where=path, fix="Let it: throughline build") from None
+        raise refuse(what, where=workspace.shown(path), fix="Let it: throughline build") from None
     found = [
         Relation(schema=f"{workspace.schema}_{node['config']['schema']}", name=node["alias"])
         for node in nodes.values()

@@ -220,6 +220,12 @@ SETTINGS = (
         _mapping,
     ),
     Setting(
+        "metrics_off",
+        "Governed metrics that you do without: no mart has them, and they count for no product.",
+        "metrics_off: [customer_effort]",
+        _names,
+    ),
+    Setting(
         "segments",
         "Columns of prediction_logs by which metrics are split.",
         "segments: [channel, device, region]",

@@ -87,6 +87,11 @@ class Workspace:
         """Whether the warehouse is a file of DuckDB that is known."""
         return self.kind == "duckdb" and not self.variable("DBT_PROFILES_DIR")
 
+    @property
+    def artefacts(self) -> Path:
+        """The folder that dbt writes into."""
+        return self.project / (self.variable("DBT_TARGET_PATH") or "target")
+
     def place(self, layer: str, name: str) -> tuple[str, str]:
         """Schema and name of a relation of a layer."""
         return f"{self.schema}_{layer}", name

@@ -32,17 +32,26 @@ class Host:
         assert done.returncode == 0, done.stdout[-5_000:]
         return done.stdout
 
+    def throughline(self, *arguments: str) -> str:
+        return self._ran("throughline", *arguments).stdout
+
     def run(
         self, *arguments: str, variables: Mapping[str, object] | None = None
     ) -> subprocess.CompletedProcess[str]:
+        given = ("--vars", json.dumps(variables)) if variables else ()
+        return self._run("dbt", "--no-use-colors", *arguments, *given)
+
+    def _ran(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = self._run(program, *arguments)
+        assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]
+        return done
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if name[:4] != "DBT_"}
         # of a workspace that is in use elsewhere; a host reads none of these
         foreign = {"THROUGHLINE_WORKSPACE": "elsewhere", "THROUGHLINE_VARS": "{segments: [floor]}"}
         return subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments),
-                *(["--vars", json.dumps(variables)] if variables else []),
-            ],
+            [str(Path(sys.executable).with_name(program)), *arguments],
             cwd=self.folder,
             env={**own, **foreign, **self.variables},
             capture_output=True,

@@ -6,6 +6,10 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +38,7 @@ SHARED = (
 # A worker runs whole files, for their tests share what they build: those that take long go first.
 LONG = (
     "contract",
+    "host_commands",
     "incremental",
     "targets",
     "histories",
@@ -247,3 +252,31 @@ def throughline(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(status, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that nothing is left beside the sources."""
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        ROOT / "scripts", source / "scripts", ignore=shutil.ignore_patterns("*.egg-info", "*.pyc")
+    )
+    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", made, source)
+    subprocess.run([sys.executable, "-m", "pip", "-q", *build], check=True)
+    (found,) = made.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in an environment that holds the wheel; what it needs lies in the present one."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin/python"
+    into = ("--python", python, "install", "--no-deps", wheel)
+    subprocess.run([sys.executable, "-m", "pip", "-q", *into], check=True)
+    packages = next((folder / "lib").glob("*/site-packages"))
+    (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin/throughline"

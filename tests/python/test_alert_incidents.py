@@ -205,7 +205,7 @@ def facts(incidents: list[Incident]) -> dict[str, list[dict[str, Any]]]:
                 found["int_chain_links"].append(
                     {
                         **{"model_id": model, "link": "features_present", "week_start_date": day},
-                        "status": "broken" if lost else "holds",
+                        **{"link_number": 1, "status": "broken" if lost else "holds"},
                     }
                 )
     for one in incidents:
@@ -230,6 +230,7 @@ def facts(incidents: list[Incident]) -> dict[str, list[dict[str, Any]]]:
 def tables(draw: np.random.Generator, incidents: list[Incident]) -> dict[str, pd.DataFrame]:
     days = pd.DataFrame(series(draw, incidents))
     keys = [(metric, model) for metric in FLOORS for model in MODELS]
+    counts = pd.DataFrame(fault_counts(incidents))
     return {
         "alert_rules": pd.DataFrame(
             {
@@ -265,7 +266,13 @@ def tables(draw: np.random.Generator, incidents: list[Incident]) -> dict[str, pd
             for metric, model in keys
             for day in DAYS
         ),
-        "int_fault_counts": pd.DataFrame(fault_counts(incidents)),
+        "dim_models": pd.DataFrame(
+            {"model_id": model, "outcome_depends_on_action": False} for model in MODELS
+        ),
+        "int_fault_counts": counts,
+        "int_late_days": counts[counts["metric"] == "freshness"].rename(
+            columns={"fault": "source_name", "fault_count": "late_days", "fault_date": "date_day"}
+        ),
         "int_reference_days": pd.DataFrame(
             {"model_id": model, "reference_date": DAYS[FIRST - 1]} for model in MODELS
         ),

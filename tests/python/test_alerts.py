@@ -402,13 +402,31 @@ def test_each_state_is_told_once_and_the_end_of_what_was_told(
     ended = row("a", status="closed", closed_date=date(2026, 6, 9))
     assert told(of(row("b"), history=(ended,))) == ["b open 2026-06-01", "a closed 2026-06-09"]
     assert told(of(row("b"), history=(ended,))) == []
+    never = row("c", status="closed", closed_date=date(2026, 6, 9))
     # what was never told as open is not told as closed, and another endpoint was told nothing
-    assert told(of(history=(ended, row("c", status="closed", closed_date=date(2026, 6, 9))))) == []
+    assert told(of(row("b"), history=(ended, never))) == []
     other = endpoint.url + "/other"
     assert alerts.notify(place, of(row("b")), url=other, is_slack=True) == 1
     assert set(endpoint.bodies[-1]) == {"text"}
     assert "critical b open since 2026-06-01, 4 h left" in endpoint.bodies[-1]["text"]
     assert "secret" not in place.notices.read_text()
+
+
+def test_what_is_no_alert_any_more_is_withdrawn(endpoint: Endpoint, place: Workspace) -> None:
+    def told(found: alerts.Alerts, *, is_slack: bool = False) -> list[str]:
+        before = len(endpoint.keys)
+        alerts.notify(place, found, url=endpoint.url, is_slack=is_slack)
+        return endpoint.keys[before:]
+
+    assert told(of(row("a"), row("b"))) == ["a open 2026-06-01", "b open 2026-06-01"]
+    # the table came, so that it never was late; the other is open since an earlier day now
+    moved = row("b", opened_date=date(2026, 5, 30))
+    assert told(of(moved), is_slack=True) == ["b open 2026-05-30", "a withdrawn 2026-06-01"]
+    assert endpoint.bodies[-1] == {"text": "*withdrawn* a, open since 2026-06-01"}
+    assert told(of(moved)) == []
+    ended = row("b", opened_date=date(2026, 5, 30), status="closed", closed_date=date(2026, 6, 9))
+    assert told(of(history=(ended,))) == ["b closed 2026-06-09", "b withdrawn 2026-06-01"]
+    assert told(of(history=(ended,))) == []
 
 
 def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Workspace) -> None:
@@ -435,20 +453,22 @@ def test_what_people_did_stands_below_what_they_did_it_about() -> None:
         lines = [line.plain for line in alerts.text(of(found))]
         assert lines[2] == f"critical a open since 2026-06-01{head}"
         assert f"  {said} at 2026-06-03 08:30: a late feed" in lines
-    held = row("b", is_root=False, parent_alert_key="a")
-    first = next(alerts.text(of(row("a"), held)))
-    assert first.plain == "1 open problem, which holds 1 more alert"
+    held = row("b", is_root=False, parent_alert_key="a", severity="minor")
+    first, *lines = [line.plain for line in alerts.text(of(row("a"), held))]
+    assert first == "1 open problem, which holds 1 more alert"
+    assert lines[-1].startswith("  holds minor b (recall: value < floor")
 
 
 def test_a_busy_endpoint_is_asked_again_and_one_that_refuses_is_named(
     endpoint: Endpoint, place: Workspace
 ) -> None:
     endpoint.statuses = [503, 429]
+    found = of(row("a"), row("b"), row("c"))
     assert alerts.notify(place, of(row("a")), url=endpoint.url, is_slack=False) == 1
     for statuses, status in (([404], 404), ([301], 301), ([500] * 4, 500)):
         endpoint.statuses = list(statuses)
         with pytest.raises(UserError) as refused:
-            alerts.notify(place, of(row("b"), row("c")), url=endpoint.url, is_slack=False)
+            alerts.notify(place, found, url=endpoint.url, is_slack=False)
         assert str(refused.value) == (
             f"http://127.0.0.1: does not take b open 2026-06-01: status {status}. "
             "Run it again once the endpoint answers: what it was not told is told then."
@@ -456,8 +476,8 @@ def test_a_busy_endpoint_is_asked_again_and_one_that_refuses_is_named(
     # nothing is lost, and what was told before the fault is not told again
     endpoint.statuses = [200, 404]
     with pytest.raises(UserError):
-        alerts.notify(place, of(row("b"), row("c")), url=endpoint.url, is_slack=False)
-    assert alerts.notify(place, of(row("b"), row("c")), url=endpoint.url, is_slack=False) == 1
+        alerts.notify(place, found, url=endpoint.url, is_slack=False)
+    assert alerts.notify(place, found, url=endpoint.url, is_slack=False) == 1
     assert [key[0] for key in endpoint.keys] == ["a", "b", "c"]
 
 

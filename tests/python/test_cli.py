@@ -6,6 +6,7 @@ import gzip
 import html.parser
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +207,15 @@ def test_build_refuses_arguments_that_lead_dbt_elsewhere(
         f"error build: {arguments[0]} would lead dbt alone to another warehouse, not lift and the "
         "scorecard. Name it before the command: throughline --target, --profile or --profiles-dir."
     ]
+
+
+def test_a_target_named_before_the_command_holds_for_it_alone(
+    company: Company, throughline: Call
+) -> None:
+    throughline("use", "company")
+    ended = throughline("--target", "postgres", "publish")
+    assert ended.out == "Nothing to publish: readers read schema main_marts of target postgres.\n"
+    assert "DBT_TARGET" not in os.environ
 
 
 def test_target_is_the_one_of_dbt(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,17 @@ def test_each_metric_that_is_read_and_each_due_target_is_in_the_calendar(demo: P
     card = query(demo, "select * from mart_scorecard where due is not null")
     today = pd.Timestamp("2026-07-01")
     open_targets = card[(card.due >= today) | (card.status != "on_target")]
-    assert (calendar.review_kind == "target").sum() == len(open_targets)
+    goals = query(
+        demo, "from mart_goals where is_latest and model_id = '(all)' and due is not null"
+    )
+    open_goals = goals[(goals.due >= today) | (goals.status != "on_target")]
+    assert len(open_goals)
+    due = calendar[calendar.review_kind == "target"]
+    assert len(due) == len(open_targets) + len(open_goals)
+    # who owns a target looks at it, whoever owns the metric
+    targets = pd.read_csv(ROOT / "seeds/metric_targets.csv")
+    one = due.set_index(["subject", "model_id"]).owner["precision", "fraud_detection"]
+    assert one == targets.set_index(["metric", "model_id"]).owner["precision", "fraud_detection"]
     assert (
         calendar.due_date.sort_values().to_numpy() == calendar.sort_values("place").due_date
     ).all()

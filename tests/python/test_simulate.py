@@ -15,7 +15,7 @@ from throughline.simulate import SimulationError, simulate
 
 PROJECT = Path(__file__).parents[2]
 AS_OF = "timestamp '2026-07-01 00:00:00'"
-ARGUMENTS = {"predictions": 24_000, "days": 120, "seed": 11}
+ARGUMENTS: dict[str, Any] = {"predictions": 24_000, "days": 120, "seed": 11}
 DUCKDB_TYPES = {
     "string": {"VARCHAR"},
     "double": {"DOUBLE"},
@@ -148,7 +148,7 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_same_arguments_give_the_same_rows(tmp_path: Path) -> None:
-    arguments = {"predictions": 3_000, "days": 60}
+    arguments: dict[str, Any] = {"predictions": 3_000, "days": 60}
     first = simulate(out=tmp_path / "first", seed=5, **arguments)
     assert simulate(out=tmp_path / "again", seed=5, **arguments) == first
     assert simulate(out=tmp_path / "other", seed=6, **arguments)["models"] != first["models"]
@@ -160,7 +160,7 @@ def test_same_arguments_give_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_rows_do_not_depend_on_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = {"predictions": 300_000, "days": 30, "seed": 3}
+    arguments: dict[str, Any] = {"predictions": 300_000, "days": 30, "seed": 3}
     simulate(out=tmp_path / "many", **arguments)
     connect = duckdb.connect
 
@@ -642,6 +642,6 @@ def test_settings_of_others_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"predictions": 10}, {"predictions": 10**8}, {"days": 3}, {"days": 500}]
 )
-def test_arguments_out_of_range_are_named(tmp_path: Path, wrong: dict[str, int]) -> None:
+def test_arguments_out_of_range_are_named(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(SimulationError, match=f"{next(iter(wrong))} is .*: choose a number from"):
-        simulate(out=tmp_path, **({"predictions": 300, "days": 14, "seed": 1} | wrong))
+        simulate(out=tmp_path, **{"predictions": 300, "days": 14, "seed": 1, **wrong})

@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
-import venv
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 
 from building import ROOT
 from throughline import __version__
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing is left beside the sources."""
-    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(
-        ROOT / "scripts", source / "scripts", ignore=shutil.ignore_patterns("*.egg-info", "*.pyc")
-    )
-    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", made, source)
-    subprocess.run([sys.executable, "-m", "pip", "-q", *build], check=True)
-    (found,) = made.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program in an environment that holds the wheel; what it needs lies in the present one."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False)
-    python = folder / "bin/python"
-    into = ("--python", python, "install", "--no-deps", wheel)
-    subprocess.run([sys.executable, "-m", "pip", "-q", *into], check=True)
-    packages = next((folder / "lib").glob("*/site-packages"))
-    (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "bin/throughline"
 
 
 def run(program: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -104,16 +72,16 @@ def test_the_wheel_names_all_that_it_imports(wheel: Path, tmp_path: Path) -> Non
 
 
 def test_the_installed_program_knows_no_project_but_the_one_it_is_given(
-    installed: Path, tmp_path: Path
+    program: Path, tmp_path: Path
 ) -> None:
-    told = run(installed, "--version", folder=tmp_path)
+    told = run(program, "--version", folder=tmp_path)
     assert told.stdout == f"throughline {__version__}\n"
-    nowhere = run(installed, "use", folder=tmp_path)
+    nowhere = run(program, "use", folder=tmp_path)
     assert nowhere.returncode == 1
     assert nowhere.stderr == (
         f"error {tmp_path}: no dbt project here. Run it inside your dbt project, or name that "
         "before the command: --project-dir DIR.\n"
     )
-    made = run(installed, "--project-dir", str(ROOT), "init", "mine", folder=tmp_path)
+    made = run(program, "--project-dir", str(ROOT), "init", "mine", folder=tmp_path)
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "mine/seeds/model_registry.csv").exists()

@@ -3,7 +3,7 @@ with numbers as (
 
     select
         generated_number as n,
-        {{ dbt.dateadd('minute', 'cast(generated_number * 40 as int)', "cast('2026-04-01' as timestamp)") }} as ordered_at
+        {{ dbt.dateadd('minute', 'generated_number * 40', "cast('2026-04-01' as timestamp)") }} as ordered_at
     from {{ ref('numbers') }}
     where generated_number <= {{ 2600 if var('restated') else 2500 }}
 

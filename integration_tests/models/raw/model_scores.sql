@@ -3,7 +3,7 @@ with scores as (
 
     select
         generated_number as n,
-        {{ dbt.dateadd('minute', 'cast(generated_number * 20 as int)', "cast('2026-04-01' as timestamp)") }} as scored_at
+        {{ dbt.dateadd('minute', 'generated_number * 20', "cast('2026-04-01' as timestamp)") }} as scored_at
     from {{ ref('numbers') }}
 
 )

@@ -31,7 +31,7 @@ explained as (
         causes.cause_kind,
         causes.cause,
         causes.cause_date,
-        coalesce(causes.incident_key, history.alert_key) as incident_key,
+        coalesce(causes.incident_key, history.model_id || ' ' || history.metric) as incident_key,
         case history.metric when 'freshness' then 1 when 'input_health' then 2 when 'drift' then 3 when 'causal_chain' then 4 else 5 end
             as distance
     from history
@@ -42,7 +42,7 @@ explained as (
 
 ),
 
--- of what has one cause the alert that opened first holds the others while it is open
+-- of what has one cause, or else is of one metric, the alert that opened first holds the others while it is open
 rooted as (
 
     select

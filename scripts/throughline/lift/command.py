@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 from rich.console import Console
 
+from throughline import progress
 from throughline.findings import did_you_mean, refuse
 from throughline.lift import aa, run, show
 from throughline.lift.explain import explain
@@ -18,8 +19,8 @@ NO_UNITS = "No experiment has units yet: nothing to compute."
 
 def refresh(workspace: Workspace, *, console: Console, as_json: bool = False) -> bool:
     """Computes, writes and prints lift; False where no experiment has units. Raises UserError."""
-    with console.status("lift"):
-        refreshed = run.refresh(workspace)
+    with progress.shown(workspace.artefacts, "lift", console=console) as meter:
+        refreshed = run.refresh(workspace, begin=meter.begin)
     if as_json:
         click.echo(show.as_json(*refreshed) if refreshed else '{"experiments": []}')
     elif refreshed is None:
@@ -37,8 +38,8 @@ def refresh(workspace: Workspace, *, console: Console, as_json: bool = False) ->
 
 def summary(workspace: Workspace, *, console: Console) -> str:
     """Computes and writes lift; the decisions on one line. Raises UserError."""
-    with console.status("lift"):
-        refreshed = run.refresh(workspace)
+    with progress.shown(workspace.artefacts, "lift", console=console) as meter:
+        refreshed = run.refresh(workspace, begin=meter.begin)
     if refreshed is None:
         return NO_UNITS
     _, results = refreshed

@@ -18,6 +18,7 @@ from throughline.lift.decide import DecisionRow, decisions
 from throughline.lift.moments import MomentsError, column, read
 from throughline.lift.plan import Experiment, Metric, PlanError
 from throughline.lift.stakes import Stake
+from throughline.progress import Begin, ignored
 from throughline.warehouse import Columns, Warehouse, as_column, compiled, connect
 from throughline.workspace import Workspace
 
@@ -327,17 +328,21 @@ def _unbuilt(workspace: Workspace) -> UserError:
     return fault("nothing is built yet", where=workspace.name, fix=fix)
 
 
-def refresh(workspace: Workspace) -> tuple[Inputs, Results] | None:
+def refresh(workspace: Workspace, *, begin: Begin = ignored) -> tuple[Inputs, Results] | None:
     """Computes lift from the moments in force and writes it; None where no experiment has units.
 
     Raises:
         UserError: it cannot be computed or written; the rows in force stay as they were.
     """
+    begin("connecting")
     with _last_build(workspace) as warehouse:
+        begin("reading moments")
         inputs = gather(warehouse)
         if inputs is None:
             return None
+        begin("estimating")
         results = compute(inputs)
+        begin("writing")
         write(warehouse, results, workspace=workspace)
         return inputs, results
 

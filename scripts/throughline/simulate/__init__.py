@@ -12,6 +12,8 @@ from typing import Any
 
 import duckdb
 
+from throughline.progress import Begin, ignored
+
 SCRIPTS = (
     "company",
     "lead_scoring",
@@ -39,7 +41,9 @@ class SimulationError(ValueError):
     """What hinders the simulation, in one line with the way out."""
 
 
-def simulate(*, out: Path, predictions: int, days: int, seed: int) -> dict[str, object]:
+def simulate(
+    *, out: Path, predictions: int, days: int, seed: int, begin: Begin = ignored
+) -> dict[str, object]:
     """Write raw logs of a simulated company into a workspace and return the planted truth.
 
     Replaces `raw/`, `vars.yml` and `truth.json` of the folder `out` at the very end, and touches
@@ -50,6 +54,7 @@ def simulate(*, out: Path, predictions: int, days: int, seed: int) -> dict[str, 
         predictions: decisions made by all models together, 300 to 50,000,000.
         days: length of the logs in days before `as_of`, 14 to 400.
         seed: any whole number of 64 bits.
+        begin: is told each piece of work.
 
     Returns:
         The content of `truth.json`.
@@ -64,8 +69,11 @@ def simulate(*, out: Path, predictions: int, days: int, seed: int) -> dict[str, 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=out) as folder:
         fresh = Path(folder)
-        with _company(folder=fresh, predictions=predictions, days=days, seed=seed) as connection:
-            written = _write_raw(connection, raw=fresh / "raw")
+        with _company(
+            folder=fresh, predictions=predictions, days=days, seed=seed, begin=begin
+        ) as connection:
+            written = _write_raw(connection, raw=fresh / "raw", begin=begin)
+            begin("truth.json")
             truth = _truth(connection, written=written)
         truth["arguments"] = {"predictions": predictions, "days": days, "seed": seed}
         (fresh / "vars.yml").write_text(SETTINGS, encoding="utf-8")
@@ -125,7 +133,7 @@ def _has_settings(path: Path) -> bool:
 
 @contextmanager
 def _company(
-    *, folder: Path, predictions: int, days: int, seed: int
+    *, folder: Path, predictions: int, days: int, seed: int, begin: Begin
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in which the company exists: its own tables, and views of what it delivers."""
     connection = duckdb.connect(
@@ -138,6 +146,7 @@ def _company(
             f"set variable predictions = {predictions}; set variable days = {days};"
         )
         for script in SCRIPTS:
+            begin(script.replace("_", " "))
             source = resources.files(__name__).joinpath(f"{script}.sql")
             connection.execute(source.read_text(encoding="utf-8"))
         yield connection
@@ -145,13 +154,14 @@ def _company(
         connection.close()
 
 
-def _write_raw(connection: duckdb.DuckDBPyConnection, *, raw: Path) -> dict[str, int]:
+def _write_raw(connection: duckdb.DuckDBPyConnection, *, raw: Path, begin: Begin) -> dict[str, int]:
     """Write every view named `<table>/<file>` as a file; rows by path relative to `raw`."""
     views = connection.execute(
         "select view_name from duckdb_views() where contains(view_name, '/') order by view_name"
     ).fetchall()
     written = {}
     for (name,) in views:
+        begin(name)
         table = name.split("/")[0]
         extension = "csv" if table in CSV_TABLES else "parquet"
         # Order costs a core: only files that a person may read as a log keep it.

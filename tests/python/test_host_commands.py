@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from building import ROOT
 from conftest import RAW, SEED_ROWS, Outcome
-from throughline import host_checks, seeds
+from throughline import host, host_checks, seeds
 from throughline.findings import UserError
 from throughline.project import find_project
 
@@ -40,12 +41,10 @@ PROJECT: Mapping[str, Any] = {
         "send_anonymous_usage_stats": False,
     },
     "dispatch": [{"macro_namespace": "dbt", "search_order": ["shop", "throughline", "dbt"]}],
-    "unit_tests": {"throughline": {"+enabled": False}},
     "vars": {
         "throughline": {
             "as_of": "2025-04-01 00:00:00",
             "minimum_cell": 1,
-            "inputs": list(TABLES),
             "sources": {table: f"ref('{model}')" for table, model in TABLES.items()},
             "governed": {table: f"ref('{seed}')" for table, seed in GOVERNED.items()},
         }
@@ -176,11 +175,6 @@ def test_what_init_prints_is_what_the_doctor_asks_for(shop: Path, throughline: C
             "dbt_project.yml: dbt does not find our macros of warehouses. Add to dispatch: "
             "{macro_namespace: dbt, search_order: [shop, throughline, dbt]}.",
         ),
-        (
-            "unit_tests",
-            "dbt_project.yml: dbt runs our unit tests with yours. Set unit_tests: throughline: "
-            "+enabled: false.",
-        ),
     ],
 )
 def test_each_line_that_is_missing_is_named(key: str, line: str) -> None:
@@ -188,14 +182,34 @@ def test_each_line_that_is_missing_is_named(key: str, line: str) -> None:
     assert findings({name: value for name, value in PROJECT.items() if name != key}) == [line]
 
 
+def test_versions_that_do_not_fit_are_named(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = ["dbt-core<1.13,>=1.12", "numpy>=2", "rich>=14", "dbt-spark>=1; extra == 'spark'"]
+    monkeypatch.setattr(metadata, "requires", lambda _: needed)
+
+    def version(name: str) -> str:
+        if name == "rich":
+            raise metadata.PackageNotFoundError
+        return {"dbt-core": "1.13.1", "numpy": "2.4", "throughline": "0.0.9"}[name]
+
+    found = host_checks.check_versions(host.at(installed), installed=version)
+    assert list(map(str, found)) == [
+        'versions: dbt-core is 1.13.1, needed is <1.13,>=1.12. pip install "dbt-core<1.13,>=1.12"',
+        'versions: rich is not installed, needed is >=14. pip install "rich>=14"',
+        "versions: the command line is 0.0.9, the dbt package is 0.1.0. Install both of one "
+        "version: pip install throughline==0.1.0",
+    ]
+
+
 # A built one
 
 
 @pytest.fixture(scope="module")
-def built(installed: Path) -> Path:
-    """The shop after `throughline build` from a folder below it, in a process of its own."""
-    program = Path(sys.executable).with_name("throughline")
-    outside = {"THROUGHLINE_WORKSPACE": "nowhere", "THROUGHLINE_TARGET": "postgres"}
+def built(installed: Path, program: Path) -> Path:
+    """The shop after a build by the command line of the wheel, from a folder below it."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    outside = {"THROUGHLINE_WORKSPACE": "nowhere", "THROUGHLINE_TARGET": "postgres", "PATH": path}
     (installed / ".env").write_text("THROUGHLINE_VARS='{minimum_cell: 999}'\n")
     done = subprocess.run(
         [program, "build"],
@@ -228,7 +242,6 @@ def test_a_build_makes_the_models_above_ours_and_publishes(built: Path) -> None:
 
 
 def test_unit_tests_of_ours_are_off(built: Path) -> None:
-    """As the doctor holds that they are."""
     manifest = json.loads((built / "target/manifest.json").read_text())
     assert manifest["unit_tests"] == {}
 
@@ -259,8 +272,7 @@ def test_another_target_is_another_warehouse(built: Path, shop: Path, throughlin
     ended = throughline("--target", "other", "scorecard")
     assert ended.status == 1
     assert ended.lines == [
-        "error other.duckdb: the scorecard is not built: other.duckdb is not there. "
-        "throughline build."
+        "error other.duckdb: the scorecard is not built: dim_models is not there. throughline build"
     ]
 
 
