@@ -362,6 +362,30 @@ def test_a_load_takes_what_changed_and_leaves_what_is_in_force_where_it_fails(
         cursor.execute("drop table raw.feedback")
 
 
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_workspace_moves_as_the_recipe_says(engine: Engine) -> None:
+    page = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(
+        r"^```sh\n(export THROUGHLINE_TARGET=postgres.*?)^```$", page, re.DOTALL | re.MULTILINE
+    )
+    for named, here in (("PGHOST=db", "PGHOST"), ("PGDATABASE=analytics", "PGDATABASE")):
+        assert named in commands
+        commands = commands.replace(named, f"{here}={engine.variables[here]}")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", commands.replace("throughline build", "throughline build --no-tests")],
+        cwd=ROOT,
+        env=engine.environment(built("awkward")) | {"PATH": path, "THROUGHLINE_SCHEMA": "moved"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        cursor.execute("select count(*) from moved_marts.mart_scorecard")
+        assert cursor.fetchone() > (0,)
+
+
 def test_a_difference_is_told(tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
     with duckdb.connect(str(warehouse)) as connection:
