@@ -23,11 +23,10 @@ with events as (
 placed as (
 
     select
-        *,
         {%- for name in written_once %}
-        min(case when {{ name }} is not null then place end)
-            over (partition by model_id, model_version) as {{ name }}_place{{ ',' if not loop.last }}
+        min(case when {{ name }} is not null then place end) over (partition by model_id, model_version) as {{ name }}_place,
         {%- endfor %}
+        *
     from events
 
 ),

@@ -117,8 +117,11 @@ from_changes as (
         expected_low,
         expected_high,
         -- of a loss that was put up with, less is better
-        case when direction = 'up' and expected_low + expected_high < 0 or direction = 'down' and expected_low + expected_high > 0 then -1 else 1 end
-            as gain_sign,
+        case
+            when direction = 'up' and expected_low + expected_high < 0 then -1
+            when direction = 'down' and expected_low + expected_high > 0 then -1
+            else 1
+        end as gain_sign,
         actual,
         actual_low,
         actual_high,
@@ -214,7 +217,9 @@ expectations as (
         {%- for name in ['actual', 'actual_low', 'actual_high'] %}
         cast(case when listed.outcome <> 'open' then listed.{{ name }} end as {{ type_double() }}) as {{ name }},
         {%- endfor %}
-        case when listed.outcome <> 'open' then listed.gain_sign * ({{ safe_ratio('listed.actual', 'listed.expected') }} - 1) end as gap_share,
+        case
+            when listed.outcome <> 'open' then listed.gain_sign * ({{ safe_ratio('listed.actual', 'listed.expected') }} - 1)
+        end as gap_share,
         case
             when listed.outcome <> 'open' and listed.expected_high is not null
                 then listed.actual between listed.expected_low and listed.expected_high
