@@ -22,7 +22,7 @@
         'relations': relations,
         'mapped': mapped,
         'problems': metric_problems(),
-        'target': {'name': target.name, 'type': target.type, 'schema': target.schema, 'path': target.get('path')},
+        'target': {'name': target.name, 'type': adapter.type(), 'schema': target.schema, 'path': target.get('path')},
     })) }}
 {% endmacro %}
 

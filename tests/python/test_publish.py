@@ -285,7 +285,7 @@ def told(
     throughline("use", "company")
     published: list[str] = []
 
-    def noted(found: Workspace) -> publish.Publication:
+    def noted(found: Workspace, **_: object) -> publish.Publication:
         published.append(found.relative)
         return publish.Publication(path=found.published, relations=3, size=2_500_000, seconds=1.25)
 
