@@ -61,7 +61,7 @@ ASKS = frozenset(
         # after the run
         "say_input_health",
         # by which they ask
-        *("rows_of", "default__collect_freshness"),
+        *("rows_of", "default__collect_freshness", "freshness_in_host"),
     }
 )
 SUMS = frozenset({"fct_bricks", "fct_metrics", "int_metric_periods"})
