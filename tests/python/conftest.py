@@ -42,6 +42,7 @@ LONG = (
     "incremental",
     "targets",
     "histories",
+    "operate",
     "marts",
     "metrics",
     "demo",
