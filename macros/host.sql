@@ -142,7 +142,8 @@ where 1 = 0
     {% endif %}
 {% endmacro %}
 
-{# Stops a run of a host in which a node of ours reads one of the host that has the name of ours, or reads moments in another zone. #}
+{# Stops a run of a host in which a node of ours reads one of the host that has its name, that leaves us out of `dispatch`, or that reads
+   moments in another zone. #}
 {% macro check_host() %}
     {% set names = ours(graph.nodes) | map(attribute='name') | list %}
     {% for node in ours(graph.nodes) %}
@@ -150,6 +151,9 @@ where 1 = 0
             {{ stop(node.name ~ " of Throughline reads " ~ graph.nodes[id].original_file_path ~ " in the place of our " ~ graph.nodes[id].name ~ ". Set the flag require_ref_searches_node_package_before_root: true in dbt_project.yml.") }}
         {% endfor %}
     {% endfor %}
+    {% if adapter.dispatch('collect_freshness', 'dbt').macro.package_name != package_name() %}
+        {{ stop("dbt does not find the macros of Throughline that stand for its own. Add to dispatch in dbt_project.yml: {macro_namespace: dbt, search_order: [" ~ project_name ~ ", throughline, dbt]}.") }}
+    {% endif %}
     {% set zone = rows_of(session_zone_query())[0][0] %}
     {% if zone not in ['UTC', 'Etc/UTC', 'GMT', 'Etc/GMT', 'Z', '+00:00'] %}
         {{ stop("the time zone of the session is " ~ zone ~ ", in which a moment without a zone would be read. Set it to UTC in the profile, as the README shows.") }}

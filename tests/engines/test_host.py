@@ -72,6 +72,16 @@ def test_a_relation_of_the_host_that_would_stand_for_ours_is_named(tmp_path: Pat
     assert "models/marts/dim_dates.sql in the place of our dim_dates. Set the flag" in done.stdout
 
 
+def test_a_host_that_leaves_us_out_of_dispatch_is_told(tmp_path: Path) -> None:
+    host = hosts.install(tmp_path / "shop")
+    project = host.folder / "dbt_project.yml"
+    order = "search_order: [shop, throughline, dbt]"
+    project.write_text(project.read_text().replace(order, "search_order: [shop, dbt]"))
+    done = host.run("run", "--select", "cfg_model_registry")
+    assert done.returncode != 0
+    assert f"{{macro_namespace: dbt, {order}}}" in done.stdout
+
+
 def test_a_session_outside_utc_is_named(tmp_path: Path) -> None:
     host = hosts.install(tmp_path / "shop")
     profile = host.folder / "profiles.yml"
