@@ -67,26 +67,6 @@ def test_a_metric_of_the_host_is_governed_like_ours(first: Host) -> None:
     assert rows(first, f"{catalog}'precision'")[0][0] == "Shop Analytics"
 
 
-def test_an_experiment_reads_a_metric_of_the_host(first: Host) -> None:
-    """The shop's pictures add 6 to what the orders of one half of the customers are worth."""
-    said = json.loads(first.throughline("lift", "--json"))
-    experiment = said["experiments"][0]
-    assert experiment["experiment_id"] == "bigger_pictures"
-    estimate = next(row for row in experiment["estimates"] if row["metric"] == "order_value")
-    plain = dict(
-        rows(
-            first,
-            "select splits.variant, sum(amount) / count(*) from shop_marts.fct_orders as orders"
-            " inner join shop.splits on orders.user_id = splits.unit_id"
-            " where ordered_at >= splits.first_exposed_at"
-            " and ordered_at < splits.first_exposed_at + interval 14 days group by 1",
-        )
-    )
-    assert estimate["mean_control"] == pytest.approx(plain["control"], rel=1e-12)
-    assert estimate["mean_treatment"] == pytest.approx(plain["treatment"], rel=1e-12)
-    assert said["experiments"][0]["decisions"][0]["decision"] == "ship"
-
-
 def test_a_metric_that_is_off_is_nowhere(first: Host) -> None:
     for relation in ("metrics.dim_metrics", "metrics.fct_metrics", "marts.mart_metric_catalog"):
         assert rows(first, f"select 1 from {hosts.OURS}_{relation} where metric = 'recall'") == []
@@ -119,6 +99,26 @@ def test_deliveries_restatements_and_governed_rows_on_top_equal_one_build(first:
     read = functools.partial(read_duckdb, first)
     reference = clean().folder / "target/warehouse.duckdb"
     assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
+
+
+def test_an_experiment_reads_a_metric_of_the_host(first: Host) -> None:
+    """The shop's pictures add 6 to what the orders of one half of the customers are worth."""
+    said = json.loads(first.throughline("lift", "--json"))
+    experiment = said["experiments"][0]
+    assert experiment["experiment_id"] == "bigger_pictures"
+    estimate = next(row for row in experiment["estimates"] if row["metric"] == "order_value")
+    plain = dict(
+        rows(
+            first,
+            "select splits.variant, sum(amount) / count(*) from shop_marts.fct_orders as orders"
+            " inner join shop.splits on orders.user_id = splits.unit_id"
+            " where ordered_at >= splits.first_exposed_at"
+            " and ordered_at < splits.first_exposed_at + interval 14 days group by 1",
+        )
+    )
+    assert estimate["mean_control"] == pytest.approx(plain["control"], rel=1e-12)
+    assert estimate["mean_treatment"] == pytest.approx(plain["treatment"], rel=1e-12)
+    assert said["experiments"][0]["decisions"][0]["decision"] == "ship"
 
 
 def test_a_host_on_postgres_equals_that_on_duckdb() -> None:
