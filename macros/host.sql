@@ -122,7 +122,7 @@ where 1 = 0
    within the run that reads them. #}
 {% macro governed_notes(node) %}
     {% set names = [] %}
-    {% for id in ancestors(node) if id in graph.nodes and graph.nodes[id].name[4:] in (setting('governed') or {}) and graph.nodes[id].name.startswith('cfg_') %}
+    {% for id in (ancestors(node) if setting('governed') else []) if id in graph.nodes and graph.nodes[id].name[4:] in (setting('governed') or {}) and graph.nodes[id].name.startswith('cfg_') %}
         {% do names.append('governed.' ~ graph.nodes[id].name[4:]) %}
     {% endfor %}
     {{ return(names) }}
