@@ -362,7 +362,7 @@ class Door:
         """Builds the workspace once, and keeps the SQL that made it from its raw tables."""
         select = [
             "--select",
-            "config",
+            "+path:models/config",
             "+fct_input_checks",
             *(f"+{name.split('.')[1]}" for name in NUMBERS),
         ]
@@ -393,7 +393,10 @@ class Door:
         for layer in ("config", "staging", "core", "metrics", "lift", "marts"):
             connection.execute(f"create schema main_{layer}")
         connection.execute(f"attach '{self.folder}/warehouse.duckdb' as built (read_only)")
-        seeds = "from duckdb_tables() where database_name = 'built' and schema_name = 'main_config'"
+        seeds = (
+            "from duckdb_tables() where database_name = 'built' and schema_name = 'main_config'"
+            " and not starts_with(table_name, 'cfg_')"
+        )
         for (name,) in connection.sql(f"select table_name {seeds}").fetchall():
             connection.execute(f"create table main_config.{name} as from built.main_config.{name}")
         connection.execute(

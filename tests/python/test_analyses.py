@@ -101,7 +101,7 @@ def answers(
     experiments: list[dict[str, Any]],
     histories: list[dict[str, Any]],
 ) -> pd.DataFrame:
-    for place, rows in (("config.experiments", experiments), ("lift.fct_moments", histories)):
+    for place, rows in (("config.cfg_experiments", experiments), ("lift.fct_moments", histories)):
         frame = pd.DataFrame(rows)
         connection.register("rows", frame)
         connection.execute(f"create or replace table warehouse.main_{place} as from rows")

@@ -476,21 +476,21 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
     ),
     "accepted_values_metric_targets_level": ("metric_targets", "value_field", {"division"}),
     "known_metrics_metric_targets_metric": ("metric_targets", "metric", {"precison"}),
-    "known_metrics_metric_targets_parent": ("metric_targets", "parent", {"impact"}),
+    "known_metrics_cfg_metric_targets_parent": ("metric_targets", "parent", {"impact"}),
     "known_segments_metric_targets_segment_name": (
         "metric_targets",
         "segment_name",
         {"chanel"},
     ),
-    "not_null_metric_targets_owner": ("metric_targets", "segment_value", {"south"}),
-    "not_null_metric_targets_rationale": ("metric_targets", "segment_value", {"east"}),
+    "not_null_cfg_metric_targets_owner": ("metric_targets", "segment_value", {"south"}),
+    "not_null_cfg_metric_targets_rationale": ("metric_targets", "segment_value", {"east"}),
     "no_overlap_metric_targets": (
         "metric_targets",
         "segment_value",
         {"west"},
     ),
-    "no_overlap_unit_values_model_id__cell": ("unit_values", "cell", {"tp"}),
-    "no_overlap_exchange_rates_currency": ("exchange_rates", "currency", {"EUR"}),
+    "no_overlap_cfg_unit_values_model_id__cell": ("unit_values", "cell", {"tp"}),
+    "no_overlap_cfg_exchange_rates_currency": ("exchange_rates", "currency", {"EUR"}),
     "valid_to_is_after_valid_from_metric_targets": ("metric_targets", "segment_value", {"back"}),
     "valid_to_is_after_valid_from_unit_values": ("unit_values", "cell", {"fp"}),
     "valid_to_is_after_valid_from_exchange_rates": ("exchange_rates", "currency", {"CHF"}),
@@ -500,29 +500,29 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         {"next_best_offer"},
     ),
     "grain_metric_targets": ("metric_targets", "segment_value", {"same"}),
-    "known_metrics_kpi_links_from_metric": ("kpi_links", "from_metric", {"clicks"}),
-    "known_metrics_kpi_links_to_metric": ("kpi_links", "to_metric", {"happiness"}),
+    "known_metrics_cfg_kpi_links_from_metric": ("kpi_links", "from_metric", {"clicks"}),
+    "known_metrics_cfg_kpi_links_to_metric": ("kpi_links", "to_metric", {"happiness"}),
     "known_metrics_alert_rules_metric": ("alert_rules", "metric", {"f1"}),
-    "known_metrics_release_criteria_metric": ("release_criteria", "metric", {"f1"}),
-    "accepted_values_release_criteria_stage__concept__prototype__validation__approved__deployed": (
+    "known_metrics_cfg_release_criteria_metric": ("release_criteria", "metric", {"f1"}),
+    "accepted_values_cfg_release_criteria_stage__concept__prototype__validation__approved__deployed": (
         "release_criteria",
         "value_field",
         {"live"},
     ),
-    "accepted_values_release_criteria_period__all__28d": (
+    "accepted_values_cfg_release_criteria_period__all__28d": (
         "release_criteria",
         "value_field",
         {"week"},
     ),
-    "relationships_release_criteria_model_id__model_id__ref_model_registry_": (
+    "relationships_cfg_release_criteria_model_id__model_id__ref_cfg_model_registry_": (
         "release_criteria",
         "from_field",
         {"churn"},
     ),
     "minimum_units_are_not_negative": ("release_criteria", "metric", {"recall"}),
-    "not_null_release_criteria_bound": ("release_criteria", "metric", {"error_rate"}),
+    "not_null_cfg_release_criteria_bound": ("release_criteria", "metric", {"error_rate"}),
     "grain_release_criteria": ("release_criteria", "metric", {"view_rate"}),
-    "known_metrics_release_expectations_metric": ("release_expectations", "metric", {"clicks"}),
+    "known_metrics_cfg_release_expectations_metric": ("release_expectations", "metric", {"clicks"}),
     "an_expected_change_has_its_ends_in_order": (
         "release_expectations",
         "metric",
@@ -538,23 +538,31 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
     "input_health_is_known_of_one_day_alert_rules": ("alert_rules", "rule_id", {"health"}),
     "cooldown_days_is_not_negative_alert_rules": ("alert_rules", "rule_id", {"cooldown"}),
     "sla_hours_is_positive_alert_rules": ("alert_rules", "rule_id", {"sla"}),
-    "not_null_alert_rules_condition": ("alert_rules", "rule_id", {"empty"}),
-    "not_null_alert_rules_owner": ("alert_rules", "rule_id", {"owner"}),
-    "accepted_values_alert_rules_tier__technical__experience__business": (
+    "not_null_cfg_alert_rules_condition": ("alert_rules", "rule_id", {"empty"}),
+    "not_null_cfg_alert_rules_owner": ("alert_rules", "rule_id", {"owner"}),
+    "accepted_values_cfg_alert_rules_tier__technical__experience__business": (
         "alert_rules",
         "value_field",
         {"urgent"},
     ),
-    "accepted_values_alert_rules_period__day__7d__28d": ("alert_rules", "value_field", {"week"}),
-    "known_metrics_experiments_primary_metric": ("experiments", "primary_metric", {"take_rate"}),
+    "accepted_values_cfg_alert_rules_period__day__7d__28d": (
+        "alert_rules",
+        "value_field",
+        {"week"},
+    ),
+    "known_metrics_cfg_experiments_primary_metric": (
+        "experiments",
+        "primary_metric",
+        {"take_rate"},
+    ),
     "known_metrics_experiments_secondary_metrics": (
         "experiments",
         "secondary_metrics",
         {"acceptance_rate;delight"},
     ),
-    "known_metrics_experiments_uptake_metric": ("experiments", "uptake_metric", {"uptaking"}),
-    "known_metrics_experiment_guardrails_metric": ("experiment_guardrails", "metric", {"calm"}),
-    "relationships_experiment_guardrails_experiment_id__experiment_id__ref_experiments_": (
+    "known_metrics_cfg_experiments_uptake_metric": ("experiments", "uptake_metric", {"uptaking"}),
+    "known_metrics_cfg_experiment_guardrails_metric": ("experiment_guardrails", "metric", {"calm"}),
+    "relationships_cfg_experiment_guardrails_experiment_id__experiment_id__ref_cfg_experiments_": (
         "experiment_guardrails",
         "from_field",
         {"offer_ranking"},
@@ -570,13 +578,13 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
         "metric",
         {"credited_revenue"},
     ),
-    "accepted_values_experiment_guardrails_margin_kind__relative__absolute": (
+    "accepted_values_cfg_experiment_guardrails_margin_kind__relative__absolute": (
         "experiment_guardrails",
         "value_field",
         {"percent"},
     ),
     **{
-        f"accepted_values_experiments_{test}": ("experiments", "value_field", {value})
+        f"accepted_values_cfg_experiments_{test}": ("experiments", "value_field", {value})
         for test, value in {
             "unit_type__user__entity__prediction": "household",
             "method__fixed__sequential__group_sequential__did__instrument": "peeking",
@@ -615,27 +623,27 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
             "experiments_have_an_exchange_rate": {"foreign"},
         }.items()
     },
-    "relationships_metric_targets_model_id__model_id__ref_model_registry_": (
+    "relationships_cfg_metric_targets_model_id__model_id__ref_cfg_model_registry_": (
         "metric_targets",
         "from_field",
         {"lead_skoring"},
     ),
-    "relationships_kpi_links_model_id__model_id__ref_model_registry_": (
+    "relationships_cfg_kpi_links_model_id__model_id__ref_cfg_model_registry_": (
         "kpi_links",
         "from_field",
         {"churn"},
     ),
-    "relationships_alert_rules_model_id__model_id__ref_model_registry_": (
+    "relationships_cfg_alert_rules_model_id__model_id__ref_cfg_model_registry_": (
         "alert_rules",
         "from_field",
         {"churn"},
     ),
-    "relationships_experiments_model_id__model_id__ref_model_registry_": (
+    "relationships_cfg_experiments_model_id__model_id__ref_cfg_model_registry_": (
         "experiments",
         "from_field",
         {"churn"},
     ),
-    "relationships_unit_values_model_id__model_id__ref_model_registry_": (
+    "relationships_cfg_unit_values_model_id__model_id__ref_cfg_model_registry_": (
         "unit_values",
         "from_field",
         {"churn"},
@@ -675,7 +683,7 @@ def built(project: Project) -> Run:
 def test_every_broken_rule_fails_the_build_by_name(project: Project, built: Run) -> None:
     assert built.status != 0
     failed = re.findall(r"\[ERROR\]: in test (\S+ \(.*\))", built.output)
-    expected = [f"{test} (models/config/{rule[0]}.yml)" for test, rule in RULES.items()]
+    expected = [f"{test} (models/config/cfg_{rule[0]}.yml)" for test, rule in RULES.items()]
     assert sorted(failed) == sorted(expected)
 
 
@@ -686,16 +694,16 @@ def test_no_mart_is_built_on_a_broken_rule(project: Project, built: Run) -> None
         )
         names = {name for (name,) in tables.fetchall()}
     # notes that a build began, which files are new, and which rows they touch
-    notes = {"build_starts", "deliveries", "int_delivered_rows"}
+    notes = {"build_starts", "deliveries", "int_delivered_rows", "int_mapped_deliveries"}
     assert notes <= names
     assert {name for name in names - notes if not name.startswith("int_touched_")} == set()
 
 
 def test_a_link_that_no_model_reads_stops_the_marts_too(project: Project, built: Run) -> None:
     run = project.build(
-        project.root / "workspace", "--select", "kpi_links", "dim_metrics", "mart_scorecard"
+        project.root / "workspace", "--select", "cfg_kpi_links", "dim_metrics", "mart_scorecard"
     )
-    assert "known_metrics_kpi_links_from_metric" in run.output
+    assert "known_metrics_cfg_kpi_links_from_metric" in run.output
     for relation in ("main_metrics.dim_metrics", "main_marts.mart_scorecard"):
         assert f"SKIP relation {relation}" in run.output
 
@@ -806,7 +814,7 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
     )
     models = "demand_forecast, fraud_detection, lead_scoring, next_best_offer."
     known = ", ".join(sorted(doctor.metrics(project.root)))
-    assert lines == [
+    expected = [
         f"{seeds}/exchange_rates.csv, row 7, column valid_to: '2025-06-01' {reversed_}",
         f"{seeds}/exchange_rates.csv, row 6: valid at the same time as row 3 (currency EUR). {end}",
         f"{seeds}/metric_targets.csv, row 42, column owner: empty. Fill it in.",
@@ -866,6 +874,8 @@ def test_doctor_lists_all_at_once_with_place_and_fix(
         "warning models/metrics/_metrics.yml: metric csat was due for review by 2026-06-30. "
         "Have Product review the card, then set the next review_by.",
     ]
+    # rules over whole seeds come in the order in which dbt knows them
+    assert sorted(lines) == sorted(expected)
 
 
 def test_doctor_lists_the_faults_of_experiments(found: list[Finding]) -> None:
