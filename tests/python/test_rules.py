@@ -504,7 +504,8 @@ RULES: dict[str, tuple[str, str, set[str]]] = {
     "known_metrics_cfg_kpi_links_to_metric": ("kpi_links", "to_metric", {"happiness"}),
     "known_metrics_alert_rules_metric": ("alert_rules", "metric", {"f1"}),
     "known_metrics_cfg_release_criteria_metric": ("release_criteria", "metric", {"f1"}),
-    "accepted_values_cfg_release_criteria_stage__concept__prototype__validation__approved__deployed": (
+    "accepted_values_cfg_release_criteria_stage"
+    "__concept__prototype__validation__approved__deployed": (
         "release_criteria",
         "value_field",
         {"live"},
