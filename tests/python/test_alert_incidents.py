@@ -232,7 +232,7 @@ def tables(draw: np.random.Generator, incidents: list[Incident]) -> dict[str, pd
     keys = [(metric, model) for metric in FLOORS for model in MODELS]
     counts = pd.DataFrame(fault_counts(incidents))
     return {
-        "alert_rules": pd.DataFrame(
+        "cfg_alert_rules": pd.DataFrame(
             {
                 **{"rule_id": rule, "metric": metric, "model_id": "*", "condition": condition},
                 **{"period": None, "consecutive_days": needed, "cooldown_days": 14},

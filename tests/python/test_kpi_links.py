@@ -74,7 +74,7 @@ def links_of(
     declared = pd.DataFrame({"model_id": models}).assign(**(LINK | changed))
     days = pd.date_range(MONDAY, periods=420)
     given = {
-        "kpi_links": declared,
+        "cfg_kpi_links": declared,
         "dim_metrics": pd.DataFrame(
             {
                 "metric": names,
@@ -91,7 +91,7 @@ def links_of(
         "dim_dates": pd.DataFrame(
             {"week_start_date": days - pd.to_timedelta(days.day_of_week, "D")}
         ),
-        "experiments": pd.DataFrame({"experiment_id": models, "model_id": models}),
+        "cfg_experiments": pd.DataFrame({"experiment_id": models, "model_id": models}),
         "fct_lift_estimates": lifts.assign(
             segment_name="all", totals="raw", status="ok", as_of="2026-01-01"
         ),

@@ -318,8 +318,8 @@ def planted_days() -> Mapping[str, pd.DataFrame]:
     return {
         "fct_metric_values": table,
         "int_number_periods": pd.DataFrame(squares),
-        "release_criteria": criteria,
-        "release_expectations": pd.DataFrame({"metric": ["acceptance_rate"]}),
+        "cfg_release_criteria": criteria,
+        "cfg_release_expectations": pd.DataFrame({"metric": ["acceptance_rate"]}),
         "dim_metrics": directions,
         "dim_model_metrics": directions.assign(model_id="m"),
         "int_releases": pd.DataFrame(

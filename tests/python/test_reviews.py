@@ -102,7 +102,7 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
         }
     )
     given = {
-        "experiments": experiments,
+        "cfg_experiments": experiments,
         "fct_moments": moments,
         "int_experiment_stakes": stakes,
         "fct_costs": costs,

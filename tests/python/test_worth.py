@@ -184,7 +184,7 @@ def baseline_of(
             }
         ),
         "dim_dates": pd.DataFrame({"date_day": pd.date_range(FIRST_DAY, LAST_DAY)}),
-        "unit_values": pd.DataFrame(
+        "cfg_unit_values": pd.DataFrame(
             {
                 "model_id": "m",
                 "cell": cells,
@@ -195,7 +195,7 @@ def baseline_of(
                 "valid_to": pd.NaT,
             }
         ),
-        "exchange_rates": pd.DataFrame(
+        "cfg_exchange_rates": pd.DataFrame(
             {"currency": ["USD"], "rate": 1.0, "valid_from": FIRST_DAY, "valid_to": pd.NaT}
         ),
         "int_judged_periods": pd.DataFrame(keys | ends),
