@@ -138,12 +138,12 @@ def build(decisions: pd.DataFrame, *chain: str) -> dict[str, pd.DataFrame]:
         "int_model_spans": models[["model_id"]].assign(
             first_decision_date=first, judged_through=last
         ),
-        "unit_values": models[["model_id"]]
+        "cfg_unit_values": models[["model_id"]]
         .merge(
             pd.DataFrame({"cell": amounts.keys(), "fixed_amount": amounts.values()}), how="cross"
         )
         .assign(amount_coefficient=0.0, currency="USD", valid_from=first, valid_to=pd.NaT),
-        "exchange_rates": pd.DataFrame(
+        "cfg_exchange_rates": pd.DataFrame(
             {"currency": ["USD"], "rate": 1.0, "valid_from": first, "valid_to": pd.NaT}
         ),
         "int_version_splits": pd.DataFrame(
