@@ -142,10 +142,13 @@ where 1 = 0
     {% endif %}
 {% endmacro %}
 
-{# Stops a run of a host in which a node of ours reads one of the host that has its name, that leaves us out of `dispatch`, or that reads
-   moments in another zone. #}
+{# Stops a run of a host that maps no governed table of ours, in which a node of ours reads one of the host that has its name, that leaves us
+   out of `dispatch`, or that reads moments in another zone. #}
 {% macro check_host() %}
     {% set names = ours(graph.nodes) | map(attribute='name') | list %}
+    {% for table in setting('governed') or {} if 'cfg_' ~ table not in names %}
+        {{ stop("setting governed names " ~ table ~ ", which is no governed table. They are models/config/cfg_<table> of Throughline.") }}
+    {% endfor %}
     {% for node in ours(graph.nodes) %}
         {% for id in node.depends_on.nodes if is_raw(id) and id in graph.nodes and graph.nodes[id].name in names %}
             {{ stop(node.name ~ " of Throughline reads " ~ graph.nodes[id].original_file_path ~ " in the place of our " ~ graph.nodes[id].name ~ ". Set the flag require_ref_searches_node_package_before_root: true in dbt_project.yml.") }}

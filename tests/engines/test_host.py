@@ -82,6 +82,15 @@ def test_a_host_that_leaves_us_out_of_dispatch_is_told(tmp_path: Path) -> None:
     assert f"{{macro_namespace: dbt, {order}}}" in done.stdout
 
 
+def test_a_governed_table_that_we_do_not_have_is_named(tmp_path: Path) -> None:
+    host = hosts.install(tmp_path / "shop")
+    project = host.folder / "dbt_project.yml"
+    project.write_text(project.read_text().replace("metric_targets:", "metric_target:"))
+    done = host.run("run", "--select", "cfg_model_registry")
+    assert done.returncode != 0
+    assert "setting governed names metric_target, which is no governed table" in done.stdout
+
+
 def test_a_session_outside_utc_is_named(tmp_path: Path) -> None:
     host = hosts.install(tmp_path / "shop")
     profile = host.folder / "profiles.yml"
