@@ -17,6 +17,7 @@ from rich.console import Console
 
 from throughline import (
     __version__,
+    boards,
     build,
     dbt_process,
     docs,
@@ -495,6 +496,31 @@ def docs_(quiet: bool) -> None:
         meter.begin("dbt docs generate")
         made = docs.generate(current)
     click.echo(f"Open {current.shown(made)} in a browser.")
+
+
+@cli.command(name="boards")
+@click.option("--no-pdf", is_flag=True, help="Leave out the pages to print.")
+@click.option("--serve", is_flag=True, help="Serve them with filters instead, until stopped.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8585, show_default=True)
+@QUIET
+def boards_(no_pdf: bool, serve: bool, port: int, quiet: bool) -> None:
+    """Draw the boards: pages over the published marts, in boards/ of the workspace.
+
+    One overview, one of alerts and goals, and one for each model, experiment and metric; for a wide
+    and a narrow screen, light and dark, and to print. They need dbt Charts, which make boards
+    installs into an environment of its own.
+
+    \b
+    Examples: throughline boards
+              throughline boards --serve
+    """
+    current = chosen()
+    if serve:
+        sys.exit(boards.serve(current, port=port))
+    with progress.shown(current.artefacts, "boards", console=page(quiet=quiet)) as meter:
+        made = boards.render(current, with_pdf=not no_pdf, begin=meter.begin)
+    click.echo(f"boards: {made}")
+    click.echo(f"Open {current.shown(made.folder / 'index.html')} in a browser.")
 
 
 @cli.command(

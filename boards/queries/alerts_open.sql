@@ -1,0 +1,14 @@
+-- One row per open alert.
+select
+    severity,
+    words(status) as status,
+    text(model_id) as model_id,
+    words(metric) as metric,
+    opened_date,
+    words(cause_kind) as cause_kind,
+    text(cause) as cause,
+    text(owner) as owner,
+    hours_left,
+    text(playbook) as playbook
+from mart_alerts
+order by is_root desc, sla_hours, opened_date, alert_key

@@ -1,0 +1,15 @@
+-- One row per variant and metric over all units, by the estimator that decides.
+select
+    lifts.variant,
+    lifts.metric,
+    lifts.role,
+    lifts.relative_lift,
+    lifts.relative_ci_low,
+    lifts.relative_ci_high
+from mart_experiments as lifts
+inner join mart_experiment_decisions as decisions
+    on
+        lifts.experiment_id = decisions.experiment_id and lifts.variant = decisions.variant and lifts.as_of = decisions.as_of
+        and lifts.method = decisions.method and lifts.totals = decisions.totals
+where lifts.experiment_id = '{{ experiment_id }}' and lifts.segment_name = 'all' and lifts.relative_ci_low is not null
+order by lifts.role, lifts.metric

@@ -1,0 +1,486 @@
+"""Boards: pages over the published marts, drawn by dbt Charts from the templates in boards/.
+
+A template is a board of dbt Charts whose charts name a query, a .sql file beside it, and say what
+stands in their place when it has no rows. Boards compute nothing: a query selects cells of marts,
+and boards/setup.sql only writes numbers, words and names of pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import duckdb
+import yaml
+
+from throughline.files import writing
+from throughline.findings import UserError, refuse
+from throughline.progress import Begin, ignored
+from throughline.workspace import Workspace
+
+Yaml = dict[str, Any]
+
+PROGRAM = "dct"
+"""The command of dbt Charts."""
+INSTALL = "In a clone: make boards. Elsewhere: pip install 'throughline[boards]'."
+SHOWN_DAYS = 90
+"""Days of a metric that its board shows."""
+PARALLEL = 2
+"""Renderers at a time: one for each processor, and no more memory than a laptop has."""
+PLAIN = str.maketrans({"_": " ", "*": "∗", "`": "ʼ", "[": "(", "]": ")", "\n": " "})
+"""What a title of dbt Charts would take for a mark of emphasis, code or a link."""
+AXIS_FORMATS = {"share": ".0%", "currency": ",.0f", "count": ",.0f", "milliseconds": ",.0f"}
+"""How the axis of a metric reads, by its unit; others read as they stand."""
+SHARED = re.compile(r"@font-face\s*\{[^}]*\}|<script\b[^>]*>.{4000,}?</script>", re.DOTALL)
+"""What is the same in each page and weighs most of it: fonts, and the script of the tooltips."""
+RENDERED = re.compile(r"^Rendered (\S+) to ")
+FAULT = re.compile(r"^ERR-[A-Z0-9-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One look of all boards, in a folder of its own: how wide, and on what ground."""
+
+    folder: str
+    width: int
+    is_dark: bool
+
+    @property
+    def is_phone(self) -> bool:
+        return self.width < 600
+
+
+FORMS = (
+    Form(folder="", width=1300, is_dark=False),
+    Form(folder="dark", width=1300, is_dark=True),
+    Form(folder="phone", width=390, is_dark=False),
+    Form(folder="phone-dark", width=390, is_dark=True),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A page to be drawn: its template, the values of its queries and the words of its texts."""
+
+    kind: str
+    page: str
+    values: Mapping[str, str]
+    words: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boards:
+    """What was drawn: the folder, the number of boards, their pages and bytes."""
+
+    folder: Path
+    boards: int
+    pages: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.boards} boards in {self.pages} pages, {self.size / 1e6:,.1f} MB"
+
+
+def render(workspace: Workspace, *, with_pdf: bool = True, begin: Begin = ignored) -> Boards:
+    """Draws every board in every form and swaps the folder in; raises UserError where it cannot.
+
+    The folder that stood before stays until the new one is whole.
+    """
+    program, place = renderer(workspace), folder(workspace)
+    with writing(place.parent, fix="Make the folder writable and run throughline boards."):
+        fresh = Path(tempfile.mkdtemp(dir=place.parent, prefix=".boards-"))
+    try:
+        with project(workspace, FORMS) as (root, boards):
+            sources = sorted((root / "charts").glob("*/*.yml"))
+            _draw(program, root, sources, fresh, kind="html", begin=begin)
+            if with_pdf:
+                wide = [source for source in sources if source.parent.name == "wide"]
+                _draw(program, root, wide, fresh, kind="pdf", begin=begin)
+        share(fresh)
+        shutil.copyfile(fresh / "overview.html", fresh / "index.html")
+        size = sum(file.stat().st_size for file in fresh.rglob("*") if file.is_file())
+        pages = len(boards) * len(FORMS)
+        _swap(fresh, place)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return Boards(folder=place, boards=len(boards), pages=pages, size=size)
+
+
+def serve(workspace: Workspace, *, port: int) -> int:
+    """Serves the wide boards with filters until it is stopped; returns the program's status."""
+    program = renderer(workspace)
+    with project(workspace, FORMS[:1], is_served=True) as (root, _):
+        command = [program, "serve", "--project-dir", str(root), "--port", str(port)]
+        try:
+            return subprocess.run(command, env=_environment(), check=False).returncode
+        except KeyboardInterrupt:
+            return 0
+
+
+def folder(workspace: Workspace) -> Path:
+    """Where the pages stand."""
+    return workspace.folder / "boards"
+
+
+def renderer(workspace: Workspace) -> str:
+    """The command of dbt Charts; raises UserError where it is not installed.
+
+    It has an environment of its own, since it brings some ninety packages.
+    """
+    beside = Path(sys.executable).parent / PROGRAM
+    own = workspace.package / ".build" / "boards-venv" / "bin" / PROGRAM
+    for candidate in (beside, own):
+        if candidate.exists():
+            return str(candidate)
+    if found := shutil.which(PROGRAM):
+        return found
+    raise refuse("dbt Charts is not installed", where=PROGRAM, fix=INSTALL)
+
+
+@contextmanager
+def project(
+    workspace: Workspace, forms: Sequence[Form], *, is_served: bool = False
+) -> Iterator[tuple[Path, list[Board]]]:
+    """A project of dbt Charts over the published file, in a temporary folder.
+
+    charts/<form>/<page>.yml are the boards; the second value has them once, without forms.
+    """
+    published = workspace.published
+    if not published.exists():
+        fix = "Publish it: throughline publish. Boards read that file of DuckDB alone."
+        raise refuse("does not exist", where=workspace.shown(published), fix=fix)
+    templates = workspace.package / "boards"
+    schema, _ = workspace.place("marts", "mart_models")
+    try:
+        with duckdb.connect(str(published), read_only=True) as marts:
+            marts.execute(f'use "{schema}"')
+            marts.execute(_setup(templates))
+            boards = plan(marts)
+            with tempfile.TemporaryDirectory(prefix="throughline-boards-") as name:
+                root = Path(name)
+                (root / "charts").mkdir()
+                source = {"type": "duckdb", "path": str(published.resolve()), "schema": schema}
+                _write(root / "dbt_charts.yml", {"sources": {"marts": source}})
+                for form in forms:
+                    place = root / "charts" / (form.folder or "wide")
+                    place.mkdir()
+                    for board in boards:
+                        made = compose(board, form, templates, marts, is_served=is_served)
+                        _write(place / f"{board.page}.yml", made)
+                yield root, boards
+    except duckdb.Error as error:
+        fix = "Build it again with this version: throughline build."
+        what = f"cannot be read for boards: {str(error).splitlines()[0]}"
+        raise refuse(what, where=workspace.shown(published), fix=fix) from None
+
+
+def plan(marts: duckdb.DuckDBPyConnection) -> list[Board]:
+    """The boards that the marts call for, by what is registered, tried and governed."""
+    (as_of, currency) = _first(marts, "select max(as_of), max(currency) from mart_models")
+    if as_of is None:
+        fix = "Add one to seeds/model_registry.csv and run throughline build."
+        raise refuse("No model is registered, so there is no board", where="boards", fix=fix)
+    common = {
+        "as_of": f"{as_of:%-d %B %Y}",
+        "currency": currency,
+        "overview": "overview.html",
+        "alerts": "alerts.html",
+    }
+    values = {
+        "from_date": f"{as_of - timedelta(days=SHOWN_DAYS):%Y-%m-%d}",
+        "currency": currency,
+    }
+    boards = [
+        Board(kind=kind, page=kind, values=values, words=common) for kind in ("overview", "alerts")
+    ]
+    kinds = {
+        "model": "select model_id, model_name, task, owner from mart_models order by all",
+        "experiment": """
+            select experiment_id, any_value(hypothesis) from mart_experiment_decisions
+            group by experiment_id order by all
+        """,
+        "metric": "select metric, label, description, unit from mart_metric_catalog order by all",
+    }
+    names = {
+        "model": lambda row: {"model_name": row[1], "about": f"A {row[2]} model of {row[3]}."},
+        "experiment": lambda row: {"experiment_id": row[0], "hypothesis": row[1]},
+        "metric": lambda row: {
+            "label": row[1],
+            "description": row[2],
+            "axis_format": AXIS_FORMATS.get(row[3], ",.3~f"),
+        },
+    }
+    keys = {"model": "model_id", "experiment": "experiment_id", "metric": "metric"}
+    for kind, sql in kinds.items():
+        for row in marts.execute(sql).fetchall():
+            boards.append(
+                Board(
+                    kind=kind,
+                    page=page(kind, row[0]),
+                    values={**values, keys[kind]: row[0]},
+                    words={**common, **{key: value or "" for key, value in names[kind](row).items()}},
+                )
+            )
+    return boards
+
+
+def page(kind: str, name: str) -> str:
+    """The file of a board, without its ending; as the macro `page` of boards/setup.sql has it."""
+    if re.fullmatch(r"[a-z0-9_]{1,60}", name):
+        return f"{kind}_{name}"
+    return f"{kind}_{hashlib.md5(name.encode()).hexdigest()}"
+
+
+def compose(
+    board: Board,
+    form: Form,
+    templates: Path,
+    marts: duckdb.DuckDBPyConnection,
+    *,
+    is_served: bool = False,
+) -> Yaml:
+    """The board as dbt Charts reads it: the template with its queries, texts and what is empty."""
+    read = yaml.safe_load((templates / f"{board.kind}.yml").read_text(encoding="utf-8"))
+    made: Yaml = _filled(read, {**board.words, **_links(board, form)})
+    made["source"] = "marts"
+    style = yaml.safe_load((templates / "style.yml").read_text(encoding="utf-8"))["style"]
+    made["style"] = {**style, "frame": {"width": form.width, "margin": 4 if form.is_phone else 24}}
+    if form.is_dark:
+        made["theme"] = "neon"
+    setup = _setup(templates)
+    queries: dict[str, str] = {}
+    made["charts"] = {
+        name: _chart(chart, board, form, templates, marts, queries)
+        for name, chart in made["charts"].items()
+    }
+    declared = made.pop("variables", {})
+    chooser = [each["options"]["query"] for each in declared.values()] if is_served else []
+    for name in chooser:
+        queries[name] = _query(templates, name)
+    made["queries"] = {name: {"sql": sql, "setup_sql": setup} for name, sql in queries.items()}
+    made["variables"] = {
+        name: {"input": "text", "default": value, "visible": False}
+        for name, value in board.values.items()
+    }
+    if is_served:
+        made["variables"] |= {
+            name: {**each, "default": board.values[name]} for name, each in declared.items()
+        }
+    made["rows"] = [
+        each
+        for row in made["rows"]
+        for each in (_stacked(row, made["charts"], form) if isinstance(row, dict) else [row])
+    ]
+    return made
+
+
+def share(place: Path) -> None:
+    """Moves what all pages have in common into files of their own, once each.
+
+    Every page is whole without that, but weighs a megabyte.
+    """
+    assets = place / "assets"
+    assets.mkdir()
+    for file in sorted(place.rglob("*.html")):
+        text = file.read_text(encoding="utf-8")
+        way = os.path.relpath(assets, file.parent)
+        fonts: list[str] = []
+
+        def moved(found: re.Match[str], way: str = way, fonts: list[str] = fonts) -> str:
+            part = found.group()
+            if part.startswith("@"):
+                fonts.append(part)
+                return ""
+            body = part[part.index(">") + 1 : -len("</script>")]
+            return f'<script src="{way}/{_kept(assets, body, "js")}"></script>'
+
+        text = SHARED.sub(moved, text)
+        if fonts:
+            name = _kept(assets, "\n".join(fonts), "css")
+            text = text.replace("</head>", f'<link rel="stylesheet" href="{way}/{name}"></head>', 1)
+        file.write_text(text.replace("<html>", '<html lang="en">', 1), encoding="utf-8")
+
+
+def _kept(assets: Path, content: str, ending: str) -> str:
+    name = f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.{ending}"
+    if not (assets / name).exists():
+        (assets / name).write_text(content, encoding="utf-8")
+    return name
+
+
+def _links(board: Board, form: Form) -> dict[str, str]:
+    """Where the other forms of the page stand, and what they are called."""
+
+    def link(other: Form) -> str:
+        way = os.path.relpath(other.folder or ".", form.folder or ".")
+        return f"{way}/{board.page}.html".removeprefix("./")
+
+    def find(*, width: int, is_dark: bool) -> Form:
+        return next(each for each in FORMS if (each.width, each.is_dark) == (width, is_dark))
+
+    widths = {each.width for each in FORMS}
+    (other_width,) = widths - {form.width}
+    return {
+        "other_theme": "Light" if form.is_dark else "Dark",
+        "other_theme_page": link(find(width=form.width, is_dark=not form.is_dark)),
+        "other_form": "Wide" if form.is_phone else "For a phone",
+        "other_form_page": link(find(width=other_width, is_dark=form.is_dark)),
+    }
+
+
+def _filled(value: Any, words: Mapping[str, str]) -> Any:
+    """The template with its words: each as text that dbt Charts shows and does not read."""
+    if isinstance(value, dict):
+        return {key: _filled(each, words) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, words) for each in value]
+    if not isinstance(value, str) or "$" not in value:
+        return value
+    return Template(value).substitute(
+        {
+            key: word if key.endswith(("page", "format")) or word.endswith(".html") else shown(word)
+            for key, word in words.items()
+        }
+    )
+
+
+def shown(text: str) -> str:
+    """A text of the workspace within a text of dbt Charts, which would read marks and Jinja."""
+    plain = text.translate(PLAIN)
+    return f"{{{{ {json.dumps(plain, ensure_ascii=False)} }}}}" if re.search("[{}]", plain) else plain
+
+
+def _chart(
+    chart: Yaml,
+    board: Board,
+    form: Form,
+    templates: Path,
+    marts: duckdb.DuckDBPyConnection,
+    queries: dict[str, str],
+) -> Yaml:
+    """The chart with its query declared, or a message where it has no rows."""
+    empty, why, phone = chart.pop("empty"), chart.pop("why", None), chart.pop("phone", {})
+    sql = _query(templates, chart["query"])
+    if not _rows(marts, sql, board.values):
+        reason = _rows(marts, _query(templates, why), board.values) if why else []
+        told = " ".join([empty, *(f"Reason: {row[0]}." for row in reason[:1] if row[0])])
+        return {"type": "callout", "title": chart["title"], "message": told}
+    layers = []
+    for layer in chart.pop("layers", []):
+        if "query" in layer:
+            layer_sql = _query(templates, layer["query"])
+            if not _rows(marts, layer_sql, board.values):
+                continue
+            queries[layer["query"]] = layer_sql
+        layers.append(layer)
+    if layers:
+        chart["layers"] = layers
+    queries[chart["query"]] = sql
+    if form.is_phone:
+        for column in phone.get("hide", []):
+            chart["style"]["columns"][column] = {"visible": False}
+    return chart
+
+
+def _query(templates: Path, name: str) -> str:
+    return (templates / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _setup(templates: Path) -> str:
+    return (templates / "setup.sql").read_text(encoding="utf-8")
+
+
+def _rows(
+    marts: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, str]
+) -> list[tuple[Any, ...]]:
+    """Rows of a query whose '{{ name }}' are bound to values, as dbt Charts binds them."""
+    used = [name for name in values if f"'{{{{ {name} }}}}'" in sql]
+    for name in used:
+        sql = sql.replace(f"'{{{{ {name} }}}}'", f"${name}")
+    return marts.execute(sql, {name: values[name] for name in used}).fetchall()
+
+
+def _first(marts: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    row = marts.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def _stacked(row: Yaml, charts: Mapping[str, Yaml], form: Form) -> list[Any]:
+    """Charts side by side, or below each other where the page is narrow or one of them is empty."""
+    is_whole = all(charts[name]["type"] != "callout" for name in row["cols"])
+    return [row] if is_whole and not form.is_phone else row["cols"]
+
+
+def _draw(
+    program: str, root: Path, sources: Sequence[Path], fresh: Path, *, kind: str, begin: Begin
+) -> None:
+    """Renders boards by one run of dbt Charts; raises UserError with the first of its faults."""
+    out = root / f"out-{kind}"
+    command = [
+        *(program, "render", "--no-cache", "--no-warnings", "--format", kind),
+        *("--project-dir", str(root), "--output", str(out / "{dir}" / f"{{stem}}.{kind}")),
+        *(str(source.relative_to(root)) for source in sources),
+    ]
+    told: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            told.append(line.rstrip())
+            if found := RENDERED.match(line):
+                begin(f"{Path(found.group(1)).stem} {kind}")
+    if running.returncode:
+        fault = next((i for i, line in enumerate(told) if FAULT.match(line)), max(len(told) - 1, 0))
+        what = " ".join(told[fault : fault + 3]) or "ended without a word"
+        fix = "Report it with this line; the boards before these still stand."
+        raise refuse(what, where=f"dbt Charts ({PROGRAM} render)", fix=fix)
+    for form in FORMS:
+        drawn = out / "charts" / (form.folder or "wide")
+        if drawn.is_dir():
+            shutil.copytree(drawn, fresh / form.folder if kind == "html" else fresh / kind, dirs_exist_ok=True)
+
+
+def _environment() -> dict[str, str]:
+    """The environment of dbt Charts: it tells nobody of its use."""
+    hidden = ("PYTHONPATH", "DBT_PROFILES_DIR", "DBT_PROJECT_DIR")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return {**kept, "DO_NOT_TRACK": "1", "DCT_NO_WORKSPACE_GUARD": "1"}
+
+
+def _swap(fresh: Path, place: Path) -> None:
+    """Puts a folder in the place of another, which goes only then."""
+    old = Path(tempfile.mkdtemp(dir=place.parent, prefix=".boards-old-"))
+    try:
+        if place.exists():
+            place.rename(old / place.name)
+        fresh.chmod(0o755)
+        fresh.rename(place)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(path: Path, content: Yaml) -> None:
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1000)
+    path.write_text(text, encoding="utf-8")
