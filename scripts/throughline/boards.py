@@ -15,10 +15,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, reduce
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -27,7 +29,7 @@ import duckdb
 import yaml
 
 from throughline.files import writing
-from throughline.findings import UserError, refuse
+from throughline.findings import refuse
 from throughline.progress import Begin, ignored
 from throughline.workspace import Workspace
 
@@ -36,11 +38,13 @@ Yaml = dict[str, Any]
 PROGRAM = "dct"
 """The command of dbt Charts."""
 INSTALL = "In a clone: make boards. Elsewhere: pip install 'throughline[boards]'."
+WIDE = "wide"
+"""The folder of the boards for a wide screen, whose pages stand at the top."""
 SHOWN_DAYS = 90
 """Days of a metric that its board shows."""
 PARALLEL = 2
 """Renderers at a time: one for each processor, and no more memory than a laptop has."""
-PLAIN = str.maketrans({"_": " ", "*": "∗", "`": "ʼ", "[": "(", "]": ")", "\n": " "})
+PLAIN = str.maketrans({"_": " ", "*": "\u2217", "`": "'", "[": "(", "]": ")", "\n": " "})
 """What a title of dbt Charts would take for a mark of emphasis, code or a link."""
 AXIS_FORMATS = {"share": ".0%", "currency": ",.0f", "count": ",.0f", "milliseconds": ",.0f"}
 """How the axis of a metric reads, by its unit; others read as they stand."""
@@ -52,22 +56,18 @@ FAULT = re.compile(r"^ERR-[A-Z0-9-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One look of all boards, in a folder of its own: how wide, and on what ground."""
+    """One look of all boards, in a folder of its own: for which screen, and on what ground."""
 
     folder: str
-    width: int
-    is_dark: bool
-
-    @property
-    def is_phone(self) -> bool:
-        return self.width < 600
+    is_phone: bool = False
+    is_dark: bool = False
 
 
 FORMS = (
-    Form(folder="", width=1300, is_dark=False),
-    Form(folder="dark", width=1300, is_dark=True),
-    Form(folder="phone", width=390, is_dark=False),
-    Form(folder="phone-dark", width=390, is_dark=True),
+    Form(folder=""),
+    Form(folder="dark", is_dark=True),
+    Form(folder="phone", is_phone=True),
+    Form(folder="phone-dark", is_phone=True, is_dark=True),
 )
 
 
@@ -104,11 +104,15 @@ def render(workspace: Workspace, *, with_pdf: bool = True, begin: Begin = ignore
         fresh = Path(tempfile.mkdtemp(dir=place.parent, prefix=".boards-"))
     try:
         with project(workspace, FORMS) as (root, boards):
-            sources = sorted((root / "charts").glob("*/*.yml"))
-            _draw(program, root, sources, fresh, kind="html", begin=begin)
-            if with_pdf:
-                wide = [source for source in sources if source.parent.name == "wide"]
-                _draw(program, root, wide, fresh, kind="pdf", begin=begin)
+            kinds = ["html"] * len(FORMS) + ["pdf"] * with_pdf
+            forms = [*FORMS, FORMS[0]][: len(kinds)]
+            with ThreadPoolExecutor(PARALLEL) as pool:
+                drawn = [
+                    pool.submit(_draw, program, root, form, fresh, kind=kind, begin=begin)
+                    for form, kind in zip(forms, kinds, strict=True)
+                ]
+            for each in drawn:
+                each.result()
         share(fresh)
         shutil.copyfile(fresh / "overview.html", fresh / "index.html")
         size = sum(file.stat().st_size for file in fresh.rglob("*") if file.is_file())
@@ -175,7 +179,7 @@ def project(
                 source = {"type": "duckdb", "path": str(published.resolve()), "schema": schema}
                 _write(root / "dbt_charts.yml", {"sources": {"marts": source}})
                 for form in forms:
-                    place = root / "charts" / (form.folder or "wide")
+                    place = root / "charts" / (form.folder or WIDE)
                     place.mkdir()
                     for board in boards:
                         made = compose(board, form, templates, marts, is_served=is_served)
@@ -231,7 +235,10 @@ def plan(marts: duckdb.DuckDBPyConnection) -> list[Board]:
                     kind=kind,
                     page=page(kind, row[0]),
                     values={**values, keys[kind]: row[0]},
-                    words={**common, **{key: value or "" for key, value in names[kind](row).items()}},
+                    words={
+                        **common,
+                        **{key: value or "" for key, value in names[kind](row).items()},
+                    },
                 )
             )
     return boards
@@ -253,11 +260,12 @@ def compose(
     is_served: bool = False,
 ) -> Yaml:
     """The board as dbt Charts reads it: the template with its queries, texts and what is empty."""
-    read = yaml.safe_load((templates / f"{board.kind}.yml").read_text(encoding="utf-8"))
-    made: Yaml = _filled(read, {**board.words, **_links(board, form)})
+    made: Yaml = _filled(
+        _template(templates / f"{board.kind}.yml"), {**board.words, **_links(board, form)}
+    )
     made["source"] = "marts"
-    style = yaml.safe_load((templates / "style.yml").read_text(encoding="utf-8"))["style"]
-    made["style"] = {**style, "frame": {"width": form.width, "margin": 4 if form.is_phone else 24}}
+    looks = ["style.yml", *(["style_phone.yml"] if form.is_phone else [])]
+    made["style"] = reduce(_merged, (_template(templates / look)["style"] for look in looks))
     if form.is_dark:
         made["theme"] = "neon"
     setup = _setup(templates)
@@ -324,20 +332,16 @@ def _kept(assets: Path, content: str, ending: str) -> str:
 def _links(board: Board, form: Form) -> dict[str, str]:
     """Where the other forms of the page stand, and what they are called."""
 
-    def link(other: Form) -> str:
+    def link(*, is_phone: bool, is_dark: bool) -> str:
+        other = next(each for each in FORMS if (each.is_phone, each.is_dark) == (is_phone, is_dark))
         way = os.path.relpath(other.folder or ".", form.folder or ".")
         return f"{way}/{board.page}.html".removeprefix("./")
 
-    def find(*, width: int, is_dark: bool) -> Form:
-        return next(each for each in FORMS if (each.width, each.is_dark) == (width, is_dark))
-
-    widths = {each.width for each in FORMS}
-    (other_width,) = widths - {form.width}
     return {
         "other_theme": "Light" if form.is_dark else "Dark",
-        "other_theme_page": link(find(width=form.width, is_dark=not form.is_dark)),
+        "other_theme_page": link(is_phone=form.is_phone, is_dark=not form.is_dark),
         "other_form": "Wide" if form.is_phone else "For a phone",
-        "other_form_page": link(find(width=other_width, is_dark=form.is_dark)),
+        "other_form_page": link(is_phone=not form.is_phone, is_dark=form.is_dark),
     }
 
 
@@ -360,7 +364,9 @@ def _filled(value: Any, words: Mapping[str, str]) -> Any:
 def shown(text: str) -> str:
     """A text of the workspace within a text of dbt Charts, which would read marks and Jinja."""
     plain = text.translate(PLAIN)
-    return f"{{{{ {json.dumps(plain, ensure_ascii=False)} }}}}" if re.search("[{}]", plain) else plain
+    return (
+        f"{{{{ {json.dumps(plain, ensure_ascii=False)} }}}}" if re.search("[{}]", plain) else plain
+    )
 
 
 def _chart(
@@ -395,6 +401,19 @@ def _chart(
     return chart
 
 
+@cache
+def _template(path: Path) -> Yaml:
+    """A template as it stands; to be read, not changed."""
+    read: Yaml = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read
+
+
+def _merged(one: Yaml, other: Yaml) -> Yaml:
+    """Both, key by key; the second where they differ."""
+    both = {key: one[key] for key in one.keys() & other.keys() if isinstance(one[key], dict)}
+    return {**one, **other, **{key: _merged(value, other[key]) for key, value in both.items()}}
+
+
 def _query(templates: Path, name: str) -> str:
     return (templates / "queries" / f"{name}.sql").read_text(encoding="utf-8")
 
@@ -425,15 +444,14 @@ def _stacked(row: Yaml, charts: Mapping[str, Yaml], form: Form) -> list[Any]:
     return [row] if is_whole and not form.is_phone else row["cols"]
 
 
-def _draw(
-    program: str, root: Path, sources: Sequence[Path], fresh: Path, *, kind: str, begin: Begin
-) -> None:
-    """Renders boards by one run of dbt Charts; raises UserError with the first of its faults."""
-    out = root / f"out-{kind}"
+def _draw(program: str, root: Path, form: Form, fresh: Path, *, kind: str, begin: Begin) -> None:
+    """Draws the boards of a form by one run of dbt Charts; raises UserError with a fault of it."""
+    name = form.folder or WIDE
+    out = root / f"{kind}-{name}"
     command = [
         *(program, "render", "--no-cache", "--no-warnings", "--format", kind),
-        *("--project-dir", str(root), "--output", str(out / "{dir}" / f"{{stem}}.{kind}")),
-        *(str(source.relative_to(root)) for source in sources),
+        *("--project-dir", str(root), "--output", str(out / f"{{stem}}.{kind}")),
+        *(f"charts/{name}/{source.name}" for source in sorted((root / "charts" / name).iterdir())),
     ]
     told: list[str] = []
     with subprocess.Popen(
@@ -450,16 +468,13 @@ def _draw(
         for line in running.stdout:
             told.append(line.rstrip())
             if found := RENDERED.match(line):
-                begin(f"{Path(found.group(1)).stem} {kind}")
+                begin(f"{name} {Path(found.group(1)).stem} {kind}")
     if running.returncode:
         fault = next((i for i, line in enumerate(told) if FAULT.match(line)), max(len(told) - 1, 0))
-        what = " ".join(told[fault : fault + 3]) or "ended without a word"
+        what = " ".join(told[fault : fault + 4]) or "ended without a word"
         fix = "Report it with this line; the boards before these still stand."
         raise refuse(what, where=f"dbt Charts ({PROGRAM} render)", fix=fix)
-    for form in FORMS:
-        drawn = out / "charts" / (form.folder or "wide")
-        if drawn.is_dir():
-            shutil.copytree(drawn, fresh / form.folder if kind == "html" else fresh / kind, dirs_exist_ok=True)
+    shutil.copytree(out, fresh / (form.folder if kind == "html" else kind), dirs_exist_ok=True)
 
 
 def _environment() -> dict[str, str]:
@@ -482,5 +497,5 @@ def _swap(fresh: Path, place: Path) -> None:
 
 
 def _write(path: Path, content: Yaml) -> None:
-    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1000)
-    path.write_text(text, encoding="utf-8")
+    # JSON is YAML too, and written a hundred times faster
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,344 @@
+"""The drawn boards as people see them: whole, legible, harmless, and equal to the marts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from conftest import HOSTILE, rows
+from playwright.sync_api import Browser, Page
+
+FORMS = {
+    "": (1300, "light"),
+    "dark": (1300, "dark"),
+    "phone": (390, "light"),
+    "phone-dark": (390, "dark"),
+}
+SMALLEST = 11
+"""Pixels of a letter that can still be read."""
+CONTRAST = 3.0
+"""Of text against its ground, at least, as WCAG asks of large text and of what is no body text."""
+JOINER = "\u2060"
+LOOK = """
+() => {
+  const channel = v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4 };
+  const light = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+  const parse = s => (s.match(/[\\d.]+/g) || []).map(Number);
+  const paper = parse(getComputedStyle(document.body).backgroundColor).slice(0, 3);
+  const grounds = [...document.querySelectorAll('svg rect, svg path')].map(r => {
+    const box = r.getBoundingClientRect(), style = getComputedStyle(r), fill = parse(style.fill);
+    return {r, box, fill: fill.slice(0, 3), seen: style.fill !== 'none' && (fill.length < 4 || fill[3] > 0.5)
+      && parseFloat(style.opacity) * parseFloat(style.fillOpacity) > 0.5 && box.width > 0};
+  }).filter(g => g.seen);
+  const under = (t, x, y) => grounds.filter(g => g.box.left <= x && x <= g.box.right && g.box.top <= y && y <= g.box.bottom
+    && (g.r.compareDocumentPosition(t) & Node.DOCUMENT_POSITION_FOLLOWING)).pop();
+  const svg = document.querySelector('svg');
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  const texts = [...document.querySelectorAll('svg text')].filter(t => t.textContent.trim() && t.getBoundingClientRect().width > 0);
+  const boxes = texts.map(t => {
+    const box = t.getBoundingClientRect(), style = getComputedStyle(t);
+    const fill = parse(style.fill);
+    const a = light(fill.length ? fill.slice(0, 3) : [0, 0, 0]);
+    const g = under(t, box.x + box.width / 2, box.y + box.height / 2), b = light(g ? g.fill : paper);
+    return {text: t.textContent.trim(), x: box.x, y: box.y, w: box.width, h: box.height,
+      size: parseFloat(style.fontSize) * scale, seen: parseFloat(style.opacity || 1) * parseFloat(style.fillOpacity || 1),
+      contrast: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)};
+  });
+  return {texts: boxes, width: document.documentElement.scrollWidth, title: document.title,
+    charts: [...document.querySelectorAll('[data-chart-type]')].map(c => ({id: c.dataset.chartId, type: c.dataset.chartType, label: c.getAttribute('aria-label') || ''})),
+    body: document.body.innerText};
+}
+"""
+
+
+@dataclass
+class Seen:
+    """A page as the browser showed it."""
+
+    file: Path
+    look: dict[str, Any]
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """All texts of the page, without what nobody sees."""
+        return " ".join(text["text"] for text in self.look["texts"]).replace(JOINER, "")
+
+
+def opened(browser: Browser, folder: Path, files: list[Path]) -> Iterator[Seen]:
+    """Opens pages one after the other; what they ask of other places is a fault."""
+    for form, (width, scheme) in FORMS.items():
+        chosen = [file for file in files if file.parent == (folder / form if form else folder)]
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, device_scale_factor=1
+        )
+        page = context.new_page()
+        faults: list[str] = []
+        page.on(
+            "console",
+            lambda message, f=faults: f.append(message.text) if message.type == "error" else None,
+        )
+        page.on("pageerror", lambda error, f=faults: f.append(str(error)))
+        page.on(
+            "dialog",
+            lambda dialog, f=faults: (f.append(f"dialog {dialog.message}"), dialog.dismiss()),
+        )
+        page.on(
+            "request",
+            lambda request, f=faults: (
+                None
+                if request.url.startswith((folder.resolve().as_uri(), "data:"))
+                else f.append(f"asked for {request.url}")
+            ),
+        )
+        for file in chosen:
+            faults.clear()
+            show(page, file)
+            yield Seen(file=file, look=page.evaluate(LOOK), faults=list(faults))
+        context.close()
+
+
+def show(page: Page, file: Path) -> None:
+    page.goto(file.resolve().as_uri())
+    page.evaluate("document.fonts.ready")
+
+
+def pages(workspace: Path) -> list[Path]:
+    return sorted((workspace / "boards").rglob("*.html"))
+
+
+def some(workspace: Path) -> list[Path]:
+    """The overview, the alerts, and a few of each other kind, in each form."""
+    folder, chosen = workspace / "boards", []
+    for form in FORMS:
+        for kind, count in (
+            ("overview", 1),
+            ("alerts", 1),
+            ("model_", 4),
+            ("experiment_", 4),
+            ("metric_", 6),
+        ):
+            chosen += sorted((folder / form).glob(f"{kind}*.html"))[:count]
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def demo_pages(browser: Browser, demo: Path) -> list[Seen]:
+    return list(opened(browser, demo / "boards", some(demo)))
+
+
+def test_every_model_experiment_and_metric_has_a_board_in_each_form(demo: Path) -> None:
+    asked = {
+        *(f"model_{name}" for (name,) in rows(demo, "select model_id from mart_models")),
+        *(
+            f"experiment_{name}"
+            for (name,) in rows(demo, "select experiment_id from mart_experiment_decisions")
+        ),
+        *(f"metric_{name}" for (name,) in rows(demo, "select metric from mart_metric_catalog")),
+        *("overview", "alerts"),
+    }
+    for form in FORMS:
+        folder = demo / "boards" / form
+        found = {file.stem for file in folder.glob("*.html")} - {"index"}
+        assert found == asked, form
+    printed = {file.stem for file in (demo / "boards" / "pdf").glob("*.pdf")}
+    assert printed == asked
+    assert all(
+        file.read_bytes().startswith(b"%PDF") for file in (demo / "boards" / "pdf").iterdir()
+    )
+
+
+def test_pages_ask_nothing_of_other_places_and_report_no_error(demo_pages: list[Seen]) -> None:
+    assert len(demo_pages) == 4 * 16
+    assert {seen.file.name: seen.faults for seen in demo_pages if seen.faults} == {}
+
+
+def test_text_is_large_enough_and_stands_out(demo_pages: list[Seen]) -> None:
+    small, pale = [], []
+    for seen in demo_pages:
+        for text in seen.look["texts"]:
+            where = f"{seen.file.parent.name}/{seen.file.name}: {text['text'][:40]}"
+            if text["size"] < SMALLEST - 0.01:
+                small.append(f"{where} {text['size']:.1f} px")
+            if text["seen"] > 0 and text["contrast"] < CONTRAST:
+                pale.append(f"{where} {text['contrast']:.1f}")
+    assert (small[:20], pale[:20]) == ([], [])
+
+
+def test_pages_are_as_wide_as_their_screen_and_no_text_lies_on_another(
+    demo_pages: list[Seen],
+) -> None:
+    wide, crossed = [], []
+    for seen in demo_pages:
+        form = seen.file.parent.name if seen.file.parent.name in FORMS else ""
+        if seen.look["width"] > FORMS[form][0]:
+            wide.append(f"{seen.file}: {seen.look['width']}")
+        crossed += [
+            f"{seen.file.parent.name}/{seen.file.name}: {pair}"
+            for pair in overlaps(seen.look["texts"])
+        ]
+    assert (wide, crossed[:20]) == ([], [])
+
+
+def overlaps(texts: list[dict[str, Any]]) -> list[str]:
+    """Pairs of visible texts that cover each other by more than a sixth of the smaller one."""
+    found = []
+    shown = sorted((text for text in texts if text["seen"] > 0), key=lambda text: text["y"])
+    for index, one in enumerate(shown):
+        for other in shown[index + 1 :]:
+            if other["y"] >= one["y"] + one["h"]:
+                break
+            across = min(one["x"] + one["w"], other["x"] + other["w"]) - max(one["x"], other["x"])
+            down = min(one["y"] + one["h"], other["y"] + other["h"]) - max(one["y"], other["y"])
+            least = min(one["w"] * one["h"], other["w"] * other["h"])
+            if (
+                across > 0
+                and down > 0
+                and across * down > least / 6
+                and one["text"] != other["text"]
+            ):
+                found.append(f"{one['text'][:30]} | {other['text'][:30]}")
+    return found
+
+
+def test_charts_are_named_for_who_does_not_see_them(demo_pages: list[Seen]) -> None:
+    for seen in demo_pages:
+        assert seen.look["title"], seen.file
+        unnamed = [chart["id"] for chart in seen.look["charts"] if not chart["label"].strip()]
+        assert unnamed == [], seen.file
+        assert '<html lang="en"' in seen.file.read_text(encoding="utf-8")
+
+
+def test_every_link_leads_to_a_page(demo: Path, lone: Path, many: Path) -> None:
+    for workspace in (demo, lone, many):
+        count = 0
+        for file in pages(workspace):
+            text = file.read_text(encoding="utf-8")
+            for link in re.findall(r'(?:href|src)="([^"#][^"]*)"', text):
+                target = file.parent / unquote(urlsplit(link).path)
+                assert target.resolve().is_file(), f"{file}: {link}"
+                count += 1
+        assert count > len(pages(workspace))
+
+
+def test_numbers_on_the_page_are_those_of_the_marts(demo: Path, demo_pages: list[Seen]) -> None:
+    overview = {
+        seen.file.parent.name: seen.words
+        for seen in demo_pages
+        if seen.file.name == "overview.html"
+    }
+    values = rows(
+        demo,
+        "select model_name, value_amount, currency, previous_value_amount, open_alert_count from mart_models",
+    )
+    assert len(values) == 4
+    for name, value, currency, _, _ in values:
+        for form, words in overview.items():
+            assert str(name) in words, form
+            assert (f"{value:,.0f} {currency}" if value is not None else "not valued") in words, (
+                form
+            )
+    lifts = rows(
+        demo,
+        """
+        select distinct experiment_id, metric, relative_lift, relative_ci_low, relative_ci_high
+        from mart_experiments inner join mart_experiment_decisions using (experiment_id, variant, as_of, method, totals)
+        where segment_name = 'all' and relative_lift is not null
+    """,
+    )
+    assert len(lifts) > 8
+    for experiment, metric, *cells in lifts:
+        (page,) = (
+            seen
+            for seen in demo_pages
+            if seen.file.name == f"experiment_{experiment}.html"
+            and seen.file.parent.name == "boards"
+        )
+        row = [str(metric).replace(JOINER, ""), *(f"{cell * 100:.1f} %" for cell in cells)]
+        assert all(each in page.words for each in row), (experiment, row)
+
+
+def test_drawn_points_are_cells_of_the_marts(demo: Path, demo_pages: list[Seen]) -> None:
+    """The forest of an experiment: what a screen reader is told of each estimate."""
+    (page,) = (
+        seen
+        for seen in demo_pages
+        if seen.file.name == "experiment_lead_first_hour_call.html"
+        and seen.file.parent.name == "boards"
+    )
+    text = page.file.read_text(encoding="utf-8")
+    estimates = rows(
+        demo,
+        """
+        select relative_lift from mart_experiments inner join mart_experiment_decisions using (experiment_id, variant, as_of, method, totals)
+        where experiment_id = 'lead_first_hour_call' and segment_name = 'all'
+    """,
+    )
+    assert len(estimates) == 3
+    drawn = set(re.findall(r"estimate: ([+\u2212]\d+)%", text))
+    assert drawn == {f"{cell:+.0%}"[:-1].replace("-", "\u2212") for (cell,) in estimates}
+
+
+def test_a_number_that_is_not_told_says_why_in_its_place(
+    demo: Path, demo_pages: list[Seen]
+) -> None:
+    (page,) = (
+        seen
+        for seen in demo_pages
+        if seen.file.name == "model_demand_forecast.html" and seen.file.parent.name == "boards"
+    )
+    ((reason,),) = rows(
+        demo, "select value_reason from mart_models where model_id = 'demand_forecast'"
+    )
+    assert f"Reason: {str(reason).replace('_', ' ')}." in page.words
+
+
+def test_three_stories_are_told_at_a_glance(demo_pages: list[Seen]) -> None:
+    """What the simulator planted: a broken feature, an experiment that does harm, a wrong release."""
+    wide = {seen.file.stem: seen.words for seen in demo_pages if seen.file.parent.name == "boards"}
+    assert re.search(
+        r"20 Apr 2026 decision features present .* days_since_contact", wide["model_lead_scoring"]
+    )
+    assert "roll back primary harm" in wide["experiment_offer_taste_features"]
+    assert re.search(r"8\.0 .*rolled back.* rollback recommended", wide["model_next_best_offer"])
+
+
+def test_prediction_logs_alone_make_whole_boards(browser: Browser, lone: Path) -> None:
+    seen = list(opened(browser, lone / "boards", pages(lone)))
+    assert {"overview.html", "alerts.html", "model_churn.html"} <= {each.file.name for each in seen}
+    assert {each.file.name: each.faults for each in seen if each.faults} == {}
+    for each in seen:
+        assert each.look["charts"], each.file
+    words = next(each.words for each in seen if each.file.name == "model_churn.html")
+    assert "No value of decisions is told." in words
+
+
+def test_hostile_names_stay_names(browser: Browser, many: Path) -> None:
+    folder = many / "boards"
+    files = [
+        *folder.glob("model_*.html"),
+        folder / "overview.html",
+        *(folder / "phone").glob("overview.html"),
+    ]
+    seen = list(opened(browser, folder, sorted(files)))
+    assert len([each for each in seen if each.file.name.startswith("model_")]) == 30
+    assert {each.file.name: each.faults for each in seen if each.faults} == {}
+    overview = next(each for each in seen if each.file.name == "overview.html")
+    for name in HOSTILE:
+        assert name in overview.words, name
+    for each in seen:
+        assert "49" not in each.look["title"], each.file
+
+
+def test_drawing_again_leaves_nothing_behind(lone: Path) -> None:
+    left = [file.name for file in lone.iterdir() if file.name.startswith(".boards")]
+    assert left == []
+    assert json.dumps(
+        sorted(file.name for file in (lone / "boards").iterdir() if file.is_dir())
+    ) == json.dumps(["assets", "dark", "phone", "phone-dark"])
