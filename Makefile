@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-all lint compiled example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-boards test-all lint compiled example bench docs boards pictures requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -15,6 +15,8 @@ ORACLES := $(SCRATCH)/oracles
 # goes before the Spark of the engines' environment
 SPARK35 := $(SCRATCH)/spark35
 DBT2 := $(SCRATCH)/dbt2
+# dbt Charts brings some ninety packages of its own
+BOARDS := $(SCRATCH)/boards-venv
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
@@ -102,7 +104,19 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
 	@$(ORACLES)/bin/python -m pip install -qq --no-deps -r tests/oracles/requirements.txt
 	@touch $@
 
-test-all: test test-simulation test-oracles $(ENGINES)/.installed  ## all of these, and more of each: hours
+test-boards: $(BOARDS)/.tested  ## the drawn boards in a browser: whole, legible, equal to the marts
+	@BUILT_DEMO=$(wildcard $(SCRATCH)/test/workspace) $(BOARDS)/bin/python -m pytest -q -rs tests/boards
+
+$(BOARDS)/.tested: $(BOARDS)/.installed tests/boards/requirements.txt
+	@scripts/setup_boards $(BOARDS) --tests
+	@touch $@
+
+$(BOARDS)/.installed: boards/requirements.txt $(STAMP) scripts/setup_boards
+	@rm -rf $(BOARDS)
+	@scripts/setup_boards $(BOARDS)
+	@touch $@
+
+test-all: test test-simulation test-oracles test-boards $(ENGINES)/.installed  ## all of these, and more of each: hours
 	@$(BIN)/pytest -q -m thorough
 	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
 	@$(MAKE) test-dbt2
@@ -123,15 +137,29 @@ bench: setup $(ENGINES)/.installed $(ORACLES)/.installed  ## wall time and memor
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) docs
 
+boards: setup $(BOARDS)/.installed  ## draw the boards of the chosen workspace
+	@$(THROUGHLINE) boards
+
+pictures: $(BOARDS)/.tested  ## take the pictures of the README from the drawn boards of the demo
+	@$(THROUGHLINE) boards --no-pdf
+	@for each in overview:overview:560 model_lead_scoring:model:1220 experiment_offer_taste_features:experiment:690; do \
+		IFS=: read -r board picture height <<<"$$each"; \
+		chromium --headless=new --no-sandbox --hide-scrollbars --window-size=1300,$$height \
+			--screenshot=docs/images/$$picture.png file://$(CURDIR)/workspace/boards/$$board.html 2>/dev/null; done
+
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate --no-header \
 	--no-emit-index-url --upgrade --quiet
 
 requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
 	@$(BIN)/pip install --quiet uv
-	@$(COMPILE) pyproject.toml requirements.in --all-extras --override requirements.override.txt --output-file requirements.txt
+	@$(COMPILE) pyproject.toml requirements.in --extra metricflow --extra postgres --extra spark --override requirements.override.txt --output-file requirements.txt
 	@$(COMPILE) tests/engines/requirements.in --output-file .build/engines.txt
 	@grep -vxFf requirements.txt .build/engines.txt > tests/engines/requirements.txt
 	@$(COMPILE) tests/oracles/requirements.in --output-file tests/oracles/requirements.txt
+	@$(COMPILE) boards/requirements.in --python-version 3.11 --override requirements.override.txt -c requirements.txt \
+		--output-file boards/requirements.txt
+	@$(COMPILE) tests/boards/requirements.in --python-version 3.11 -c boards/requirements.txt --output-file .build/boards.txt
+	@grep -vxFf boards/requirements.txt .build/boards.txt > tests/boards/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files

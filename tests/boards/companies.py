@@ -1,4 +1,4 @@
-"""Workspaces whose boards are looked at: the demo, prediction logs alone, and many odd models."""
+"""Workspaces whose boards are looked at, and what is known of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import csv
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / ".build" / "boards"
@@ -60,43 +59,12 @@ def throughline(workspace: Path, *arguments: str) -> str:
     return finished.stdout
 
 
-def rows(workspace: Path, sql: str) -> list[tuple[object, ...]]:
+def rows(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
     """Rows of the published file, as any client reads it."""
     published = workspace / "published" / "throughline.duckdb"
     with duckdb.connect(str(published), read_only=True) as connection:
         connection.execute("use main_marts")
         return connection.execute(sql).fetchall()
-
-
-@pytest.fixture(scope="session")
-def demo() -> Path:
-    """The boards of the demo company; BUILT_DEMO names a workspace where it is built."""
-    built = os.environ.get("BUILT_DEMO")
-    workspace = ROOT / built if built else SCRATCH / "demo"
-    if not built:
-        size = ("--predictions", "60000", "--days", "120", "--seed", "7")
-        throughline(workspace, "simulate", *size, "--out", str(workspace))
-        throughline(workspace, "build", "--no-tests")
-    pass
-    return workspace
-
-
-@pytest.fixture(scope="session")
-def lone() -> Path:
-    """A company that delivers prediction logs and nothing else."""
-    workspace = fresh("lone", ["churn"], settings="inputs: [prediction_logs]\n")
-    throughline(workspace, "build", "--no-tests")
-    throughline(workspace, "boards", "--no-pdf")
-    return workspace
-
-
-@pytest.fixture(scope="session")
-def many() -> Path:
-    """Thirty models, some of whose names are hostile, with remarks of the same kind."""
-    workspace = fresh("many", MANY, settings="inputs: [prediction_logs, business_outcomes]\n")
-    throughline(workspace, "build", "--no-tests")
-    throughline(workspace, "boards", "--no-pdf")
-    return workspace
 
 
 def fresh(name: str, models: Sequence[str], *, settings: str) -> Path:
@@ -117,7 +85,9 @@ def fresh(name: str, models: Sequence[str], *, settings: str) -> Path:
                 **{"horizon_days": "3", "label_delay_days": "0", "negative_on_absence": "true"},
                 **{"score_is_probability": "true", "owner": model, "rationale": "Tried."},
             }
-            csv.writer(file).writerow([row.get(column, "") for column in columns])
+            csv.writer(file, lineterminator="\n").writerow(
+                [row.get(column, "") for column in columns]
+            )
     predictions, outcomes = [], []
     start = datetime(2026, 3, 1, 12)
     for number, model in enumerate(models):
@@ -143,17 +113,4 @@ def written(
     folder = workspace / "raw" / table
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{table}.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([columns, *content])
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; where there is none the tests that look at pages are skipped, and say so."""
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("no Chromium, so NO PAGE WAS LOOKED AT: apt-get install chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+        csv.writer(file, lineterminator="\n").writerows([columns, *content])

@@ -1,0 +1,157 @@
+"""Boards compute nothing: what their queries may hold, and that templates and queries fit."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+import yaml
+from sqlglot import exp
+
+from building import ROOT
+from throughline import boards
+from throughline.findings import UserError
+from throughline.workspace import Workspace
+
+TEMPLATES = ROOT / "boards"
+QUERIES = sorted((TEMPLATES / "queries").glob("*.sql"))
+KINDS = ("overview", "model", "experiment", "metric", "alerts")
+COMPUTES = (exp.Binary, exp.Window, exp.Case, exp.If, exp.AggFunc, exp.Neg, exp.Having, exp.Group)
+ALLOWED = (exp.Connector, exp.Predicate, exp.Dot)
+"""Comparisons and their joins, which choose rows."""
+GATHERS = (exp.ArrayAgg, exp.Group)
+"""A list of the cells of a spark, as they stand; and the rows that it is of."""
+
+
+def faults(sql: str) -> list[str]:
+    """What of a query makes a number that no mart has."""
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    lists = [node for node in tree.find_all(exp.Select) if node.find(exp.ArrayAgg)]
+    spared = {id(part) for select in lists for part in select.walk() if isinstance(part, GATHERS)}
+    return [
+        node.sql(dialect="duckdb")
+        for node in tree.walk()
+        if isinstance(node, COMPUTES) and not isinstance(node, ALLOWED) and id(node) not in spared
+    ]
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_a_query_selects_cells_and_computes_nothing(path: Path) -> None:
+    sql = path.read_text()
+    assert faults(sql) == []
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    names = {table.name for table in tree.find_all(exp.Table)} - {
+        query.alias for query in tree.find_all(exp.CTE, exp.Subquery)
+    }
+    assert names
+    assert all(name.startswith("mart_") for name in names), names
+    assert sql.startswith("-- One row"), "a query says its grain first"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select value * 2 from mart_scorecard",
+        "select sum(value) from mart_scorecard",
+        "select case when value > 1 then 1 end from mart_scorecard",
+        "select row_number() over (order by value) from mart_scorecard",
+        "select model_id from mart_scorecard group by model_id",
+        "select -value from mart_scorecard",
+        "select if(value > 1, 1, 0) from mart_scorecard",
+        "select * from mart_scorecard where value > (select avg(value) from mart_scorecard)",
+        "select array_agg(value), max(value) from mart_scorecard group by model_id",
+        "select value || 'x' from mart_scorecard",
+    ],
+)
+def test_what_computes_is_found(sql: str) -> None:
+    assert faults(sql)
+
+
+def test_each_query_has_a_chart_and_each_chart_says_what_stands_for_no_rows() -> None:
+    used = set()
+    for kind in KINDS:
+        template: dict[str, Any] = yaml.safe_load((TEMPLATES / f"{kind}.yml").read_text())
+        for name, chart in template["charts"].items():
+            assert chart["empty"].endswith("."), (kind, name)
+            assert chart["title"], (kind, name)
+            used |= {chart["query"], *(layer.get("query") for layer in chart.get("layers", []))}
+            used.add(chart.get("why"))
+        placed = [
+            each
+            for row in template["rows"]
+            for each in (row["cols"] if isinstance(row, dict) else [row])
+        ]
+        assert sorted(placed) == sorted(template["charts"]), kind
+    assert used - {None} == {path.stem for path in QUERIES}
+
+
+def test_a_page_has_one_name_in_python_and_in_sql() -> None:
+    names = ["churn", "Churn", "a/b", "<x>", "7", "模型", "a" * 61, "", "a b", "x" * 60]
+    with duckdb.connect() as connection:
+        connection.execute((TEMPLATES / "setup.sql").read_text())
+        for name in names:
+            told = connection.execute("select page('model', ?)", [name]).fetchone()
+            assert told == (f"{boards.page('model', name)}.html",)
+    assert len({boards.page("model", name) for name in names}) == len(names)
+    assert boards.page("model", "A").endswith(hashlib.md5(b"A").hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "reason", "written"),
+    [
+        (0.74251, "share", None, "74.3 %"),
+        (50396.4, "currency", None, "50,396 EUR"),
+        (0.2248, "currency", None, "0.22 EUR"),
+        (-13935.2, "currency", None, "-13,935 EUR"),
+        (43.05, "milliseconds", None, "43 ms"),
+        (1234.0, "count", None, "1,234"),
+        (0.99333, "score", None, "0.993"),
+        (None, "share", "too_few_units", "too few units"),
+        (None, "share", None, ""),
+    ],
+)
+def test_a_number_is_written_by_its_unit(
+    number: float | None, unit: str, reason: str | None, written: str
+) -> None:
+    with duckdb.connect() as connection:
+        connection.execute((TEMPLATES / "setup.sql").read_text())
+        asked = "select readable(?, ?, ?, 'EUR')"
+        ((told,),) = connection.execute(asked, [number, unit, reason]).fetchall()
+    assert told.replace("\u2060", "") == written
+
+
+def test_texts_of_a_workspace_are_no_marks_of_the_renderer() -> None:
+    assert boards.shown("offer_ranking *x* [a](b) `c`").isprintable()
+    assert not set("_*`[]") & set(boards.shown("offer_ranking *x* [a](b) `c`"))
+    assert boards.shown("{{ 7 * 7 }}") == '{{ "{{ 7 \u2217 7 }}" }}'
+
+
+def test_boards_need_a_published_file_and_dbt_charts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(project=ROOT, folder=tmp_path, chosen_by="test")
+    with (
+        pytest.raises(UserError, match="throughline publish"),
+        boards.project(workspace, boards.FORMS),
+    ):
+        pass
+    elsewhere = Workspace(project=tmp_path, folder=tmp_path, chosen_by="test")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="make boards"):
+        boards.renderer(elsewhere)
+
+
+def test_every_query_answers_on_the_demo(demo: Path) -> None:
+    """And no chart of the demo is without a query that has rows in at least one board."""
+    workspace = Workspace(project=ROOT, folder=demo, chosen_by="test")
+    with boards.project(workspace, boards.FORMS[:1]) as (root, planned):
+        made = [yaml.safe_load(path.read_text()) for path in root.rglob("charts/*/*.yml")]
+    assert len(made) == len(planned)
+    assert len({board.page for board in planned}) == len(planned)
+    filled = {name for board in made for name in board["queries"]}
+    reasons = {"model_money_reason", "model_threshold_reason", "metric_reason", "experiment_reason"}
+    assert filled == {path.stem for path in QUERIES} - reasons
