@@ -133,6 +133,7 @@ bench: setup $(ENGINES)/.installed $(ORACLES)/.installed  ## wall time and memor
 	@$(BIN)/python bench/increments.py
 	@PYTHONPATH=tests/engines $(ENGINES)/bin/python bench/by_engine.py
 	@$(BIN)/python bench/lift.py
+	@$(BIN)/python bench/reading.py
 
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) docs

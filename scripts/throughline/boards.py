@@ -136,7 +136,7 @@ def serve(workspace: Workspace, *, port: int) -> int:
 
 def folder(workspace: Workspace) -> Path:
     """Where the pages stand."""
-    return workspace.folder / "boards"
+    return workspace.published.parent.parent / "boards"
 
 
 def renderer(workspace: Workspace) -> str:
@@ -163,6 +163,10 @@ def project(
     charts/<form>/<page>.yml are the boards; the second value has them once, without forms.
     """
     published = workspace.published
+    if not workspace.is_in_file:
+        what = f"target {workspace.target} is no file of DuckDB, and boards read the published file"
+        fix = "Draw from the marts of that target with a BI tool: docs/bi.md."
+        raise refuse(what, where="boards", fix=fix)
     if not published.exists():
         fix = "Publish it: throughline publish. Boards read that file of DuckDB alone."
         raise refuse("does not exist", where=workspace.shown(published), fix=fix)

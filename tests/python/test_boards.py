@@ -78,6 +78,8 @@ def test_each_query_has_a_chart_and_each_chart_says_what_stands_for_no_rows() ->
         for name, chart in template["charts"].items():
             assert chart["empty"].endswith("."), (kind, name)
             assert chart["title"], (kind, name)
+            # two of them would be marks of emphasis
+            assert chart["empty"].count("_") < 2, (kind, name)
             used |= {chart["query"], *(layer.get("query") for layer in chart.get("layers", []))}
             used.add(chart.get("why"))
         placed = [
