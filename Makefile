@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-all lint compiled example bench docs requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-bi test-all lint compiled example bench docs requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -15,6 +15,7 @@ ORACLES := $(SCRATCH)/oracles
 # goes before the Spark of the engines' environment
 SPARK35 := $(SCRATCH)/spark35
 DBT2 := $(SCRATCH)/dbt2
+BI := $(SCRATCH)/bi
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
@@ -102,10 +103,25 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
 	@$(ORACLES)/bin/python -m pip install -qq --no-deps -r tests/oracles/requirements.txt
 	@touch $@
 
+test-bi: export DBT_TARGET_PATH := $(SCRATCH)/test/target
+test-bi: export DBT_LOG_PATH := $(SCRATCH)/test/logs
+test-bi: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
+test-bi: setup $(BI)/.installed  ## what Superset reads of the published demo, with a picture in .build/bi
+	@[ -e $(THROUGHLINE_WORKSPACE)/published/throughline.duckdb ] || \
+		{ $(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE) && $(THROUGHLINE) build --no-tests; }
+	@cp $(THROUGHLINE_WORKSPACE)/published/throughline.duckdb $(BI)/throughline.duckdb
+	@$(THROUGHLINE) export superset --uri duckdb:///$(CURDIR)/$(BI)/throughline.duckdb --out $(BI)/superset.zip
+	@$(BI)/bin/python -m pytest -q -rs tests/bi
+
+$(BI)/.installed: tests/bi/requirements.txt $(STAMP) scripts/setup_bi
+	@scripts/setup_bi $(BI)
+	@touch $@
+
 test-all: test test-simulation test-oracles $(ENGINES)/.installed  ## all of these, and more of each: hours
 	@$(BIN)/pytest -q -m thorough
 	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
 	@$(MAKE) test-dbt2
+	@$(MAKE) test-bi
 	@$(MAKE) test-histories
 
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
@@ -126,12 +142,13 @@ docs: setup  ## the dbt documentation as one page, with lineage
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate --no-header \
 	--no-emit-index-url --upgrade --quiet
 
-requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
+requirements: setup  ## recompile the pins from requirements.in, the project's and those of other environments
 	@$(BIN)/pip install --quiet uv
 	@$(COMPILE) pyproject.toml requirements.in --all-extras --override requirements.override.txt --output-file requirements.txt
 	@$(COMPILE) tests/engines/requirements.in --output-file .build/engines.txt
 	@grep -vxFf requirements.txt .build/engines.txt > tests/engines/requirements.txt
 	@$(COMPILE) tests/oracles/requirements.in --output-file tests/oracles/requirements.txt
+	@$(COMPILE) tests/bi/requirements.in --output-file tests/bi/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files
