@@ -548,6 +548,23 @@ def export_superset(uri: str | None, name: str | None, out: Path | None) -> None
     write_export(current, content, out=out, name="superset.zip")
 
 
+@export_.command(name="osi")
+@out_option("throughline.osi.json")
+def export_osi(out: Path | None) -> None:
+    """Write the metrics as a document of Open Semantic Interchange, for tools that read it.
+
+    It is dbt's own, in which a division by zero gives NULL, each column names its dataset, and
+    extensions say owner, unit, tier, direction, reason and next step.
+
+    Example: throughline export osi --out metrics.osi.json
+    """
+    # Most commands do without sqlglot.
+    from throughline.exports import osi
+
+    current = chosen()
+    write_export(current, osi.export(current), out=out, name="throughline.osi.json")
+
+
 @cli.command(
     name="exec", context_settings={"ignore_unknown_options": True, "help_option_names": []}
 )

@@ -11,6 +11,9 @@ from throughline.workspace import Workspace
 
 Json = dict[str, Any]
 
+OF_A_CARD = {"unit", "owner", "tier", "direction", "rationale", "so_what"}
+"""What the card of every governed metric says; other metrics may have notes of their own."""
+
 
 def artefact(workspace: Workspace, name: str) -> Json:
     """A file that dbt wrote when it last read the project; raises UserError where it did not."""
@@ -27,5 +30,5 @@ def cards(manifest: Json) -> Iterator[tuple[Json, Json]]:
     """Each governed metric, with its card, by name."""
     for metric in sorted(manifest["metrics"].values(), key=lambda metric: str(metric["name"])):
         card = metric["config"].get("meta", {})
-        if "unit" in card:
+        if card.keys() >= OF_A_CARD:
             yield metric, card

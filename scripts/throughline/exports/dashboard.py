@@ -81,7 +81,7 @@ CHARTS = (
         filters=(IN_TOTAL, Filter(column="role", value="headline")),
         order=(("model_name", True), ("label", True)),
         formats={"value": DIGITS, "previous_value": DIGITS, "target": DIGITS},
-        height=118,
+        height=126,
     ),
     Chart(
         name="net_value",
