@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -300,6 +301,45 @@ def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(f"select 1 from {relation}")
             cursor.execute("rollback to before")
+    assert_reflected(reading, as_role="BI_Team", schema="Sales-EU_marts")
+
+
+def assert_reflected(engine: Engine, *, as_role: str, schema: str) -> None:
+    """A BI tool that asks the server what there is finds the marts, their columns and comments."""
+    import sqlalchemy
+
+    place = {name: engine.variables[f"PG{name}"] for name in ("HOST", "PORT", "DATABASE")}
+    url = sqlalchemy.URL.create(
+        "postgresql+psycopg2",
+        username=as_role,
+        host=place["HOST"],
+        port=int(place["PORT"]),
+        database=place["DATABASE"],
+    )
+    reader = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    found = sqlalchemy.inspect(reader)
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s", [schema])
+        tables = {name for (name,) in cursor.fetchall()}
+        cursor.execute(f'select value from "{schema}".mart_scorecard')
+        values = Counter(value for (value,) in cursor.fetchall())
+    assert "mart_scorecard" in tables
+    assert set(found.get_table_names(schema=schema)) == tables
+    card = sqlalchemy.Table(
+        "mart_scorecard", sqlalchemy.MetaData(), schema=schema, autoload_with=reader
+    )
+    kinds = {column.name: str(column.type) for column in card.columns}
+    assert {name: kinds[name] for name in ("label", "value", "unit_count", "due")} == {
+        "label": "TEXT",
+        "value": "DOUBLE PRECISION",
+        "unit_count": "BIGINT",
+        "due": "DATE",
+    }
+    assert all(column.comment for column in card.columns)
+    with reader.connect() as connection:
+        rows = connection.execute(sqlalchemy.select(card.columns["value"])).scalars().all()
+    assert Counter(rows) == values
+    assert any(value is not None for value in rows)
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
