@@ -106,11 +106,12 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)
 test-bi: export DBT_TARGET_PATH := $(SCRATCH)/test/target
 test-bi: export DBT_LOG_PATH := $(SCRATCH)/test/logs
 test-bi: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
-test-bi: setup $(BI)/.installed  ## what Superset reads of the published demo, with a picture in .build/bi
+test-bi: setup $(BI)/.installed  ## what Superset and DataHub read of the demo, with a picture in .build/bi
 	@[ -e $(THROUGHLINE_WORKSPACE)/published/throughline.duckdb ] || \
 		{ $(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE) && $(THROUGHLINE) build --no-tests; }
 	@cp $(THROUGHLINE_WORKSPACE)/published/throughline.duckdb $(BI)/throughline.duckdb
 	@$(THROUGHLINE) export superset --uri duckdb:///$(CURDIR)/$(BI)/throughline.duckdb --out $(BI)/superset.zip
+	@$(THROUGHLINE) export datahub --out $(BI)/datahub.json
 	@$(BI)/bin/python -m pytest -q -rs tests/bi
 
 $(BI)/.installed: tests/bi/requirements.txt $(STAMP) scripts/setup_bi

@@ -565,6 +565,21 @@ def export_osi(out: Path | None) -> None:
     write_export(current, osi.export(current), out=out, name="throughline.osi.json")
 
 
+@export_.command(name="datahub")
+@out_option("throughline.datahub.json")
+def export_datahub(out: Path | None) -> None:
+    """Write metrics as terms and published tables with their owners, for datahub ingest.
+
+    Its recipe has a source of type file with this path.
+
+    Example: throughline export datahub --out throughline.datahub.json
+    """
+    from throughline.exports import datahub
+
+    current = chosen()
+    write_export(current, datahub.export(current), out=out, name="throughline.datahub.json")
+
+
 @cli.command(
     name="exec", context_settings={"ignore_unknown_options": True, "help_option_names": []}
 )

@@ -15,7 +15,7 @@ import yaml
 
 from building import Project
 from conftest import Company, Outcome
-from throughline.exports import superset
+from throughline.exports import datahub, superset
 from throughline.workspace import Workspace
 
 Call = Callable[..., Outcome]
@@ -114,6 +114,44 @@ def test_the_file_of_duckdb_is_opened_for_reading(built: Workspace) -> None:
     (database,) = of_kind(superset.export(built, uri=uri), "databases")
     assert database["sqlalchemy_uri"] == uri
     assert database["extra"]["engine_params"] == {}
+
+
+def test_the_catalogue_has_every_published_table_and_governed_metric(built: Workspace) -> None:
+    proposals = json.loads(datahub.export(built))
+    found = {(one["entityUrn"], one["aspectName"]): one["aspect"]["json"] for one in proposals}
+    assert len(found) == len(proposals)
+    with duckdb.connect(str(built.published), read_only=True) as connection:
+        tables = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() "
+            "where table_name <> 'publication'"
+        ).fetchall()
+        for (place,) in tables:
+            urn = f"urn:li:dataset:(urn:li:dataPlatform:duckdb,{place},PROD)"
+            columns = connection.execute(f"describe {place}").fetchall()
+            fields = found[urn, "schemaMetadata"]["fields"]
+            assert [field["fieldPath"] for field in fields] == [name for name, *_ in columns]
+            assert found[urn, "datasetProperties"]["description"]
+            if "_marts." in place:
+                (owner,) = found[urn, "ownership"]["owners"]
+                assert found[owner["owner"], "corpGroupInfo"]["displayName"]
+        metrics = connection.execute(
+            "select metric, label, owner, unit, tier, direction, so_what, rationale "
+            "from main_metrics.dim_metrics"
+        ).fetchall()
+    assert len(tables) == sum(name == "datasetProperties" for _, name in found)
+    assert len(metrics) == sum(name == "glossaryTermInfo" for _, name in found)
+    for metric, label, owned_by, unit, tier, direction, next_step, reason in metrics:
+        urn = f"urn:li:glossaryTerm:throughline.{metric}"
+        told, said = (
+            found[urn, "glossaryTermInfo"],
+            found[urn, "glossaryTermInfo"]["customProperties"],
+        )
+        assert told["name"] == label
+        (owner,) = found[urn, "ownership"]["owners"]
+        assert found[owner["owner"], "corpGroupInfo"]["displayName"] == owned_by
+        named = [said[key] for key in ("unit", "tier", "direction", "next_step", "reason")]
+        assert named == [unit, tier, direction, next_step, reason]
+    assert datahub.export(built) == json.dumps(proposals, indent=1, ensure_ascii=False) + "\n"
 
 
 def test_an_export_is_written_where_it_is_asked_for(
