@@ -55,7 +55,7 @@ class Assets:
 
     name: str
     uri: str
-    schema: str
+    places: Mapping[str, tuple[str, str]]
     manifest: Json = field(repr=False)
 
     def uuid(self, kind: str, name: str = "") -> str:
@@ -66,7 +66,7 @@ class Assets:
         """The files of the archive, by path."""
         yield "metadata.yaml", {"version": VERSION, "type": "assets"}
         yield "databases/throughline.yaml", self.database()
-        for mart in sorted({chart.mart for chart in CHARTS}):
+        for mart in self.places:
             yield f"datasets/throughline/{mart}.yaml", self.dataset(mart)
         for chart in CHARTS:
             yield f"charts/{chart.name}.yaml", self.chart(chart)
@@ -98,13 +98,14 @@ class Assets:
     def dataset(self, mart: str) -> Json:
         """A mart with its columns as the contract has them."""
         node = model(self.manifest, mart)
+        schema, table = self.places[mart]
         columns = [column for column in node["columns"].values() if column["data_type"]]
         times = [column["name"] for column in columns if is_time(column["data_type"])]
         return {
-            "table_name": node["alias"],
+            "table_name": table,
             "main_dttm_col": times[0] if times else None,
             "description": node["description"].strip(),
-            "schema": self.schema,
+            "schema": schema,
             "sql": None,
             "columns": [
                 {
@@ -251,11 +252,11 @@ def export(workspace: Workspace, *, name: str = NAME, uri: str | None = None) ->
         what = "how Superset reaches the warehouse is not known"
         fix = "Name it: --uri postgresql+psycopg2://bi_reader@host/database"
         raise refuse(what, where=f"target {workspace.target}", fix=fix)
-    schema, _ = workspace.place("marts", "mart_scorecard")
+    marts = sorted({chart.mart for chart in CHARTS})
     assets = Assets(
         name=name,
         uri=uri or f"duckdb:///{workspace.published.resolve()}",
-        schema=schema,
+        places={mart: workspace.place("marts", mart) for mart in marts},
         manifest=artefact(workspace, "manifest.json"),
     )
     return archive(dict(assets.files()))
