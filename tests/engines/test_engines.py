@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import re
 import shutil
@@ -16,9 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+import sqlglot
+from sqlglot import exp
 
 import awkward
 import engines
@@ -26,6 +30,7 @@ import late
 import parity
 from engines import ROOT, Engine
 from throughline import cli, dbt_process, simulate, warehouse
+from throughline.exports import osi
 from throughline.findings import UserError
 from throughline.workspace import Workspace
 
@@ -302,6 +307,8 @@ def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
                 cursor.execute(f"select 1 from {relation}")
             cursor.execute("rollback to before")
     assert_reflected(reading, as_role="BI_Team", schema="Sales-EU_marts")
+    with dbt_process.within(reading.environment(workspace)):
+        assert_runs(reading, json.loads(osi.export(workspace)))
 
 
 def assert_reflected(engine: Engine, *, as_role: str, schema: str) -> None:
@@ -340,6 +347,24 @@ def assert_reflected(engine: Engine, *, as_role: str, schema: str) -> None:
         rows = connection.execute(sqlalchemy.select(card.columns["value"])).scalars().all()
     assert Counter(rows) == values
     assert any(value is not None for value in rows)
+
+
+def assert_runs(engine: Engine, document: dict[str, Any]) -> None:
+    """Each sum of the exported metrics over its dataset, and shares that are no whole numbers."""
+    (model,) = document["semantic_model"]
+    sources = {dataset["name"]: dataset["source"] for dataset in model["datasets"]}
+    found: dict[str, float | None] = {}
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        for metric in model["metrics"]:
+            (said,) = metric["expression"]["dialects"]
+            tree = sqlglot.parse_one(f"({said['expression']})", dialect="postgres")
+            for total in list(tree.find_all(exp.AggFunc)):
+                (home,) = {column.table for column in total.find_all(exp.Column)}
+                total.replace(exp.var(f"(select {total.sql()} from {sources[home]} as {home})"))
+            cursor.execute(f"select {tree.sql(dialect='postgres')}")
+            (found[metric["name"]],) = cursor.fetchone()
+    assert 0 < (found["conversion_rate"] or 0) < 1
+    assert len(found) > 100
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)

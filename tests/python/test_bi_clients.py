@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Mapping
 from datetime import date
@@ -13,6 +15,8 @@ from typing import Any, Protocol
 
 import duckdb
 import pytest
+
+from building import ROOT, Project
 
 # said of the packages themselves
 pytestmark = [
@@ -238,6 +242,8 @@ class Ibis:
         return [tuple(row.values()) for row in chosen.to_pyarrow().to_pylist()]
 
 
+PAGE = (ROOT / "docs/bi.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 CLIENTS: list[type[Client]] = [Cli, Pandas, Alchemy, Ibis]
 
 
@@ -289,3 +295,35 @@ def test_clients_do_not_stop_each_other_nor_a_publication(kind: type[Client], fi
     copy.replace(file)
     assert file.stat().st_ino != inode
     assert kind(file).count("mart_goals") > 0
+
+
+@pytest.mark.parametrize(("language", "block"), BLOCKS)
+def test_the_page_shows_what_runs(demo_project: Project, language: str, block: str) -> None:
+    program = {"sh": ["bash", "-euo", "pipefail"], "python": [sys.executable, "-W", "ignore"]}
+    run = subprocess.run(
+        [*program[language], "-c", block],
+        cwd=demo_project.root,
+        env={"PATH": f"{sysconfig.get_path('scripts')}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(BLOCKS) == len(CLIENTS)
+
+
+def test_named_versions_are_those_that_are_tested() -> None:
+    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition(" ;")[0] for line in pins}
+    bi = (ROOT / "tests/bi/requirements.txt").read_text(encoding="utf-8").splitlines()
+    table, _, superset = PAGE.partition("## Superset")
+    named = re.findall(r"`([\w-]+==[\d.]+)`", table)
+    assert len(named) > 6
+    assert set(named) <= pinned
+    installed = next(line for line in superset.splitlines() if line.startswith("pip install"))
+    assert set(re.findall(r"[\w-]+==[\d.]+", installed)) <= set(bi)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"tests read the file with (.*?)\. `throughline", readme, re.DOTALL)
+    told = re.findall(r"`([\w-]+)` ([\d.]+)", block)
+    assert {f"{name}=={version}" for name, version in told} <= set(named)
+    assert len(told) == 5

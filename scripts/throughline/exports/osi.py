@@ -1,8 +1,7 @@
 """The semantic model as a document of Open Semantic Interchange (OSI).
 
-dbt writes one of its own. Its ratios fail, or are infinite, where nothing is counted, and divide
-whole numbers on some warehouses; it leaves out to which dataset a column belongs, and what a card
-says.
+dbt writes one of its own. Its ratios fail, or are infinite, where nothing is counted, and Postgres
+cuts off their fractions; it leaves out to which dataset a column belongs, and what a card says.
 """
 
 from __future__ import annotations
