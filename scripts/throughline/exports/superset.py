@@ -240,7 +240,7 @@ class Assets:
 
 
 def export(workspace: Workspace, *, name: str = NAME, uri: str | None = None) -> bytes:
-    """An archive that Superset imports by Settings, or by POST to /api/v1/assets/import/.
+    """An archive that Superset imports by POST to /api/v1/assets/import/.
 
     Args:
         name: of the database and the dashboard; another name gives assets of their own.
