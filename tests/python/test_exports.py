@@ -82,6 +82,16 @@ def test_charts_name_what_their_datasets_have(built: Workspace) -> None:
     assert shown == {chart["uuid"] for chart in charts}
 
 
+def test_each_model_has_one_colour_in_all_charts(built: Workspace) -> None:
+    (dashboard,) = of_kind(superset.export(built), "dashboards")
+    colours = dashboard["metadata"]["label_colors"]
+    with duckdb.connect(str(built.published), read_only=True) as connection:
+        models = connection.execute("select model_id, model_name from main_core.dim_models")
+        pairs = [(colours[model], colours[name]) for model, name in models.fetchall()]
+    assert len({one for one, _ in pairs}) == len(pairs) > 1
+    assert all(one == other for one, other in pairs)
+
+
 def test_metrics_of_the_cards_give_the_values_of_the_mart(built: Workspace) -> None:
     """By model and month each is the cell that the mart holds, withheld ones too."""
     (months,) = (

@@ -1,4 +1,4 @@
-"""Files for other tools, made from what dbt wrote down of the project, without a warehouse."""
+"""Files for other tools, made from what dbt wrote down of the project."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import yaml
 
-from throughline import sql
+from throughline import scorecard, sql
 from throughline.exports import Json, artefact, cards
 from throughline.exports.dashboard import (
     CHARTS,
@@ -26,7 +26,7 @@ from throughline.exports.dashboard import (
     Chart,
     Filter,
 )
-from throughline.findings import refuse
+from throughline.findings import UserError, refuse
 from throughline.workspace import Workspace
 
 VERSION = "1.0.0"
@@ -40,6 +40,8 @@ READABLE = "segment_name = 'all' AND model_version = 'all' AND value IS NOT NULL
 """The cells of that mart that add up: in total, of all versions, and not withheld."""
 FORMATS = {"share": ".1%", "currency": ",.2f", "count": ",.0f"}
 """Of d3, by the unit of a metric; others have `DIGITS`."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#332288")
+"""Of models, in their order; told apart also by who sees few colours."""
 DAY = "%Y-%m-%d"
 KINDS = {
     "line": "echarts_timeseries_line",
@@ -56,6 +58,7 @@ class Assets:
     name: str
     uri: str
     places: Mapping[str, tuple[str, str]]
+    colours: Mapping[str, str]
     manifest: Json = field(repr=False)
 
     def uuid(self, kind: str, name: str = "") -> str:
@@ -162,6 +165,7 @@ class Assets:
             "position": self.position(),
             "metadata": {
                 "color_scheme": "supersetColors",
+                "label_colors": dict(self.colours),
                 "cross_filters_enabled": False,
                 "native_filter_configuration": [
                     {
@@ -257,9 +261,28 @@ def export(workspace: Workspace, *, name: str = NAME, uri: str | None = None) ->
         name=name,
         uri=uri or f"duckdb:///{workspace.published.resolve()}",
         places={mart: workspace.place("marts", mart) for mart in marts},
+        colours=colours(workspace),
         manifest=artefact(workspace, "manifest.json"),
     )
     return archive(dict(assets.files()))
+
+
+def colours(workspace: Workspace) -> dict[str, str]:
+    """A colour for each model, by id and by name; none before a first build.
+
+    Superset gives each chart colours of its own, and two lines of one chart may then share one.
+    """
+    relations = {"mart_scorecard": "marts"}
+    try:
+        rows = scorecard.rows_of_last_build(workspace, relations, named="the dashboard")
+    except UserError:
+        return {}
+    models = sorted({(row["model_id"], row["model_name"]) for row in rows["mart_scorecard"]})
+    return {
+        label: COLOURS[number % len(COLOURS)]
+        for number, labels in enumerate(models)
+        for label in labels
+    }
 
 
 def archive(files: Mapping[str, Json]) -> bytes:
