@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-boards test-all lint compiled example bench docs boards pictures requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-boards test-bi test-all lint compiled example bench docs boards pictures requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -17,6 +17,7 @@ SPARK35 := $(SCRATCH)/spark35
 DBT2 := $(SCRATCH)/dbt2
 # dbt Charts brings some ninety packages of its own
 BOARDS := $(SCRATCH)/boards-venv
+BI := $(SCRATCH)/bi
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
@@ -116,10 +117,26 @@ $(BOARDS)/.installed: boards/requirements.txt $(STAMP) scripts/setup_boards
 	@scripts/setup_boards $(BOARDS)
 	@touch $@
 
-test-all: test test-simulation test-oracles test-boards $(ENGINES)/.installed  ## all of these, and more of each: hours
+test-bi: export DBT_TARGET_PATH := $(SCRATCH)/test/target
+test-bi: export DBT_LOG_PATH := $(SCRATCH)/test/logs
+test-bi: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
+test-bi: setup $(BI)/.installed  ## what Superset and DataHub read of the demo, with a picture in .build/bi
+	@[ -e $(THROUGHLINE_WORKSPACE)/published/throughline.duckdb ] || \
+		{ $(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE) && $(THROUGHLINE) build --no-tests; }
+	@cp $(THROUGHLINE_WORKSPACE)/published/throughline.duckdb $(BI)/throughline.duckdb
+	@$(THROUGHLINE) export superset --uri duckdb:///$(CURDIR)/$(BI)/throughline.duckdb --out $(BI)/superset.zip
+	@$(THROUGHLINE) export datahub --out $(BI)/datahub.json
+	@$(BI)/bin/python -m pytest -q -rs tests/bi
+
+$(BI)/.installed: tests/bi/requirements.txt $(STAMP) scripts/setup_bi
+	@scripts/setup_bi $(BI)
+	@touch $@
+
+test-all: test test-simulation test-oracles test-boards test-bi $(ENGINES)/.installed  ## all of these, and more of each: hours
 	@$(BIN)/pytest -q -m thorough
 	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
 	@$(MAKE) test-dbt2
+	@$(MAKE) test-bi
 	@$(MAKE) test-histories
 
 example: export DBT_TARGET_PATH := $(SCRATCH)/open_bandit/target
@@ -151,7 +168,7 @@ pictures: $(BOARDS)/.tested  ## take the pictures of the README from the drawn b
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --no-annotate --no-header \
 	--no-emit-index-url --upgrade --quiet
 
-requirements: setup  ## recompile the pins from requirements.in, the project's and the oracles'
+requirements: setup  ## recompile the pins from requirements.in, the project's and those of other environments
 	@$(BIN)/pip install --quiet uv
 	@$(COMPILE) pyproject.toml requirements.in --extra metricflow --extra postgres --extra spark --override requirements.override.txt --output-file requirements.txt
 	@$(COMPILE) tests/engines/requirements.in --output-file .build/engines.txt
@@ -161,6 +178,7 @@ requirements: setup  ## recompile the pins from requirements.in, the project's a
 		--output-file boards/requirements.txt
 	@$(COMPILE) tests/boards/requirements.in --python-version 3.11 -c boards/requirements.txt --output-file .build/boards.txt
 	@grep -vxFf boards/requirements.txt .build/boards.txt > tests/boards/requirements.txt
+	@$(COMPILE) tests/bi/requirements.in --output-file tests/bi/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files

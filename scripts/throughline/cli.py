@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from throughline import (
     warehouse,
     workspace,
 )
-from throughline.files import writing
+from throughline.files import swap_in, writing
 from throughline.findings import Finding, UserError, refuse
 from throughline.workspace import Workspace
 
@@ -521,6 +521,89 @@ def boards_(no_pdf: bool, serve: bool, port: int, quiet: bool) -> None:
         made = boards.render(current, with_pdf=not no_pdf, begin=meter.begin)
     click.echo(f"boards: {made}")
     click.echo(f"Open {current.shown(made.folder / 'index.html')} in a browser.")
+
+
+@cli.group(name="export")
+def export_() -> None:
+    """Write what other tools read: assets for Superset, a semantic model, a catalogue.
+
+    \b
+    Examples: throughline export superset
+              throughline export osi --out metrics.osi.json
+    """
+
+
+def out_option(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option that says where an export is written; without it: `name` beside dbt's files."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"The file; else {name} in the folder that dbt writes into.",
+    )
+
+
+def write_export(current: Workspace, content: str | bytes, *, out: Path | None, name: str) -> None:
+    """Puts an export in its place and says where that is."""
+    path = out or current.artefacts / name
+    with writing(path, fix="Choose a folder that can be written: --out FILE"):
+        swap_in(path, content)
+    click.echo(f"Wrote {current.shown(path.resolve()) if out is None else path}.")
+
+
+@export_.command(name="superset")
+@click.option(
+    "--uri", metavar="URI", help="How Superset reaches the marts; else the published file."
+)
+@click.option(
+    "--name", metavar="NAME", help="Of the database and dashboard there; else Throughline."
+)
+@out_option("superset.zip")
+def export_superset(uri: str | None, name: str | None, out: Path | None) -> None:
+    """Write the marts as datasets of Superset, with the metrics of the cards and a dashboard.
+
+    POST the archive to /api/v1/assets/import/ there. A later one replaces what this one brought.
+
+    \b
+    Examples: throughline export superset
+              throughline export superset --uri postgresql+psycopg2://bi_reader@db/analytics
+    """
+    from throughline.exports import superset
+
+    current = chosen()
+    content = superset.export(current, name=name or superset.NAME, uri=uri)
+    write_export(current, content, out=out, name="superset.zip")
+
+
+@export_.command(name="osi")
+@out_option("throughline.osi.json")
+def export_osi(out: Path | None) -> None:
+    """Write the metrics as a document of Open Semantic Interchange, for tools that read it.
+
+    It is dbt's own, in which a division by zero gives NULL, each column names its dataset, and
+    extensions say owner, unit, tier, direction, reason and next step.
+
+    Example: throughline export osi --out metrics.osi.json
+    """
+    # Most commands do without sqlglot.
+    from throughline.exports import osi
+
+    current = chosen()
+    write_export(current, osi.export(current), out=out, name="throughline.osi.json")
+
+
+@export_.command(name="datahub")
+@out_option("throughline.datahub.json")
+def export_datahub(out: Path | None) -> None:
+    """Write metrics as terms and published tables with their owners, for datahub ingest.
+
+    Its recipe has a source of type file with this path.
+
+    Example: throughline export datahub --out throughline.datahub.json
+    """
+    from throughline.exports import datahub
+
+    current = chosen()
+    write_export(current, datahub.export(current), out=out, name="throughline.datahub.json")
 
 
 @cli.command(

@@ -44,14 +44,14 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "\\'") + "'"
 
 
-def swap_in(path: Path, text: str) -> None:
+def swap_in(path: Path, content: str | bytes) -> None:
     """Writes a file beside the old one, then takes its place: never half a file."""
     target = path.resolve()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
         temporary.replace(target)
     finally:

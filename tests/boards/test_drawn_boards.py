@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from companies import CHROMIUM, HOSTILE, MANY, ROOT, SCRATCH, fresh, rows, throughline
+from companies import CHROMIUM, HOSTILE, MANY, ROOT, SCRATCH, few, fresh, rows, throughline
 
 FORMS = {
     "": (1300, "light"),
@@ -55,7 +55,7 @@ def lone() -> Path:
 @pytest.fixture(scope="module")
 def many() -> Path:
     """Thirty models, some of whose names are hostile, with remarks of the same kind."""
-    workspace = fresh("many", MANY, settings="inputs: [prediction_logs, business_outcomes]\n")
+    workspace = fresh("many", MANY, settings=f"inputs: [prediction_logs, business_outcomes]\n{few()}")
     throughline(workspace, "build", "--no-tests")
     throughline(workspace, "boards", "--no-pdf")
     return workspace
@@ -293,7 +293,8 @@ demo = Workspace(project=Path.cwd(), folder=Path(sys.argv[1]), chosen_by="test")
 with boards.project(demo, boards.FORMS[:1]) as (root, _):
     asked = [f"charts/wide/{name}.yml" for name in sys.argv[2:]]
     command = [boards.renderer(demo), "render", "--no-cache", "--no-warnings", "--format"]
-    subprocess.run([*command, "text-data", "--project-dir", str(root), *asked], cwd=root, check=True)
+    command += ["text-data", "--project-dir", str(root), *asked]
+    subprocess.run(command, cwd=root, check=True)
 """
     asked = ("overview", "experiment_lead_first_hour_call", "alerts")
     told = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import re
 import shutil
@@ -11,13 +12,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+import sqlglot
+from sqlglot import exp
 
 import awkward
 import engines
@@ -25,6 +30,7 @@ import late
 import parity
 from engines import ROOT, Engine
 from throughline import cli, dbt_process, simulate, warehouse
+from throughline.exports import osi
 from throughline.findings import UserError
 from throughline.workspace import Workspace
 
@@ -300,6 +306,65 @@ def test_a_reader_reads_the_marts_and_nothing_else(engine: Engine) -> None:
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(f"select 1 from {relation}")
             cursor.execute("rollback to before")
+    assert_reflected(reading, as_role="BI_Team", schema="Sales-EU_marts")
+    with dbt_process.within(reading.environment(workspace)):
+        assert_runs(reading, json.loads(osi.export(workspace)))
+
+
+def assert_reflected(engine: Engine, *, as_role: str, schema: str) -> None:
+    """A BI tool that asks the server what there is finds the marts, their columns and comments."""
+    import sqlalchemy
+
+    place = {name: engine.variables[f"PG{name}"] for name in ("HOST", "PORT", "DATABASE")}
+    url = sqlalchemy.URL.create(
+        "postgresql+psycopg2",
+        username=as_role,
+        host=place["HOST"],
+        port=int(place["PORT"]),
+        database=place["DATABASE"],
+    )
+    reader = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    found = sqlalchemy.inspect(reader)
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s", [schema])
+        tables = {name for (name,) in cursor.fetchall()}
+        cursor.execute(f'select value from "{schema}".mart_scorecard')
+        values = Counter(value for (value,) in cursor.fetchall())
+    assert "mart_scorecard" in tables
+    assert set(found.get_table_names(schema=schema)) == tables
+    card = sqlalchemy.Table(
+        "mart_scorecard", sqlalchemy.MetaData(), schema=schema, autoload_with=reader
+    )
+    kinds = {column.name: str(column.type) for column in card.columns}
+    assert {name: kinds[name] for name in ("label", "value", "unit_count", "due")} == {
+        "label": "TEXT",
+        "value": "DOUBLE PRECISION",
+        "unit_count": "BIGINT",
+        "due": "DATE",
+    }
+    assert all(column.comment for column in card.columns)
+    with reader.connect() as connection:
+        rows = connection.execute(sqlalchemy.select(card.columns["value"])).scalars().all()
+    assert Counter(rows) == values
+    assert any(value is not None for value in rows)
+
+
+def assert_runs(engine: Engine, document: dict[str, Any]) -> None:
+    """Each sum of the exported metrics over its dataset, and shares that are no whole numbers."""
+    (model,) = document["semantic_model"]
+    sources = {dataset["name"]: dataset["source"] for dataset in model["datasets"]}
+    found: dict[str, float | None] = {}
+    with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+        for metric in model["metrics"]:
+            (said,) = metric["expression"]["dialects"]
+            tree = sqlglot.parse_one(f"({said['expression']})", dialect="postgres")
+            for total in list(tree.find_all(exp.AggFunc)):
+                (home,) = {column.table for column in total.find_all(exp.Column)}
+                total.replace(exp.var(f"(select {total.sql()} from {sources[home]} as {home})"))
+            cursor.execute(f"select {tree.sql(dialect='postgres')}")
+            (found[metric["name"]],) = cursor.fetchone()
+    assert 0 < (found["conversion_rate"] or 0) < 1
+    assert len(found) > 100
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -108,6 +109,29 @@ def test_a_host_is_found_from_below(shop: Path) -> None:
     assert find_project(shop / "models") == shop
     # our own project lies within it, where it is installed
     assert find_project(shop / "dbt_packages/throughline/models") == ROOT
+
+
+def test_exports_name_the_relations_of_the_host(shop: Path, throughline: Call) -> None:
+    for name, file in (
+        ("superset", "superset.zip"),
+        ("osi", "throughline.osi.json"),
+        ("datahub", "throughline.datahub.json"),
+    ):
+        ended = throughline("export", name)
+        assert (ended.status, ended.out) == (0, f"Wrote target/{file}.\n"), ended.err
+    with zipfile.ZipFile(shop / "target/superset.zip") as bundle:
+        assets = {name: yaml.safe_load(bundle.read(name)) for name in bundle.namelist()}
+    datasets = [file for name, file in assets.items() if "/datasets/" in name]
+    assert {dataset["schema"] for dataset in datasets} == {"analytics_throughline_marts"}
+    database = assets["throughline/databases/throughline.yaml"]
+    published = shop / "throughline/dev/published/throughline.duckdb"
+    assert database["sqlalchemy_uri"] == f"duckdb:///{published.resolve()}"
+    document = json.loads((shop / "target/throughline.osi.json").read_text(encoding="utf-8"))
+    (model,) = document["semantic_model"]
+    assert model["name"] == "shop"
+    assert all(
+        'analytics_throughline_core"."' in dataset["source"] for dataset in model["datasets"]
+    )
 
 
 def test_a_project_without_our_package_is_refused(tmp_path: Path, throughline: Call) -> None:

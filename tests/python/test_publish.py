@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,6 +105,7 @@ MOVE_AS_OF = (
     "update main_metrics.int_build_ledger set entry_value = '2026-07-02 00:00:00' "
     "where entry_kind = 'as_of'"
 )
+COUNT = "select count(*) > 100 from main_marts.mart_scorecard"
 AS_OF = "select cast(as_of as varchar) from publication"
 
 
@@ -178,17 +182,69 @@ def test_old_clients_can_open_the_copy(built: Workspace) -> None:
     assert int.from_bytes(built.published.read_bytes()[12:20], "little") == 64
 
 
-def test_a_reader_reads_on_in_the_old_copy(built: Workspace) -> None:
+@pytest.mark.parametrize(
+    "is_built", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["published", "built"]
+)
+def test_a_reader_reads_on_through_three_builds_and_a_killed_one(
+    demo_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_built: bool
+) -> None:
+    """The killed one is a build; of those that end well the quicker test publishes alone."""
+    folder = tmp_path / "company"
+    shutil.copytree(demo_project.root / "workspace", folder)
+    shutil.copytree(demo_project.root / "target", tmp_path / "target")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    built = Workspace(project=demo_project.root, folder=folder, chosen_by="the test")
+    command = [Path(sys.executable).with_name("throughline"), "build", "--no-tests", "--verbose"]
+    environment = demo_project.environment(folder) | {"DBT_TARGET_PATH": str(tmp_path / "target")}
+    start = functools.partial(
+        subprocess.Popen,
+        command,
+        cwd=demo_project.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+    def is_there(day: str) -> None:
+        """Another day is built and published, and whoever opens the file then sees it whole."""
+        if is_built:
+            settings = (folder / "vars.yml").read_text(encoding="utf-8")
+            changed = re.sub("as_of: .+", f'as_of: "{day} 00:00:00"', settings)
+            (folder / "vars.yml").write_text(changed, encoding="utf-8")
+            with start() as process:
+                said, _ = process.communicate()
+            assert process.returncode == 0, said
+        else:
+            change(built, MOVE_AS_OF.replace("2026-07-02", day))
+            change(built, "truncate main_metrics.build_starts")
+            made = publish.publish(built)
+            assert (made.path, made.size) == (built.published, built.published.stat().st_size)
+        assert files(built) == ["throughline.duckdb"]
+        sees(day)
+
+    def sees(day: str) -> None:
+        with held(built.published, "reads") as ask_anew:
+            assert ask_anew(AS_OF) == f"[('{day} 00:00:00',)]"
+            assert ask_anew(COUNT) == "[(True,)]"
+
     with held(built.published, "reads") as ask:
+        for day in ("2026-07-02", "2026-07-03"):
+            is_there(day)
+            assert ask(AS_OF) == "[('2026-07-01 00:00:00',)]"
+        with start() as dying:
+            assert dying.stdout
+            for line in dying.stdout:
+                if "START sql table model" in line:
+                    os.killpg(dying.pid, signal.SIGKILL)
+                    break
+        assert dying.returncode == -signal.SIGKILL
+        assert "a build was begun and not finished" in refusal(built)
+        sees("2026-07-03")
+        is_there("2026-07-04")
         assert ask(AS_OF) == "[('2026-07-01 00:00:00',)]"
-        change(built, MOVE_AS_OF)
-        made = publish.publish(built)
-        with held(built.published, "reads") as ask_the_new:
-            assert ask_the_new(AS_OF) == "[('2026-07-02 00:00:00',)]"
-        assert ask(AS_OF) == "[('2026-07-01 00:00:00',)]"
-        assert ask("select count(*) > 0 from main_marts.mart_scorecard") == "[(True,)]"
-    assert files(built) == ["throughline.duckdb"]
-    assert (made.path, made.size) == (built.published, built.published.stat().st_size)
+        assert ask(COUNT) == "[(True,)]"
 
 
 @pytest.mark.parametrize("step", ["_copy", "_describe", "swap_in"])
