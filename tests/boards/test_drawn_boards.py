@@ -55,7 +55,9 @@ def lone() -> Path:
 @pytest.fixture(scope="module")
 def many() -> Path:
     """Thirty models, some of whose names are hostile, with remarks of the same kind."""
-    workspace = fresh("many", MANY, settings=f"inputs: [prediction_logs, business_outcomes]\n{few()}")
+    workspace = fresh(
+        "many", MANY, settings=f"inputs: [prediction_logs, business_outcomes]\n{few()}"
+    )
     throughline(workspace, "build", "--no-tests")
     throughline(workspace, "boards", "--no-pdf")
     return workspace
