@@ -62,6 +62,12 @@ class Form:
     is_phone: bool = False
     is_dark: bool = False
 
+    @property
+    def looks(self) -> list[str]:
+        """The files of its looks, a later one over those before."""
+        own = {"style_phone.yml": self.is_phone, "style_light.yml": not self.is_dark}
+        return ["style.yml", *(name for name, is_its in own.items() if is_its)]
+
 
 FORMS = (
     Form(folder=""),
@@ -268,8 +274,7 @@ def compose(
         _template(templates / f"{board.kind}.yml"), {**board.words, **_links(board, form)}
     )
     made["source"] = "marts"
-    looks = ["style.yml", *(["style_phone.yml"] if form.is_phone else [])]
-    made["style"] = reduce(_merged, (_template(templates / look)["style"] for look in looks))
+    made["style"] = reduce(_merged, (_template(templates / look)["style"] for look in form.looks))
     if form.is_dark:
         made["theme"] = "neon"
     setup = _setup(templates)

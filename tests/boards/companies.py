@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / ".build" / "boards"
@@ -32,8 +31,6 @@ HOSTILE = (
     "a",
 )
 """Names that a page could take for something else than a name."""
-KEPT = ("precision", "recall", "accuracy", "f1_score", "roc_auc", "brier_score")
-"""Metrics of the company of many models."""
 MANY = (*HOSTILE, *(f"model_{number:02}" for number in range(30 - len(HOSTILE))))
 
 
@@ -108,13 +105,6 @@ def fresh(name: str, models: Sequence[str], *, settings: str) -> Path:
     if "business_outcomes" in settings:
         written(workspace, "business_outcomes", (*told, "observed_at", "loaded_at"), outcomes)
     return workspace
-
-
-def few() -> str:
-    """The setting that leaves out all metrics but six, since each has a board in four forms."""
-    cards = yaml.safe_load((ROOT / "models" / "metrics" / "_metrics.yml").read_text())["metrics"]
-    names = [card["name"] for card in cards if card.get("config", {}).get("meta", {}).get("pillar")]
-    return f"metrics_off: {[name for name in names if name not in KEPT]}\n"
 
 
 def written(

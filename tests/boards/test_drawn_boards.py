@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from companies import CHROMIUM, HOSTILE, MANY, ROOT, SCRATCH, few, fresh, rows, throughline
+from companies import CHROMIUM, HOSTILE, MANY, ROOT, SCRATCH, fresh, rows, throughline
 
 FORMS = {
     "": (1300, "light"),
@@ -55,9 +55,7 @@ def lone() -> Path:
 @pytest.fixture(scope="module")
 def many() -> Path:
     """Thirty models, some of whose names are hostile, with remarks of the same kind."""
-    workspace = fresh(
-        "many", MANY, settings=f"inputs: [prediction_logs, business_outcomes]\n{few()}"
-    )
+    workspace = fresh("many", MANY, settings="inputs: [prediction_logs, business_outcomes]\n")
     throughline(workspace, "build", "--no-tests")
     throughline(workspace, "boards", "--no-pdf")
     return workspace
