@@ -287,12 +287,13 @@ def test_numbers_on_the_page_are_those_of_the_marts(demo: Path, demo_pages: list
 def test_the_renderer_was_given_the_cells_of_the_marts(demo: Path) -> None:
     """By its own account of the data behind each chart."""
     code = """
-import subprocess, sys
+import subprocess, sys, tempfile
 from pathlib import Path
 from throughline import boards
 from throughline.workspace import Workspace
 demo = Workspace(project=Path.cwd(), folder=Path(sys.argv[1]), chosen_by="test")
-with boards.project(demo, boards.FORMS[:1]) as (root, _):
+scratch = Path(tempfile.mkdtemp())
+with boards.project(demo, boards.FORMS[:1], scratch) as (root, _):
     asked = [f"charts/wide/{name}.yml" for name in sys.argv[2:]]
     command = [boards.renderer(demo), "render", "--no-cache", "--no-warnings", "--format"]
     command += ["text-data", "--project-dir", str(root), *asked]

@@ -138,7 +138,7 @@ def test_boards_need_a_published_file_and_dbt_charts(
     workspace = Workspace(project=ROOT, folder=tmp_path, chosen_by="test")
     with (
         pytest.raises(UserError, match="throughline publish"),
-        boards.project(workspace, boards.FORMS),
+        boards.project(workspace, boards.FORMS, tmp_path),
     ):
         pass
     elsewhere = Workspace(project=tmp_path, folder=tmp_path, chosen_by="test")
@@ -147,10 +147,10 @@ def test_boards_need_a_published_file_and_dbt_charts(
         boards.renderer(elsewhere)
 
 
-def test_every_query_answers_on_the_demo(demo: Path) -> None:
+def test_every_query_answers_on_the_demo(demo: Path, tmp_path: Path) -> None:
     """And no chart of the demo is without a query that has rows in at least one board."""
     workspace = Workspace(project=ROOT, folder=demo, chosen_by="test")
-    with boards.project(workspace, boards.FORMS[:1]) as (root, planned):
+    with boards.project(workspace, boards.FORMS[:1], tmp_path) as (root, planned):
         made = [yaml.safe_load(path.read_text()) for path in root.rglob("charts/*/*.yml")]
     assert len(made) == len(planned)
     assert len({board.page for board in planned}) == len(planned)
