@@ -279,7 +279,7 @@ def compose(
         _template(templates / f"{board.kind}.yml"), {**board.words, **_links(board, form)}
     )
     made["source"] = "marts"
-    looks = ["style.yml", *(["style_phone.yml"] if form.is_phone else [])]
+    looks = ["style.yml", *["style_phone.yml"] * form.is_phone, *["style_dark.yml"] * form.is_dark]
     made["style"] = reduce(_merged, (_template(templates / look)["style"] for look in looks))
     if form.is_dark:
         made["theme"] = "neon"
@@ -345,7 +345,7 @@ def _kept(assets: Path, content: str, ending: str) -> str:
 
 
 def _links(board: Board, form: Form) -> dict[str, str]:
-    """Where the other forms of the page stand, and what they are called."""
+    """Where the other forms of the page stand, what they are called, and how links look in it."""
 
     def link(*, is_phone: bool, is_dark: bool) -> str:
         other = next(each for each in FORMS if (each.is_phone, each.is_dark) == (is_phone, is_dark))
@@ -353,6 +353,7 @@ def _links(board: Board, form: Form) -> dict[str, str]:
         return f"{way}/{board.page}.html".removeprefix("./")
 
     return {
+        "link_color": "info.bg" if form.is_dark else "info.text",
         "other_theme": "Light" if form.is_dark else "Dark",
         "other_theme_page": link(is_phone=form.is_phone, is_dark=not form.is_dark),
         "other_form": "Wide" if form.is_phone else "For a phone",
