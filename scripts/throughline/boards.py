@@ -191,7 +191,9 @@ def project(
                     _write(place / f"{board.page}.yml", made)
     except duckdb.Error as error:
         fix = "Build it again with this version: throughline build."
-        what = f"cannot be read for boards: {str(error).splitlines()[0]}"
+        told = str(error).splitlines()[0].rstrip("!.")
+        told = told.replace(str(scratch), workspace.shown(published.parent))
+        what = f"cannot be read for boards: {told}"
         raise refuse(what, where=workspace.shown(published), fix=fix) from None
     yield root, boards
 

@@ -147,6 +147,18 @@ def test_boards_need_a_published_file_and_dbt_charts(
         boards.project(workspace, boards.FORMS, tmp_path),
     ):
         pass
+    published = tmp_path / "published" / "throughline.duckdb"
+    published.parent.mkdir()
+    published.write_bytes(b"of another program" * 1000)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with (
+        pytest.raises(UserError, match="cannot be read for boards") as raised,
+        boards.project(workspace, boards.FORMS, scratch),
+    ):
+        pass
+    (finding,) = raised.value.findings
+    assert "scratch" not in str(finding) and "!" not in str(finding)
     elsewhere = Workspace(project=tmp_path, folder=tmp_path, chosen_by="test")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="make boards"):
