@@ -1,7 +1,7 @@
 -- One row per variant, metric and role: the lift, or why there is none.
 select
     text(lifts.variant) as variant,
-    lifts.metric,
+    coalesce(cards.label, lifts.metric) as metric,
     page('metric', lifts.metric) as page,
     lifts.role,
     words(lifts.direction) as direction,
@@ -16,5 +16,6 @@ inner join mart_experiment_decisions as decisions
     on
         lifts.experiment_id = decisions.experiment_id and lifts.variant = decisions.variant and lifts.as_of = decisions.as_of
         and lifts.method = decisions.method and lifts.totals = decisions.totals
+left join mart_metric_catalog as cards on lifts.metric = cards.metric
 where lifts.experiment_id = '{{ experiment_id }}' and lifts.segment_name = 'all'
-order by lifts.role, lifts.metric, lifts.variant
+order by lifts.role <> 'primary', lifts.role = 'secondary', lifts.metric, lifts.variant

@@ -8,6 +8,7 @@ select
     not_ready_count,
     coalesce(evidence_grade, 'none') as evidence_grade,
     text(owner) as owner,
+    words(next_step_metric) as next_step_metric,
     next_step
 from mart_models
 where model_id = '{{ model_id }}'

@@ -5,12 +5,15 @@ select
     text(models.model_name) as model_name,
     readable(models.value_amount, 'currency', models.value_reason, models.currency) as value_text,
     readable(models.previous_value_amount, 'currency', models.value_reason, models.currency) as previous_text,
+    models.value_through_date,
     trends.trend,
-    readable(models.net_month_amount, 'currency', 'not known', models.currency) as net_text,
+    readable(models.net_month_amount, 'currency', coalesce(models.value_reason, 'not known'), models.currency) as net_text,
+    models.net_month_start_date,
     coalesce(models.evidence_grade, 'none') as evidence_grade,
     words(models.status) as status,
     words(models.status_metric) as status_metric,
     models.open_alert_count,
+    words(models.next_step_metric) as next_step_metric,
     models.next_step
 from mart_models as models
 left join (

@@ -10,4 +10,3 @@ select
 from mart_review_calendar
 where days_left <= 14
 order by due_date, place
-limit 30

@@ -7,6 +7,7 @@ and boards/setup.sql only writes numbers, words and names of pages.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -106,33 +107,33 @@ def render(workspace: Workspace, *, with_pdf: bool = True, begin: Begin = ignore
     The folder that stood before stays until the new one is whole.
     """
     program, place = renderer(workspace), folder(workspace)
-    with writing(place.parent, fix="Make the folder writable and run throughline boards."):
-        fresh = Path(tempfile.mkdtemp(dir=place.parent, prefix=".boards-"))
-    try:
-        with project(workspace, FORMS) as (root, boards):
-            kinds = ["html"] * len(FORMS) + ["pdf"] * with_pdf
-            forms = [*FORMS, FORMS[0]][: len(kinds)]
-            with ThreadPoolExecutor(PARALLEL) as pool:
-                drawn = [
-                    pool.submit(_draw, program, root, form, fresh, kind=kind, begin=begin)
-                    for form, kind in zip(forms, kinds, strict=True)
-                ]
-            for each in drawn:
-                each.result()
+    with _alone(workspace, place) as scratch, project(workspace, FORMS, scratch) as (root, boards):
+        fresh = scratch / place.name
+        fresh.mkdir()
+        kinds = ["html"] * len(FORMS) + ["pdf"] * with_pdf
+        forms = [*FORMS, FORMS[0]][: len(kinds)]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            drawn = [
+                pool.submit(_draw, program, root, form, fresh, kind=kind, begin=begin)
+                for form, kind in zip(forms, kinds, strict=True)
+            ]
+        for each in drawn:
+            each.result()
         share(fresh)
         shutil.copyfile(fresh / "overview.html", fresh / "index.html")
         size = sum(file.stat().st_size for file in fresh.rglob("*") if file.is_file())
         pages = len(boards) * len(FORMS)
         _swap(fresh, place)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return Boards(folder=place, boards=len(boards), pages=pages, size=size)
 
 
 def serve(workspace: Workspace, *, port: int) -> int:
     """Serves the wide boards with filters until it is stopped; returns the program's status."""
     program = renderer(workspace)
-    with project(workspace, FORMS[:1], is_served=True) as (root, _):
+    with (
+        tempfile.TemporaryDirectory(prefix="throughline-boards-") as name,
+        project(workspace, FORMS[:1], Path(name), is_served=True) as (root, _),
+    ):
         command = [program, "serve", "--project-dir", str(root), "--port", str(port)]
         try:
             return subprocess.run(command, env=_environment(), check=False).returncode
@@ -162,9 +163,9 @@ def renderer(workspace: Workspace) -> str:
 
 @contextmanager
 def project(
-    workspace: Workspace, forms: Sequence[Form], *, is_served: bool = False
+    workspace: Workspace, forms: Sequence[Form], scratch: Path, *, is_served: bool = False
 ) -> Iterator[tuple[Path, list[Board]]]:
-    """A project of dbt Charts over the published file, in a temporary folder.
+    """A project of dbt Charts over the published file, in a folder for a while.
 
     charts/<form>/<page>.yml are the boards; the second value has them once, without forms.
     """
@@ -179,26 +180,38 @@ def project(
     templates = workspace.package / "boards"
     schema, _ = workspace.place("marts", "mart_models")
     try:
-        with duckdb.connect(str(published), read_only=True) as marts:
+        read = published if is_served else _held(published, scratch)
+        with duckdb.connect(str(read), read_only=True) as marts:
             marts.execute(f'use "{schema}"')
             marts.execute(_setup(templates))
             boards = plan(marts)
-            with tempfile.TemporaryDirectory(prefix="throughline-boards-") as name:
-                root = Path(name)
-                (root / "charts").mkdir()
-                source = {"type": "duckdb", "path": str(published.resolve()), "schema": schema}
-                _write(root / "dbt_charts.yml", {"sources": {"marts": source}})
-                for form in forms:
-                    place = root / "charts" / (form.folder or WIDE)
-                    place.mkdir()
-                    for board in boards:
-                        made = compose(board, form, templates, marts, is_served=is_served)
-                        _write(place / f"{board.page}.yml", made)
-                yield root, boards
+            root = scratch / "project"
+            (root / "charts").mkdir(parents=True)
+            source = {"type": "duckdb", "path": str(read.resolve()), "schema": schema}
+            _write(root / "dbt_charts.yml", {"sources": {"marts": source}})
+            for form in forms:
+                place = root / "charts" / (form.folder or WIDE)
+                place.mkdir()
+                for board in boards:
+                    made = compose(board, form, templates, marts, is_served=is_served)
+                    _write(place / f"{board.page}.yml", made)
     except duckdb.Error as error:
         fix = "Build it again with this version: throughline build."
-        what = f"cannot be read for boards: {str(error).splitlines()[0]}"
+        told = str(error).splitlines()[0].rstrip("!.")
+        told = told.replace(str(scratch), workspace.shown(published.parent))
+        what = f"cannot be read for boards: {told}"
         raise refuse(what, where=workspace.shown(published), fix=fix) from None
+    yield root, boards
+
+
+def _held(published: Path, scratch: Path) -> Path:
+    """The published file under another name, so that a build that ends meanwhile changes no page."""
+    held = scratch / published.name
+    try:
+        os.link(published.resolve(), held)
+    except OSError:
+        shutil.copyfile(published, held)
+    return held
 
 
 def plan(marts: duckdb.DuckDBPyConnection) -> list[Board]:
@@ -339,7 +352,7 @@ def _kept(assets: Path, content: str, ending: str) -> str:
 
 
 def _links(board: Board, form: Form) -> dict[str, str]:
-    """Where the other forms of the page stand, and what they are called."""
+    """Where the other forms of the page stand, what they are called, and how links look in it."""
 
     def link(*, is_phone: bool, is_dark: bool) -> str:
         other = next(each for each in FORMS if (each.is_phone, each.is_dark) == (is_phone, is_dark))
@@ -347,6 +360,7 @@ def _links(board: Board, form: Form) -> dict[str, str]:
         return f"{way}/{board.page}.html".removeprefix("./")
 
     return {
+        "link_color": "info.bg" if form.is_dark else "info.text",
         "other_theme": "Light" if form.is_dark else "Dark",
         "other_theme_page": link(is_phone=form.is_phone, is_dark=not form.is_dark),
         "other_form": "Wide" if form.is_phone else "For a phone",
@@ -493,16 +507,53 @@ def _environment() -> dict[str, str]:
     return {**kept, "DO_NOT_TRACK": "1", "DCT_NO_WORKSPACE_GUARD": "1"}
 
 
+@contextmanager
+def _alone(workspace: Workspace, place: Path) -> Iterator[Path]:
+    """An empty folder beside the boards for new ones, for one process at a time.
+
+    What a killed process left there is mended and removed first.
+    """
+    fix = "Make the folder writable and run throughline boards."
+    # it ends with the process, however that ends
+    lock = os.open(place.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        where = workspace.shown(place)
+        raise refuse("another command draws", where=where, fix="Wait until it ends.") from None
+    new, old = _beside(place)
+    try:
+        with writing(place.parent, fix=fix):
+            if old.exists() and not place.exists():
+                old.rename(place)
+            _remove(old)
+            _remove(new)
+            new.mkdir()
+            # a renderer of a killed process may still write where it did
+            scratch = Path(tempfile.mkdtemp(dir=new))
+        yield scratch
+    finally:
+        _remove(new)
+        os.close(lock)
+
+
 def _swap(fresh: Path, place: Path) -> None:
     """Puts a folder in the place of another, which goes only then."""
-    old = Path(tempfile.mkdtemp(dir=place.parent, prefix=".boards-old-"))
-    try:
-        if place.exists():
-            place.rename(old / place.name)
-        fresh.chmod(0o755)
-        fresh.rename(place)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    _, old = _beside(place)
+    if place.exists():
+        place.rename(old)
+    fresh.rename(place)
+    _remove(old)
+
+
+def _beside(place: Path) -> tuple[Path, Path]:
+    """Where boards are drawn, and where those before them stand while they are swapped."""
+    return place.with_name(f".{place.name}.new"), place.with_name(f".{place.name}.old")
+
+
+def _remove(left: Path) -> None:
+    shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(path: Path, content: Yaml) -> None:

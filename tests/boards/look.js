@@ -23,6 +23,7 @@
       contrast: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)};
   });
   return {texts: boxes, width: document.documentElement.scrollWidth, title: document.title,
-    charts: [...document.querySelectorAll('[data-chart-type]')].map(c => ({id: c.dataset.chartId, type: c.dataset.chartType, label: c.getAttribute('aria-label') || ''})),
+    charts: [...document.querySelectorAll('[data-chart-type]')].map(c => ({id: c.dataset.chartId, type: c.dataset.chartType, label: c.getAttribute('aria-label') || '',
+      text: [...c.querySelectorAll('text')].map(t => t.textContent).join(' ')})),
     body: document.body.innerText};
 }

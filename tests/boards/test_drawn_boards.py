@@ -26,6 +26,9 @@ SMALLEST = 11
 """Pixels of a letter that can still be read."""
 CONTRAST = 4.5
 """Of text against its ground, at least, as WCAG 2.2 AA asks."""
+OVER_DAYS = ("money", "chain", "quality", "drift", "adoption", "days")
+"""Charts along time."""
+MONTH = re.compile(r"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)")
 JOINER = "\u2060"
 LOOK = Path(__file__).with_name("look.js").read_text()
 
@@ -232,6 +235,17 @@ def test_charts_are_named_for_who_does_not_see_them(demo_pages: list[Seen]) -> N
         assert '<html lang="en"' in seen.file.read_text(encoding="utf-8")
 
 
+def test_charts_over_days_say_which_days(demo_pages: list[Seen]) -> None:
+    found = 0
+    for seen in demo_pages:
+        for chart in seen.look["charts"]:
+            over = [name for name in OVER_DAYS if re.search(rf"\b{name}\b", chart["id"])]
+            if over and chart["type"] != "callout":
+                assert MONTH.search(chart["text"]), (seen.file, chart["id"])
+                found += 1
+    assert found > 40
+
+
 def test_every_link_leads_to_a_page(demo: Path, lone: Path, many: Path) -> None:
     for workspace in (demo, lone, many):
         count = 0
@@ -252,10 +266,13 @@ def test_numbers_on_the_page_are_those_of_the_marts(demo: Path, demo_pages: list
     }
     values = rows(
         demo,
-        "select model_name, value_amount, currency from mart_models",
+        "select model_name, value_amount, value_through_date, currency from mart_models",
     )
     assert len(values) == 4
-    for name, value, currency in values:
+    for name, value, day, currency in values:
+        # windows differ by model, so the wide table says where each ends
+        for form in ("boards", "dark"):
+            assert day is None or f"{day:%-d %b %Y}" in overview[form]
         for form, words in overview.items():
             assert str(name) in words, form
             assert (f"{value:,.0f} {currency}" if value is not None else "not valued") in words, (
@@ -264,9 +281,10 @@ def test_numbers_on_the_page_are_those_of_the_marts(demo: Path, demo_pages: list
     lifts = rows(
         demo,
         """
-        select distinct experiment_id, metric, relative_lift, relative_ci_low, relative_ci_high
+        select distinct experiment_id, label, relative_lift, relative_ci_low, relative_ci_high
         from mart_experiments
         inner join mart_experiment_decisions using (experiment_id, variant, as_of, method, totals)
+        inner join mart_metric_catalog using (metric)
         where segment_name = 'all' and relative_lift is not null
     """,
     )
@@ -285,12 +303,13 @@ def test_numbers_on_the_page_are_those_of_the_marts(demo: Path, demo_pages: list
 def test_the_renderer_was_given_the_cells_of_the_marts(demo: Path) -> None:
     """By its own account of the data behind each chart."""
     code = """
-import subprocess, sys
+import subprocess, sys, tempfile
 from pathlib import Path
 from throughline import boards
 from throughline.workspace import Workspace
 demo = Workspace(project=Path.cwd(), folder=Path(sys.argv[1]), chosen_by="test")
-with boards.project(demo, boards.FORMS[:1]) as (root, _):
+scratch = Path(tempfile.mkdtemp())
+with boards.project(demo, boards.FORMS[:1], scratch) as (root, _):
     asked = [f"charts/wide/{name}.yml" for name in sys.argv[2:]]
     command = [boards.renderer(demo), "render", "--no-cache", "--no-warnings", "--format"]
     command += ["text-data", "--project-dir", str(root), *asked]
@@ -314,13 +333,14 @@ with boards.project(demo, boards.FORMS[:1]) as (root, _):
     lifts = rows(
         demo,
         """
-        select metric, relative_lift, relative_ci_low, relative_ci_high from mart_experiments
+        select label, relative_lift, relative_ci_low, relative_ci_high from mart_experiments
         inner join mart_experiment_decisions using (experiment_id, variant, as_of, method, totals)
+        inner join mart_metric_catalog using (metric)
         where experiment_id = 'lead_first_hour_call' and segment_name = 'all'
     """,
     )
     for metric, *cells in lifts:
-        given = [line for line in told.splitlines() if f" {metric} |" in line]
+        given = [line for line in told.splitlines() if f" {metric}, treatment |" in line]
         exact = (re.findall(r"-?\d+\.\d{6,}", line) for line in given)
         assert any(same(map(float, found), cells) for found in exact), (metric, given)
     goals = rows(demo, "select goal_id, attainment from mart_goals where is_latest")

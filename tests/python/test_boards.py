@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,8 @@ def test_a_query_selects_cells_and_computes_nothing(path: Path) -> None:
     assert names
     assert all(name.startswith("mart_") for name in names), names
     assert sql.startswith("-- One row"), "a query says its grain first"
+    if not path.stem.endswith("_reason"):
+        assert tree.find(exp.Limit) is None, "a board leaves no row out without a word"
 
 
 @pytest.mark.parametrize(
@@ -138,19 +144,127 @@ def test_boards_need_a_published_file_and_dbt_charts(
     workspace = Workspace(project=ROOT, folder=tmp_path, chosen_by="test")
     with (
         pytest.raises(UserError, match="throughline publish"),
-        boards.project(workspace, boards.FORMS),
+        boards.project(workspace, boards.FORMS, tmp_path),
     ):
         pass
+    published = tmp_path / "published" / "throughline.duckdb"
+    published.parent.mkdir()
+    published.write_bytes(b"of another program" * 1000)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with (
+        pytest.raises(UserError, match="cannot be read for boards") as raised,
+        boards.project(workspace, boards.FORMS, scratch),
+    ):
+        pass
+    (finding,) = raised.value.findings
+    assert "scratch" not in str(finding) and "!" not in str(finding)
     elsewhere = Workspace(project=tmp_path, folder=tmp_path, chosen_by="test")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="make boards"):
         boards.renderer(elsewhere)
 
 
-def test_every_query_answers_on_the_demo(demo: Path) -> None:
+def test_lines_of_money_and_counts_stand_on_zero() -> None:
+    """Else a fall by half looks like a fall to nothing."""
+    found = 0
+    for kind in KINDS:
+        template = yaml.safe_load((TEMPLATES / f"{kind}.yml").read_text())
+        for name, chart in template["charts"].items():
+            axis = chart.get("style", {}).get("axis_y", {})
+            is_whole = axis.get("labels", {}).get("format") == ",.0f"
+            if chart["type"] == "line" and is_whole and name != "threshold":
+                assert axis["scale"]["continuous"]["zero"] is True, (kind, name)
+                found += 1
+    assert found == 2
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from throughline import boards
+from throughline.workspace import Workspace
+place = Path(sys.argv[1])
+workspace = Workspace(project=place.parent, folder=place.parent, chosen_by="test")
+with boards._alone(workspace, place) as scratch:
+    fresh = scratch / place.name
+    fresh.mkdir()
+    (fresh / "index.html").write_text("half")
+    if sys.argv[2] == "between":
+        rename = Path.rename
+        def once(self, target):
+            rename(self, target)
+            os.kill(os.getpid(), signal.SIGKILL)
+        Path.rename = once
+        boards._swap(fresh, place)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("moment", ["while it draws", "between"])
+def test_a_killed_drawing_loses_nothing_and_the_next_cleans_up(tmp_path: Path, moment: str) -> None:
+    place = tmp_path / "boards"
+    place.mkdir()
+    (place / "index.html").write_text("whole")
+    ended = subprocess.run([sys.executable, "-c", KILLED, place, moment], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert place.exists() is (moment != "between")
+    workspace = Workspace(project=ROOT, folder=tmp_path, chosen_by="test")
+    with boards._alone(workspace, place) as scratch:
+        assert (place / "index.html").read_text() == "whole"
+        assert list(scratch.iterdir()) == []
+        with (
+            pytest.raises(UserError, match="another command draws"),
+            boards._alone(workspace, place),
+        ):
+            pass
+        fresh = scratch / place.name
+        fresh.mkdir()
+        (fresh / "index.html").write_text("new")
+        boards._swap(fresh, place)
+    assert [file.name for file in tmp_path.iterdir()] == ["boards"]
+    assert (place / "index.html").read_text() == "new"
+
+
+def test_a_build_that_ends_meanwhile_changes_no_page(tmp_path: Path) -> None:
+    published, scratch, newer = (tmp_path / name for name in ("marts", "scratch", "newer"))
+    published.write_text("of the morning")
+    newer.write_text("of the evening")
+    scratch.mkdir()
+    held = boards._held(published, scratch)
+    os.replace(newer, published)
+    assert held.read_text() == "of the morning"
+
+
+def test_a_grey_week_has_its_reason_and_the_primary_metric_stands_first(demo: Path) -> None:
+    published = demo / "published" / "throughline.duckdb"
+    with duckdb.connect(str(published), read_only=True) as marts:
+        marts.execute("use main_marts")
+        marts.execute((TEMPLATES / "setup.sql").read_text())
+
+        def told(query: str, **values: str) -> list[tuple[Any, ...]]:
+            sql = (TEMPLATES / "queries" / f"{query}.sql").read_text()
+            return boards._rows(marts, sql, values)
+
+        for (model,) in marts.execute("select model_id from mart_models").fetchall():
+            for status, drawn, reasons in (
+                ("unknown", "model_chain", "model_unknown"),
+                ("not ready", "model_drift", "model_not_judged"),
+            ):
+                is_grey = any(row[-1] == status for row in told(drawn, model_id=model))
+                written = [row[-1] for row in told(reasons, model_id=model)]
+                assert is_grey is bool(written) and all(written), (model, drawn)
+        tried = marts.execute("select experiment_id from mart_experiment_decisions").fetchall()
+        assert tried
+        for (experiment,) in tried:
+            roles = [row[3] for row in told("experiment_lifts", experiment_id=experiment)]
+            assert roles[0] == "primary" and "primary" not in roles[1:], experiment
+
+
+def test_every_query_answers_on_the_demo(demo: Path, tmp_path: Path) -> None:
     """And no chart of the demo is without a query that has rows in at least one board."""
     workspace = Workspace(project=ROOT, folder=demo, chosen_by="test")
-    with boards.project(workspace, boards.FORMS[:1]) as (root, planned):
+    with boards.project(workspace, boards.FORMS[:1], tmp_path) as (root, planned):
         made = [yaml.safe_load(path.read_text()) for path in root.rglob("charts/*/*.yml")]
     assert len(made) == len(planned)
     assert len({board.page for board in planned}) == len(planned)

@@ -100,6 +100,7 @@ overview as (
         gaps.metric as status_metric,
         open_alerts.metric as alert_metric,
         open_alerts.severity as alert_severity,
+        case when open_alerts.playbook is not null then open_alerts.metric else gaps.metric end as next_step_metric,
         coalesce(open_alerts.playbook, gaps.next_step) as next_step,
         money.value as value_amount,
         money.previous_value as previous_value_amount,
