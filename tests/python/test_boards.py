@@ -213,7 +213,10 @@ def test_a_killed_drawing_loses_nothing_and_the_next_cleans_up(tmp_path: Path, m
     with boards._alone(workspace, place) as scratch:
         assert (place / "index.html").read_text() == "whole"
         assert list(scratch.iterdir()) == []
-        with pytest.raises(UserError, match="another command draws"), boards._alone(workspace, place):
+        with (
+            pytest.raises(UserError, match="another command draws"),
+            boards._alone(workspace, place),
+        ):
             pass
         fresh = scratch / place.name
         fresh.mkdir()
@@ -268,3 +271,18 @@ def test_every_query_answers_on_the_demo(demo: Path, tmp_path: Path) -> None:
     filled = {name for board in made for name in board["queries"]}
     reasons = {"model_money_reason", "model_threshold_reason", "metric_reason", "experiment_reason"}
     assert filled == {path.stem for path in QUERIES} - reasons
+
+
+def test_served_boards_speak_of_what_their_reader_chooses(demo: Path, tmp_path: Path) -> None:
+    """No name of one model above the numbers of another, no reason of one for a chart of all."""
+    workspace = Workspace(project=ROOT, folder=demo, chosen_by="test")
+    with boards.project(workspace, boards.FORMS[:1], tmp_path, is_served=True) as (root, planned):
+        made = {path.stem: path.read_text() for path in root.rglob("charts/*/*.yml")}
+    for board in planned:
+        content = yaml.safe_load(made[board.page])
+        assert ".html" not in made[board.page], board.page
+        assert "callout" not in {chart["type"] for chart in content["charts"].values()}, board.page
+        if board.kind in ("model", "experiment", "metric"):
+            (key,) = board.values.keys() - {"from_date", "currency"}
+            assert content["title"] == f"{{{{ {key} }}}}"
+            assert content["text"].startswith("Known on the morning of"), board.page
