@@ -199,7 +199,7 @@ def project(
 
 
 def _held(published: Path, scratch: Path) -> Path:
-    """The published file under another name, so that a build that ends meanwhile changes no page."""
+    """The published file under another name: a build that ends meanwhile changes no page."""
     held = scratch / published.name
     try:
         os.link(published.resolve(), held)

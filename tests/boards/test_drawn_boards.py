@@ -461,7 +461,8 @@ def test_a_filter_of_the_server_changes_the_numbers_and_the_title(demo: Path) ->
                 with urlopen(f"http://127.0.0.1:{port}/wide/{way}") as answer:
                     return str(answer.read().decode())
             except URLError:
-                assert serving.poll() is None and time.monotonic() < until
+                assert serving.poll() is None
+                assert time.monotonic() < until
                 time.sleep(0.2)
 
     try:
