@@ -418,8 +418,8 @@ def _chart(
         reason = _rows(marts, _query(templates, why), board.values) if why else []
         told = " ".join([empty, *(f"Reason: {row[0]}." for row in reason[:1] if row[0])])
         return {"type": "callout", "title": chart["title"], "message": told}
-    layers = []
-    for layer in chart.pop("layers", []):
+    layers, declared = [], chart.pop("layers", [])
+    for layer in declared:
         if "query" in layer:
             layer_sql = _query(templates, layer["query"])
             if not is_served and not _rows(marts, layer_sql, board.values):
@@ -428,6 +428,9 @@ def _chart(
         layers.append(layer)
     if layers:
         chart["layers"] = layers
+    elif declared:
+        # it speaks of what the layer would show
+        chart.pop("subtitle", None)
     queries[chart["query"]] = sql
     if form.is_phone:
         for column in phone.get("hide", []):

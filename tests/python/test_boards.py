@@ -271,6 +271,11 @@ def test_every_query_answers_on_the_demo(demo: Path, tmp_path: Path) -> None:
     assert len(made) == len(planned)
     assert len({board.page for board in planned}) == len(planned)
     filled = {name for board in made for name in board["queries"]}
+    # who reads of diamonds finds them
+    charts = [chart for board in made for chart in board["charts"].values()]
+    marked = [chart for chart in charts if "Diamonds" in chart.get("subtitle", "")]
+    assert marked
+    assert all(chart.get("layers") for chart in marked)
     reasons = {"model_money_reason", "model_threshold_reason", "metric_reason", "experiment_reason"}
     assert filled == {path.stem for path in QUERIES} - reasons
 
