@@ -8,7 +8,7 @@ select
     readable(value, unit, not_ready_reason, '{{ currency }}') as value_text,
     readable(value_low, unit, '', '{{ currency }}') as low_text,
     readable(value_high, unit, '', '{{ currency }}') as high_text,
-    readable(previous_value, unit, '', '{{ currency }}') as previous_text,
+    readable(previous_value, unit, coalesce(not_ready_reason, 'not known'), '{{ currency }}') as previous_text,
     readable(target, unit, '', '{{ currency }}') as target_text,
     words(status) as status,
     next_step

@@ -4,7 +4,7 @@ select
     page('model', models.model_id) as page,
     text(models.model_name) as model_name,
     readable(models.value_amount, 'currency', models.value_reason, models.currency) as value_text,
-    readable(models.previous_value_amount, 'currency', models.value_reason, models.currency) as previous_text,
+    readable(models.previous_value_amount, 'currency', coalesce(models.value_reason, 'not known'), models.currency) as previous_text,
     models.value_through_date,
     trends.trend,
     readable(models.net_month_amount, 'currency', coalesce(models.value_reason, 'not known'), models.currency) as net_text,

@@ -205,7 +205,7 @@ def project(
 
 
 def _held(published: Path, scratch: Path) -> Path:
-    """The published file under another name, so that a build that ends meanwhile changes no page."""
+    """The published file under another name: a build that ends meanwhile changes no page."""
     held = scratch / published.name
     try:
         os.link(published.resolve(), held)
@@ -282,10 +282,13 @@ def compose(
     *,
     is_served: bool = False,
 ) -> Yaml:
-    """The board as dbt Charts reads it: the template with its queries, texts and what is empty."""
-    made: Yaml = _filled(
-        _template(templates / f"{board.kind}.yml"), {**board.words, **_links(board, form)}
-    )
+    """The board as dbt Charts reads it: the template with its queries, texts and what is empty.
+
+    One that is served shows what its reader chooses, so it says nothing of one name alone.
+    """
+    color = "info.bg" if form.is_dark else "info.text"
+    words = {**board.words, "link_color": color}
+    made: Yaml = _filled(_template(templates / f"{board.kind}.yml"), words)
     made["source"] = "marts"
     made["style"] = reduce(_merged, (_template(templates / look)["style"] for look in form.looks))
     if form.is_dark:
@@ -293,7 +296,7 @@ def compose(
     setup = _setup(templates)
     queries: dict[str, str] = {}
     made["charts"] = {
-        name: _chart(chart, board, form, templates, marts, queries)
+        name: _chart(chart, board, form, templates, marts, queries, is_served=is_served)
         for name, chart in made["charts"].items()
     }
     declared = made.pop("variables", {})
@@ -301,11 +304,19 @@ def compose(
     for name in chooser:
         queries[name] = _query(templates, name)
     made["queries"] = {name: {"sql": sql, "setup_sql": setup} for name, sql in queries.items()}
+    if is_served:
+        # a server has its pages under names without an ending
+        made = json.loads(json.dumps(made).replace(".html", ""))
+    else:
+        made["text"] = f"{made['text'].rstrip()} · {_other_forms(board, form)}"
     made["variables"] = {
         name: {"input": "text", "default": value, "visible": False}
         for name, value in board.values.items()
     }
-    if is_served:
+    if is_served and declared:
+        (chosen,) = declared
+        made["title"] = f"{{{{ {chosen} }}}}"
+        made["text"] = made["text"].split("\n\n", 1)[1]
         made["variables"] |= {
             name: {**each, "default": board.values[name]} for name, each in declared.items()
         }
@@ -351,21 +362,21 @@ def _kept(assets: Path, content: str, ending: str) -> str:
     return name
 
 
-def _links(board: Board, form: Form) -> dict[str, str]:
-    """Where the other forms of the page stand, what they are called, and how links look in it."""
+def _other_forms(board: Board, form: Form) -> str:
+    """Links to the page on the other ground and for the other screen."""
 
-    def link(*, is_phone: bool, is_dark: bool) -> str:
+    def link(name: str, *, is_phone: bool, is_dark: bool) -> str:
         other = next(each for each in FORMS if (each.is_phone, each.is_dark) == (is_phone, is_dark))
         way = os.path.relpath(other.folder or ".", form.folder or ".")
-        return f"{way}/{board.page}.html".removeprefix("./")
+        return f"[{name}]({f'{way}/{board.page}.html'.removeprefix('./')})"
 
-    return {
-        "link_color": "info.bg" if form.is_dark else "info.text",
-        "other_theme": "Light" if form.is_dark else "Dark",
-        "other_theme_page": link(is_phone=form.is_phone, is_dark=not form.is_dark),
-        "other_form": "Wide" if form.is_phone else "For a phone",
-        "other_form_page": link(is_phone=not form.is_phone, is_dark=form.is_dark),
-    }
+    ground, screen = "Light" if form.is_dark else "Dark", "Wide" if form.is_phone else "For a phone"
+    return " · ".join(
+        [
+            link(ground, is_phone=form.is_phone, is_dark=not form.is_dark),
+            link(screen, is_phone=not form.is_phone, is_dark=form.is_dark),
+        ]
+    )
 
 
 def _filled(value: Any, words: Mapping[str, str]) -> Any:
@@ -378,7 +389,7 @@ def _filled(value: Any, words: Mapping[str, str]) -> Any:
         return value
     return Template(value).substitute(
         {
-            key: word if key.endswith(("page", "format")) or word.endswith(".html") else shown(word)
+            key: word if key.endswith("format") or word.endswith(".html") else shown(word)
             for key, word in words.items()
         }
     )
@@ -399,24 +410,32 @@ def _chart(
     templates: Path,
     marts: duckdb.DuckDBPyConnection,
     queries: dict[str, str],
+    *,
+    is_served: bool,
 ) -> Yaml:
-    """The chart with its query declared, or a message where it has no rows."""
+    """The chart with its query declared, or a message where it has no rows.
+
+    One that is served may have rows once its reader chooses something else.
+    """
     empty, why, phone = chart.pop("empty"), chart.pop("why", None), chart.pop("phone", {})
     sql = _query(templates, chart["query"])
-    if not _rows(marts, sql, board.values):
+    if not is_served and not _rows(marts, sql, board.values):
         reason = _rows(marts, _query(templates, why), board.values) if why else []
         told = " ".join([empty, *(f"Reason: {row[0]}." for row in reason[:1] if row[0])])
         return {"type": "callout", "title": chart["title"], "message": told}
-    layers = []
-    for layer in chart.pop("layers", []):
+    layers, declared = [], chart.pop("layers", [])
+    for layer in declared:
         if "query" in layer:
             layer_sql = _query(templates, layer["query"])
-            if not _rows(marts, layer_sql, board.values):
+            if not is_served and not _rows(marts, layer_sql, board.values):
                 continue
             queries[layer["query"]] = layer_sql
         layers.append(layer)
     if layers:
         chart["layers"] = layers
+    elif declared:
+        # it speaks of what the layer would show
+        chart.pop("subtitle", None)
     queries[chart["query"]] = sql
     if form.is_phone:
         for column in phone.get("hide", []):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -432,3 +437,40 @@ def test_drawing_again_leaves_nothing_behind(lone: Path) -> None:
     assert left == []
     folders = {file.name for file in (lone / "boards").iterdir() if file.is_dir()}
     assert folders == {"assets", "dark", "phone", "phone-dark"}
+
+
+def test_a_filter_of_the_server_changes_the_numbers_and_the_title(demo: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serving = subprocess.Popen(
+        [ROOT / ".venv" / "bin" / "throughline", "boards", "--serve", "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "THROUGHLINE_WORKSPACE": str(demo.relative_to(ROOT))},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def page(way: str) -> str:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/wide/{way}") as answer:
+                    return str(answer.read().decode())
+            except URLError:
+                assert serving.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.2)
+
+    try:
+        values = rows(demo, "select model_id, value_amount, currency from mart_models")
+        worth = {model: f"{value:,.0f} {unit}" for model, value, unit in values if value}
+        assert len(worth) == 3
+        for model, told in worth.items():
+            text = page(f"model_demand_forecast?model_id={model}").replace(JOINER, "")
+            assert f"<title>{model}</title>" in text
+            assert {other for other, each in worth.items() if each in text} == {model}, told
+    finally:
+        os.killpg(serving.pid, signal.SIGINT)
+        serving.wait(30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -158,7 +157,8 @@ def test_boards_need_a_published_file_and_dbt_charts(
     ):
         pass
     (finding,) = raised.value.findings
-    assert "scratch" not in str(finding) and "!" not in str(finding)
+    assert "scratch" not in str(finding)
+    assert "!" not in str(finding)
     elsewhere = Workspace(project=tmp_path, folder=tmp_path, chosen_by="test")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="make boards"):
@@ -232,7 +232,7 @@ def test_a_build_that_ends_meanwhile_changes_no_page(tmp_path: Path) -> None:
     newer.write_text("of the evening")
     scratch.mkdir()
     held = boards._held(published, scratch)
-    os.replace(newer, published)
+    newer.replace(published)
     assert held.read_text() == "of the morning"
 
 
@@ -253,12 +253,14 @@ def test_a_grey_week_has_its_reason_and_the_primary_metric_stands_first(demo: Pa
             ):
                 is_grey = any(row[-1] == status for row in told(drawn, model_id=model))
                 written = [row[-1] for row in told(reasons, model_id=model)]
-                assert is_grey is bool(written) and all(written), (model, drawn)
+                assert is_grey is bool(written), (model, drawn)
+                assert all(written), (model, drawn)
         tried = marts.execute("select experiment_id from mart_experiment_decisions").fetchall()
         assert tried
         for (experiment,) in tried:
             roles = [row[3] for row in told("experiment_lifts", experiment_id=experiment)]
-            assert roles[0] == "primary" and "primary" not in roles[1:], experiment
+            assert roles[0] == "primary", experiment
+            assert "primary" not in roles[1:], experiment
 
 
 def test_every_query_answers_on_the_demo(demo: Path, tmp_path: Path) -> None:
@@ -269,5 +271,25 @@ def test_every_query_answers_on_the_demo(demo: Path, tmp_path: Path) -> None:
     assert len(made) == len(planned)
     assert len({board.page for board in planned}) == len(planned)
     filled = {name for board in made for name in board["queries"]}
+    # who reads of diamonds finds them
+    charts = [chart for board in made for chart in board["charts"].values()]
+    marked = [chart for chart in charts if "Diamonds" in chart.get("subtitle", "")]
+    assert marked
+    assert all(chart.get("layers") for chart in marked)
     reasons = {"model_money_reason", "model_threshold_reason", "metric_reason", "experiment_reason"}
     assert filled == {path.stem for path in QUERIES} - reasons
+
+
+def test_served_boards_speak_of_what_their_reader_chooses(demo: Path, tmp_path: Path) -> None:
+    """No name of one model above the numbers of another, no reason of one for a chart of all."""
+    workspace = Workspace(project=ROOT, folder=demo, chosen_by="test")
+    with boards.project(workspace, boards.FORMS[:1], tmp_path, is_served=True) as (root, planned):
+        made = {path.stem: path.read_text() for path in root.rglob("charts/*/*.yml")}
+    for board in planned:
+        content = yaml.safe_load(made[board.page])
+        assert ".html" not in made[board.page], board.page
+        assert "callout" not in {chart["type"] for chart in content["charts"].values()}, board.page
+        if board.kind in ("model", "experiment", "metric"):
+            (key,) = board.values.keys() - {"from_date", "currency"}
+            assert content["title"] == f"{{{{ {key} }}}}"
+            assert content["text"].startswith("Known on the morning of"), board.page
