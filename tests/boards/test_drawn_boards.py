@@ -334,7 +334,7 @@ with boards.project(demo, boards.FORMS[:1], scratch) as (root, _):
     for model, alerts, net in models:
         (line,) = (line for line in told.splitlines() if f"| model_{model}.html |" in line)
         assert f" | {alerts} | " in line
-        assert (f"{net:,.0f} USD" if net is not None else "not known") in line
+        assert (f"{net:,.0f} USD" if net is not None else "not valued") in line
     lifts = rows(
         demo,
         """
