@@ -160,7 +160,7 @@ boards: setup $(BOARDS)/.installed  ## draw the boards of the chosen workspace
 
 pictures: $(BOARDS)/.tested  ## take the pictures of the README from the drawn boards of the demo
 	@$(THROUGHLINE) boards --no-pdf
-	@for each in overview:overview:560 model_lead_scoring:model:1220 experiment_offer_taste_features:experiment:690; do \
+	@for each in overview:overview:670 model_lead_scoring:model:1440 experiment_offer_taste_features:experiment:690; do \
 		IFS=: read -r board picture height <<<"$$each"; \
 		chromium --headless=new --no-sandbox --hide-scrollbars --window-size=1300,$$height \
 			--screenshot=docs/images/$$picture.png file://$(CURDIR)/workspace/boards/$$board.html 2>/dev/null; done
