@@ -377,8 +377,8 @@ def test_drawn_points_are_cells_of_the_marts(demo: Path, demo_pages: list[Seen])
     """,
     )
     assert len(estimates) == 3
-    drawn = set(re.findall(r"estimate: ([+\u2212]\d+)%", text))
-    assert drawn == {f"{cell:+.0%}"[:-1].replace("-", "\u2212") for (cell,) in estimates}
+    drawn = set(re.findall(r"estimate: ([+\u2212]\d+\.\d\d)", text))
+    assert drawn == {f"{cell:+.2f}".replace("-", "\u2212") for (cell,) in estimates}
 
 
 def test_a_number_that_is_not_told_says_why_in_its_place(

@@ -179,6 +179,14 @@ def test_lines_of_money_and_counts_stand_on_zero() -> None:
     assert found == 2
 
 
+def test_zero_is_the_one_dark_line_of_a_forest() -> None:
+    """On an axis of percent dbt Charts draws another at 100 %, which looks like no change."""
+    forest = yaml.safe_load((TEMPLATES / "experiment.yml").read_text())["charts"]["forest"]
+    axis = forest["style"]["axis_y"]
+    assert axis["scale"]["continuous"]["zero"] is True
+    assert "%" not in axis["labels"]["format"]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

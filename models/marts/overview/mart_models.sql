@@ -47,7 +47,9 @@ standing as (
     select
         model_id,
         sum(case when status in ('on_target', 'on_the_way') then 1 else 0 end) as well_count,
-        sum(case when status in ('{{ poor | join("', '") }}') then 1 else 0 end) as poor_count,
+        sum(
+            case when status in ('{{ poor | join("', '") }}') then 1 else 0 end
+        ) as poor_count,
         sum(case when status = 'not_ready' then 1 else 0 end) as not_ready_count
     from scorecard
     group by model_id
@@ -61,7 +63,7 @@ open_alerts as (
         count(*) over (partition by model_id) as open_alert_count,
         row_number() over (
             partition by model_id
-            order by is_root desc, sla_hours, opened_date, alert_key
+            order by is_root desc, sla_hours asc, opened_date asc, alert_key asc
         ) as place
     from {{ ref('mart_alerts') }}
 
@@ -74,10 +76,14 @@ gaps as (
         row_number() over (
             partition by model_id
             order by
-                case status {% for status in poor %}when '{{ status }}' then {{ loop.index }} {% endfor %}end,
-                case role when 'headline' then 1 else 2 end,
+                case status
+                    {%- for status in poor %}
+                    when '{{ status }}' then {{ loop.index }}
+                    {%- endfor %}
+                end asc,
+                case role when 'headline' then 1 else 2 end asc,
                 weight desc,
-                metric
+                metric asc
         ) as place
     from scorecard
     where status in ('{{ poor | join("', '") }}')
