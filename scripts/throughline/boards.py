@@ -7,7 +7,6 @@ and boards/setup.sql only writes numbers, words and names of pages.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -29,7 +28,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from throughline.files import writing
+from throughline.files import locked, writing
 from throughline.findings import refuse
 from throughline.progress import Begin, ignored
 from throughline.workspace import Workspace
@@ -533,28 +532,20 @@ def _alone(workspace: Workspace, place: Path) -> Iterator[Path]:
     What a killed process left there is mended and removed first.
     """
     fix = "Make the folder writable and run throughline boards."
-    # it ends with the process, however that ends
-    lock = os.open(place.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        where = workspace.shown(place)
-        raise refuse("another command draws", where=where, fix="Wait until it ends.") from None
     new, old = _beside(place)
-    try:
-        with writing(place.parent, fix=fix):
-            if old.exists() and not place.exists():
-                old.rename(place)
-            _remove(old)
+    with locked(place.parent, does="draws", where=workspace.shown(place)):
+        try:
+            with writing(place.parent, fix=fix):
+                if old.exists() and not place.exists():
+                    old.rename(place)
+                _remove(old)
+                _remove(new)
+                new.mkdir()
+                # a renderer of a killed process may still write where it did
+                scratch = Path(tempfile.mkdtemp(dir=new))
+            yield scratch
+        finally:
             _remove(new)
-            new.mkdir()
-            # a renderer of a killed process may still write where it did
-            scratch = Path(tempfile.mkdtemp(dir=new))
-        yield scratch
-    finally:
-        _remove(new)
-        os.close(lock)
 
 
 def _swap(fresh: Path, place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -37,6 +38,26 @@ def write_env(path: Path, values: Mapping[str, str]) -> None:
     if kept and not kept.endswith("\n"):
         kept += "\n"
     swap_in(path, kept + "".join(f"{name}={quoted(value)}\n" for name, value in values.items()))
+
+
+@contextmanager
+def locked(folder: Path, *, does: str, where: str) -> Iterator[None]:
+    """Keeps a folder for one process at a time; raises UserError where another has it.
+
+    `does` is what the other one does with it, for the message. The lock ends with its process,
+    however that ends.
+    """
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        what = f"another command {does}"
+        raise refuse(what, where=where, fix="Wait until it ends.") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def quoted(value: str) -> str:

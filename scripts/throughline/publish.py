@@ -6,9 +6,7 @@ the one that builds write. Who holds the old copy open goes on reading it.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from throughline import __version__, dbt_events, places, sql
-from throughline.files import writing
+from throughline.files import locked, writing
 from throughline.findings import Finding, UserError, refuse
 from throughline.host import Host
 from throughline.progress import Begin, ignored
@@ -132,20 +130,12 @@ def _alone(workspace: Workspace) -> Iterator[Path]:
     folder = workspace.published.parent
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{workspace.published.name}.new"
-    # it ends with the process, however that ends
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        where = workspace.shown(folder)
-        raise refuse("another command publishes", where=where, fix="Wait until it ends.") from None
-    try:
-        _remove(fresh)
-        yield fresh
-    finally:
-        _remove(fresh)
-        os.close(lock)
+    with locked(folder, does="publishes", where=workspace.shown(folder)):
+        try:
+            _remove(fresh)
+            yield fresh
+        finally:
+            _remove(fresh)
 
 
 def swap_in(fresh: Path, target: Path) -> None:
