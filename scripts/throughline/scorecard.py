@@ -288,26 +288,32 @@ AMOUNTS = {
 
 
 def _money(model_id: str, tables: Tables) -> Row:
-    """The last month that is known in full and the whole one before it; why the next is not."""
+    """The last month that is known in full and the whole one before it; why the next is not.
+
+    Where no month has both its value and its costs, it is the last whose value is known.
+    """
     read_for = _where(tables["dim_model_metrics"], model_id=model_id)
     months = {
         row["month_start_date"]: row
         for row in _where(tables["mart_value_ledger"], model_id=model_id)
         if row["is_complete"]
     }
-    first_day = _first_day(read_for)
-    matured = min((row["matured_through"] for row in read_for), default=date.min)
-    reasons = {
-        month: _why_not(months[month], first_day=first_day, matured_through=matured)
-        for month in sorted(months)
-    }
+    reasons = _reasons(months, read_for)
     known = [month for month, reason in reasons.items() if reason is None]
+    if not known:
+        known = [
+            month
+            for month, reason in _reasons(months, read_for, needs_costs=False).items()
+            if reason is None and months[month]["matured_value_amount"] is not None
+        ]
     month = known[-1] if known else None
     before = (month - timedelta(days=1)).replace(day=1) if month else None
     if before not in known:
         before = None
-    unknown = [later for later in reasons if month is None or later > month]
-    waiting = next(iter(unknown if month else reversed(unknown)), None)
+    if month:
+        waiting = next((later for later in reasons if later >= month and reasons[later]), None)
+    else:
+        waiting = next(reversed(reasons), None)
     reason = reasons[waiting] if waiting else None if month else "partial_window"
     row, earlier = (months[one] if one else {} for one in (month, before))
     return {
@@ -323,24 +329,25 @@ def _money(model_id: str, tables: Tables) -> Row:
     }
 
 
-def _first_day(read_for: Iterable[Row]) -> date:
-    """The day from which on a model has decisions, outcomes and costs."""
+def _reasons(
+    months: Mapping[date, Row], read_for: Sequence[Row], *, needs_costs: bool = True
+) -> dict[date, str | None]:
+    """Why each month is not known in full, in the order of months; None where it is."""
+    matured = min((row["matured_through"] for row in read_for), default=date.min)
     starts: dict[bool, date] = {}
     for row in read_for:
-        if row["waits_for"]:
-            is_cost = row["waits_for"] == "serving_costs"
+        is_cost = row["waits_for"] == "serving_costs"
+        if row["waits_for"] and (needs_costs or not is_cost):
             starts[is_cost] = min(row["known_from"], starts.get(is_cost, date.max))
-    return max(starts.values(), default=date.max)
-
-
-def _why_not(row: Row, *, first_day: date, matured_through: date) -> str | None:
-    """Why a month is not known in full; None where it is."""
-    start: date = row["month_start_date"]
-    end = (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    if first_day > start:
-        return "partial_window"
-    found: str | None = row["value_reason"] or row["cost_reason"]
-    return found or ("labels_not_matured" if end > matured_through else None)
+    # the day from which on all of them are delivered
+    first_day = max(starts.values(), default=date.max)
+    found: dict[date, str | None] = {}
+    for start, row in sorted(months.items()):
+        end = (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        not_delivered = row["value_reason"] or (row["cost_reason"] if needs_costs else None)
+        not_matured = "labels_not_matured" if end > matured else None
+        found[start] = "partial_window" if first_day > start else not_delivered or not_matured
+    return found
 
 
 def _experiments(tables: Tables) -> list[Row]:
@@ -616,30 +623,28 @@ def _metrics_text(
 
 def _money_text(row: Row, page: Page) -> Iterator[Text]:
     said = "No month is known in full"
-    if row["month"]:
+    known = [name for name in ("value", "cost", "net") if row[name] is not None]
+    if known:
+        missing = [name for name in ("value", "cost", "net") if name not in known]
+        unknown = f"{' and '.join(missing)} unknown, " if missing else ""
+        against = " (no whole month before)"
         if row["previous_month"]:
-            what = "net" if row["net"] is not None else "cost"
-            before = amount(row[f"previous_{what}"])
+            before = amount(row[f"previous_{known[-1]}"])
             against = f" ({row['previous_month']:%B}: {before})"
-        else:
-            against = " (no whole month before)"
-        if row["net"] is None:
-            said = f"{row['month']:%B %Y}: value and net unknown, cost {amount(row['cost'])}"
-        else:
-            value, cost, net = (amount(row[name]) for name in ("value", "cost", "net"))
-            said = f"{row['month']:%B %Y}: value {value}, cost {cost}, net {net}"
-        said += f" {row['currency']}{against}"
+        amounts = ", ".join(f"{name} {amount(row[name])}" for name in known)
+        said = f"{row['month']:%B %Y}: {unknown}{amounts} {row['currency']}{against}"
         if row["roi"] is not None:
             said += f", ROI {amount(row['roi'])}"
         if row["matured_share"] is not None:
             said += f", {row['matured_share']:.0%} matured"
     said += "."
-    if row["month"] and row["net"] is None:
+    if row["month"] and row["value"] is None:
         said += f" Value: {UNVALUED}."
     elif row["unknown_month"] and (
         not row["month"] or row["reason"].endswith((OF_A_SOURCE, LEFT_OUT))
     ):
-        said += f" {row['unknown_month']:%B %Y}: {row['what_to_do']}."
+        about = "Cost" if row["unknown_month"] == row["month"] else f"{row['unknown_month']:%B %Y}"
+        said += f" {about}: {row['what_to_do']}."
     elif not row["month"]:
         said += " The data hold no whole one yet."
     yield from page.prose(said, indent=2)

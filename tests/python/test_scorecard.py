@@ -225,17 +225,24 @@ def test_costs_that_stopped_are_named_with_the_month_they_stopped_in() -> None:
     ) in " ".join(text.split())
     none = said(tables(mart_value_ledger=ledger[1:]))
     assert (
-        "No month is known in full. May 2026: its last days have no serving_costs yet; ask who "
-        "delivers them.\n"
-    ) in none
+        "April 2026: cost and net unknown, value 1,000 USD (no whole month before), 95% matured. "
+        "Cost: its last days have no serving_costs yet; ask who delivers them."
+    ) in " ".join(none.split())
 
 
 def test_nobody_is_asked_for_a_table_that_the_settings_leave_out() -> None:
     amounts = dict.fromkeys(("total_cost_amount", "net_value_amount", "roi"))
-    ledger = [month("2026-05-01", cost_reason="serving_costs_left_out", **amounts)]
+    left_out = {"cost_reason": "serving_costs_left_out", **amounts}
+    ledger = [month(f"2026-0{number}-01", **left_out) for number in (3, 4, 5)]
+    ledger[0]["matured_value_amount"] = 900.0
+    assert (
+        "April 2026: cost and net unknown, value 1,000 USD (March: 900.00), 95% matured. "
+        "Cost: the setting inputs leaves serving_costs out."
+    ) in " ".join(said(tables(mart_value_ledger=ledger)).split())
+    # neither is known: May has not matured, and nothing before it is delivered
     assert (
         "No month is known in full. May 2026: the setting inputs leaves serving_costs out.\n"
-    ) in said(tables(mart_value_ledger=ledger))
+    ) in said(tables(mart_value_ledger=ledger[2:]))
 
 
 def test_a_first_month_that_is_not_over_is_waited_for() -> None:
