@@ -1,16 +1,19 @@
 """Times a full build against the least work that could give the same bricks.
 
 For each size: simulate, full `dbt build` without tests, the same again, and bench/lower_bound.sql,
-a script written by hand that reads the same raw files. `python bench/bench.py [PREDICTIONS ...]`.
+a script written by hand that reads the same raw files. Below stands how long each folder of models
+took, and the ten slowest models. `python bench/bench.py [PREDICTIONS ...]`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from measuring import ROOT, SCRATCH, Measure, measure
@@ -36,8 +39,11 @@ connection.execute(open("bench/lower_bound.sql").read())
 """
 
 
-def bench(predictions: int) -> dict[str, Measure]:
-    """The measures of one size, in the order they are run."""
+def bench(predictions: int) -> tuple[dict[str, Measure], Mapping[str, float]]:
+    """The measures of one size, in the order they are run, and the seconds of each model.
+
+    Models are built one after another, so that their seconds add up.
+    """
     folder = SCRATCH / str(predictions)
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
@@ -52,7 +58,7 @@ def bench(predictions: int) -> dict[str, Measure]:
     dbt = str(Path(python).with_name("dbt"))
     build = [dbt, "build", "--exclude-resource-type", "test", "unit_test"]
     as_of = workspace.settings["as_of"]
-    return {
+    measures = {
         "simulate": Measure(simulated, float("nan"), float("nan")),
         "dbt start-up": measure(
             [dbt, "build", "--select", "model_registry", "--exclude-resource-type", "test"],
@@ -60,12 +66,26 @@ def bench(predictions: int) -> dict[str, Measure]:
             log=folder / "start.log",
         ),
         "full build": measure(build, environment=dbt_environment, log=folder / "build.log"),
-        "repeated build": measure(build, environment=dbt_environment, log=folder / "again.log"),
-        "lower bound": measure(
-            [python, "-c", LOWER_BOUND, str(folder / "raw"), as_of, str(folder / "bound.duckdb")],
-            environment=dbt_environment,
-            log=folder / "bound.log",
-        ),
+    }
+    seconds = seconds_by_model(SCRATCH / "target/run_results.json")
+    measures["repeated build"] = measure(
+        build, environment=dbt_environment, log=folder / "again.log"
+    )
+    measures["lower bound"] = measure(
+        [python, "-c", LOWER_BOUND, str(folder / "raw"), as_of, str(folder / "bound.duckdb")],
+        environment=dbt_environment,
+        log=folder / "bound.log",
+    )
+    return measures, seconds
+
+
+def seconds_by_model(results: Path) -> dict[str, float]:
+    """How long each model took, by its path below models/."""
+    paths = {path.stem: path for path in (ROOT / "models").rglob("*.sql")}
+    return {
+        str(paths[name].relative_to(ROOT / "models").with_suffix("")): row["execution_time"]
+        for row in json.loads(results.read_text(encoding="utf-8"))["results"]
+        if (name := row["unique_id"].split(".")[-1]) in paths
     }
 
 
@@ -74,7 +94,7 @@ def main(sizes: Sequence[int]) -> None:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     console = Console()
     for size in sizes:
-        measures = bench(size)
+        measures, seconds = bench(size)
         table = Table(title=f"{size:,} predictions, {DAYS} days", title_justify="left")
         for heading in ("", "wall s", "CPU s", "peak GB"):
             table.add_column(heading, justify="right" if heading else "left")
@@ -86,6 +106,15 @@ def main(sizes: Sequence[int]) -> None:
         for name in ("full build", "repeated build"):
             ratio = (measures[name].wall - start_up.wall) / bound.wall
             console.print(f"{name} without start-up: {ratio:.1f} times the lower bound")
+        folders: dict[str, float] = defaultdict(float)
+        for model, took in seconds.items():
+            folders[str(Path(model).parent)] += took
+        slowest = sorted(seconds.items(), key=lambda row: -row[1])[:10]
+        for title, rows in (
+            ("folders of models", sorted(folders.items(), key=lambda row: -row[1])),
+            ("the ten slowest models", slowest),
+        ):
+            console.print(f"{title}: " + ", ".join(f"{name} {took:.1f} s" for name, took in rows))
     print(f"Left in {SCRATCH.relative_to(ROOT)}: remove with `make clean`.")
 
 
