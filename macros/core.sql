@@ -44,9 +44,9 @@
     {{ return("('churn', 'renewal')") }}
 {% endmacro %}
 
-{# The reason where a raw table is not known to some day: it is late, or nobody is to deliver it. #}
-{% macro not_delivered(table) -%}
-    '{{ table }}_{{ 'not_delivered' if table in setting('inputs') else 'left_out' }}'
+{# The reason where a raw table, or what is made of it, is not known to some day: it is late, or nobody is to deliver it. #}
+{% macro not_delivered(table, source=none) -%}
+    '{{ (source or table) ~ '_not_delivered' if table in setting('inputs') else table ~ '_left_out' }}'
 {%- endmacro %}
 
 {# Why it may not be known which of user and model was right, in the order in which it is asked. #}

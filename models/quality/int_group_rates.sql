@@ -99,7 +99,7 @@ reasoned as (
         end as closed_reason,
         case
             when group_periods.period_end_date > {{ last_matured_date('models') }} then 'labels_not_matured'
-            when group_periods.period_end_date > deliveries.labels_known_through then 'labels_not_delivered'
+            when group_periods.period_end_date > deliveries.labels_known_through then {{ not_delivered('business_outcomes', 'labels') }}
             when group_periods.positive_rows + group_periods.negative_rows = 0 then 'nothing_to_judge'
         end as open_label_reason
     from group_periods

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -131,6 +132,22 @@ def test_a_host_on_postgres_equals_that_on_duckdb() -> None:
         host.restate_registry()
         host.dbt("build", variables=hosts.LATER)
         read = functools.partial(engines.read_postgres, engine)
+        reference = clean().folder / "target/warehouse.duckdb"
+        assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
+        check_commands(host)
+
+
+@pytest.mark.thorough
+def test_a_host_on_spark_equals_that_on_duckdb() -> None:
+    """Each command is a process of its own, so the session is that of a server."""
+    folder = SCRATCH / "host_spark"
+    shutil.rmtree(folder, ignore_errors=True)
+    with required(), engines.spark_connect(folder / "server") as engine:
+        host = hosts.install(folder / "shop", {**engine.variables, "SHOP_TARGET": "spark"})
+        host.dbt("build")
+        host.restate_registry()
+        host.dbt("build", variables=hosts.LATER)
+        read = functools.partial(engines.read_spark, engine)
         reference = clean().folder / "target/warehouse.duckdb"
         assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
         check_commands(host)

@@ -153,6 +153,22 @@ def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path)
     assert run.status == 0, run.output
     assert sum(name.startswith("unit_test.") for name in run.well) > 30
     assert_is_sound(folder, company(folder, EVERY))
+    # nobody is asked for a table that the settings leave out
+    sources = {"labels", *plain_pandas.TEXTS} - {"prediction_logs"}
+    assert not reasons(folder) & {f"{source}_not_delivered" for source in sources}
+
+
+def reasons(workspace: Path) -> set[str]:
+    """Every reason that a mart gives for a number that is missing."""
+    columns = query(
+        workspace,
+        """
+        select table_name, column_name from duckdb_columns()
+        where schema_name = 'main_marts' and column_name like '%reason'""",
+    )
+    assert len(columns) > 10
+    branches = (f"select {column} as r from {table}" for table, column in columns.to_numpy())
+    return set(query(workspace, " union ".join(branches)).r.dropna())
 
 
 def test_another_currency_builds_with_its_lift(tmp_path: Path, raw: Path) -> None:

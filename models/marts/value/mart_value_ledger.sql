@@ -3,7 +3,6 @@
 {#- of a month that is not over, its last complete day -#}
 {%- set month_end = 'least(cast(' ~ dbt.last_day('months.month_start_date', 'month') ~ ' as date), cast('
     ~ dbt.dateadd('day', -1, as_of_date()) ~ ' as date))' %}
-{%- set left_out = tables_left_out() %}
 {%- set bricks = ['decisions', 'matured_decisions', 'pending_decisions', 'valued_decisions', 'decision_value'] %}
 with brick_days as (
 
@@ -148,11 +147,11 @@ model_months as (
         {%- endfor %}
         case
             when watermarks.costs_through is null or {{ month_end }} > watermarks.costs_through
-                then '{{ "serving_costs_left_out" if "serving_costs" in left_out else "serving_costs_not_delivered" }}'
+                then {{ not_delivered('serving_costs') }}
         end as cost_reason,
         case
             when {{ month_end }} > watermarks.labels_through
-                then '{{ "business_outcomes_left_out" if "business_outcomes" in left_out else "labels_not_delivered" }}'
+                then {{ not_delivered('business_outcomes', 'labels') }}
         end as value_reason,
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date) < {{ as_of_date() }} as is_complete,
         months.month_start_date
