@@ -18,6 +18,7 @@ DBT2 := $(SCRATCH)/dbt2
 # dbt Charts brings some ninety packages of its own
 BOARDS := $(SCRATCH)/boards-venv
 BI := $(SCRATCH)/bi
+EVIDENTLY := $(SCRATCH)/evidently
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DBT_VERSION_CHECK := false
@@ -145,12 +146,19 @@ example: export THROUGHLINE_WORKSPACE := examples/open_bandit
 example: setup  ## the same models on a real public log
 	@$(THROUGHLINE) build
 
-bench: setup $(ENGINES)/.installed $(ORACLES)/.installed  ## wall time and memory of builds, of a new day, by engine, of lift
+bench: setup $(ENGINES)/.installed $(ORACLES)/.installed $(EVIDENTLY)/.installed  ## wall time and memory of builds, of a new day, by engine, of lift
 	@$(BIN)/python bench/bench.py
+	@$(EVIDENTLY)/bin/python bench/by_evidently.py
 	@$(BIN)/python bench/increments.py
 	@PYTHONPATH=tests/engines $(ENGINES)/bin/python bench/by_engine.py
 	@$(BIN)/python bench/lift.py
 	@$(BIN)/python bench/reading.py
+
+$(EVIDENTLY)/.installed: bench/requirements.txt $(STAMP)
+	@rm -rf $(EVIDENTLY)
+	@$(BIN)/python -m virtualenv --quiet $(EVIDENTLY)
+	@$(EVIDENTLY)/bin/python -m pip install -qq --no-deps -r bench/requirements.txt
+	@touch $@
 
 docs: setup  ## the dbt documentation as one page, with lineage
 	@$(THROUGHLINE) docs
@@ -179,6 +187,7 @@ requirements: setup  ## recompile the pins from requirements.in, the project's a
 	@$(COMPILE) tests/boards/requirements.in --python-version 3.11 -c boards/requirements.txt --output-file .build/boards.txt
 	@grep -vxFf boards/requirements.txt .build/boards.txt > tests/boards/requirements.txt
 	@$(COMPILE) tests/bi/requirements.in --output-file tests/bi/requirements.txt
+	@$(COMPILE) bench/requirements.in --output-file bench/requirements.txt
 	@echo "requirements.txt: $$(wc -l < requirements.txt) pins"
 
 clean:  ## remove what setup and builds made; never a workspace's raw files

@@ -68,6 +68,7 @@ def bench(predictions: int) -> tuple[dict[str, Measure], Mapping[str, float]]:
         "full build": measure(build, environment=dbt_environment, log=folder / "build.log"),
     }
     seconds = seconds_by_model(SCRATCH / "target/run_results.json")
+    (folder / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
     measures["repeated build"] = measure(
         build, environment=dbt_environment, log=folder / "again.log"
     )
