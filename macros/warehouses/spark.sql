@@ -45,13 +45,22 @@
 {% macro spark__raw_columns(table) %}
     {% set relation = raw_relation(table) %}
     {% set columns = {} %}
-    {% if relation is not string and not adapter.get_relation(database=none, schema=relation.schema, identifier=relation.identifier) %}
+    {% if relation is not string and not spark__exists(relation) %}
         {{ return(none) }}
     {% endif %}
     {% for column in get_column_schema_from_query('select * from ' ~ relation ~ ' where 1 = 0') %}
         {% do columns.update({column.name | lower: column.dtype | upper}) %}
     {% endfor %}
     {{ return(columns) }}
+{% endmacro %}
+
+{# dbt lists the tables of a schema once, as it starts; a hook of a host may have made the relation since. #}
+{% macro spark__exists(relation) %}
+    {% if adapter.get_relation(database=none, schema=relation.schema, identifier=relation.identifier) %}
+        {{ return(true) }}
+    {% endif %}
+    {% set has_schema = run_query("show schemas like '" ~ relation.schema ~ "'") | length > 0 %}
+    {{ return(has_schema and run_query("show tables in " ~ relation.schema ~ " like '" ~ relation.identifier ~ "'") | length > 0) }}
 {% endmacro %}
 
 {% macro spark__json_row(columns) -%}
