@@ -22,6 +22,8 @@ from throughline import host, host_checks, seeds
 from throughline.findings import UserError
 from throughline.project import find_project
 
+pytestmark = pytest.mark.builds
+
 Call = Callable[..., Outcome]
 TABLES = {
     "prediction_logs": "my_predictions",

@@ -17,6 +17,8 @@ import yaml
 from building import ROOT
 from throughline.simulate import simulate
 
+pytestmark = pytest.mark.builds
+
 PAGE = ROOT / "docs/operate.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
