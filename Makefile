@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-histories test-simulation test-oracles test-boards test-bi test-all lint compiled example bench docs boards pictures requirements clean
+.PHONY: help setup demo test test-engines test-spark35 test-dbt2 test-slow test-histories test-simulation test-oracles test-boards test-bi test-all lint lint-sql compiled example bench docs boards pictures requirements clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -45,19 +45,32 @@ lint: setup  ## format, lint and type checks of the Python code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+lint-sql: export DBT_TARGET_PATH := $(SCRATCH)/lint/target
+lint-sql: export DBT_LOG_PATH := $(SCRATCH)/lint/logs
+lint-sql: export THROUGHLINE_WORKSPACE := $(SCRATCH)/lint/workspace
+lint-sql: setup  ## sqlfluff on every model; make test takes those that are not committed
+	@rm -rf $(SCRATCH)/lint
+	@$(THROUGHLINE) simulate --predictions 600 --days 120 --seed 7 --out $(THROUGHLINE_WORKSPACE)
+	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar --processes 2
+
 test: export DBT_TARGET_PATH := $(SCRATCH)/test/target
 test: export DBT_LOG_PATH := $(SCRATCH)/test/logs
 test: export COVERAGE_FILE := $(SCRATCH)/test/coverage
 test: export THROUGHLINE_WORKSPACE := $(SCRATCH)/test/workspace
-test: lint  ## lint, type checks, dbt unit and data tests, pytest
+test: setup  ## lint, type checks, dbt unit and data tests, pytest: what a change needs
 	@rm -rf $(SCRATCH)/test
-	@$(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE)
-	@$(THROUGHLINE) build
-	@$(THROUGHLINE) exec -- sqlfluff lint models --disable-progress-bar --processes 2
+	@$(MAKE) --no-print-directory lint & linted=$$!; \
+		$(THROUGHLINE) simulate $(DEMO) --out $(THROUGHLINE_WORKSPACE) && $(THROUGHLINE) build && wait $$linted
+	@changed=$$(git ls-files -mo --exclude-standard -- 'models/*.sql' | xargs -r ls 2>/dev/null || true); \
+		[ -z "$$changed" ] || $(THROUGHLINE) exec -- sqlfluff lint $$changed --disable-progress-bar
 	@env -u THROUGHLINE_WORKSPACE -u DBT_TARGET_PATH -u DBT_LOG_PATH BUILT_DEMO=$(THROUGHLINE_WORKSPACE) \
-		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation and not thorough' \
+		$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not simulation and not thorough and not slow' \
 		--cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
+
+test-slow: WORKERS ?= 2
+test-slow: setup  ## workspaces that are built whole: real logs, increments, histories, hosts, every recipe
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'slow and not thorough'
 
 compiled: export DBT_TARGET_PATH := $(SCRATCH)/compiled/target
 compiled: export DBT_LOG_PATH := $(SCRATCH)/compiled/logs
@@ -133,7 +146,7 @@ $(BI)/.installed: tests/bi/requirements.txt $(STAMP) scripts/setup_bi
 	@scripts/setup_bi $(BI)
 	@touch $@
 
-test-all: test test-simulation test-oracles test-boards test-bi $(ENGINES)/.installed  ## all of these, and more of each: hours
+test-all: test lint-sql test-slow test-simulation test-oracles test-boards test-bi $(ENGINES)/.installed  ## all of these, and more of each: hours
 	@$(BIN)/pytest -q -m thorough
 	@$(ENGINES)/bin/python -m pytest -q -rs tests/engines
 	@$(MAKE) test-dbt2

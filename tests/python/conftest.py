@@ -48,6 +48,7 @@ LONG = (
     "demo",
     "real_logs",
     "settings",
+    "deliveries",
 )
 
 

@@ -397,6 +397,7 @@ def add_python_model(small: workspace.Workspace, *statements: str) -> None:
     (small.project / "models/last.py").write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_verbose", [False, True])
 @pytest.mark.parametrize(
     "statement",
@@ -418,6 +419,7 @@ LOST = (
 )
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_another_file_replaced_during_a_build_is_an_error(
     small: workspace.Workspace,
 ) -> None:
@@ -428,6 +430,7 @@ def test_a_warehouse_that_another_file_replaced_during_a_build_is_an_error(
     assert str(fault) == LOST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_verbose", [False, True])
 def test_a_dbt_that_was_killed_is_said_to_have_been(
     small: workspace.Workspace, is_verbose: bool
@@ -443,6 +446,7 @@ def test_a_dbt_that_was_killed_is_said_to_have_been(
         )
 
 
+@pytest.mark.slow
 def test_a_half_written_file_has_its_fix_in_the_line_that_names_it(
     small: workspace.Workspace,
 ) -> None:

@@ -967,6 +967,7 @@ def foreign(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_foreign_names_are_read_through_sources_and_mapping(foreign: Path) -> None:
     staged = query(
         foreign,
@@ -1015,6 +1016,7 @@ def test_foreign_names_are_read_through_sources_and_mapping(foreign: Path) -> No
     ]
 
 
+@pytest.mark.slow
 def test_a_row_under_foreign_names_is_refused_as_delivered(foreign: Path) -> None:
     rejected = query(
         foreign, "select row_key, reason, raw_row from stg_rejected_rows order by row_key"
@@ -1037,6 +1039,7 @@ def test_a_row_under_foreign_names_is_refused_as_delivered(foreign: Path) -> Non
     }
 
 
+@pytest.mark.slow
 def test_foreign_rows_reach_the_metrics_by_their_own_segments(foreign: Path) -> None:
     cells = query(
         foreign,
@@ -1059,6 +1062,7 @@ def test_foreign_rows_reach_the_metrics_by_their_own_segments(foreign: Path) -> 
     ]
 
 
+@pytest.mark.slow
 def test_a_table_without_rows_or_left_out_of_inputs_is_empty(foreign: Path) -> None:
     for table in set(CONTRACT) - set(CORE):
         staged = query(foreign, f"select * from stg_{table}")

@@ -202,6 +202,7 @@ def test_the_waist_equals_plain_pandas(demo: Path, company: plain_pandas.Company
     assert_waist_is(demo, plain)
 
 
+@pytest.mark.slow
 def test_the_waist_equals_metricflow(demo_project: Project, demo: Path) -> None:
     """Every additive metric by model and month, by version and by each segment it carries."""
     card = query(demo, "select * from dim_metrics where is_additive").set_index("metric")
@@ -328,6 +329,7 @@ def test_annotations_stand_on_their_days(demo: Path) -> None:
     assert query(demo, "select count(annotations) as n from mart_metric_timeline").n[0] > 0
 
 
+@pytest.mark.slow
 def test_a_second_build_changes_nothing(demo_project: Project, demo: Path) -> None:
     files = [path for path in demo.rglob("*") if path.suffix in {".csv", ".parquet", ".yml"}]
     before = {path: path.read_bytes() for path in [*files, *(ROOT / "seeds").glob("*.csv")]}

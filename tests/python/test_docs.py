@@ -12,6 +12,8 @@ import pytest
 
 from building import ROOT, Project
 
+pytestmark = pytest.mark.slow
+
 MOST = 15
 """Raw tables and models that a metric is made of."""
 MORE = {

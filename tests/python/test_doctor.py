@@ -1451,6 +1451,7 @@ def test_seeds_and_raw_files_may_be_read_only(company: Company) -> None:
     assert findings(company) == []
 
 
+@pytest.mark.slow
 def test_rows_are_judged_by_the_rules_of_the_build(company: Company, throughline: Call) -> None:
     """Of files, and of a relation of the warehouse."""
     header, row = RAW["usage_events"]

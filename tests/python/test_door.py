@@ -608,6 +608,7 @@ def test_ids_may_begin_with_a_hash(deliver: Deliver) -> None:
 # What a user meets
 
 
+@pytest.mark.slow
 def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     folder = sound.root / "stopped"
     shutil.copytree(sound.folder, folder)
@@ -647,6 +648,7 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     pd.testing.assert_frame_equal(query(folder, uses), before)
 
 
+@pytest.mark.slow
 def test_what_stops_holds_back_all_that_is_made_of_it(sound: door.Door) -> None:
     """dbt skips a model below a failed test only where the model is made of all the test reads."""
     manifest = json.loads((sound.root / "target/manifest.json").read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ import histories
 from histories import Builder
 
 # dbt runs in this process, and tracing it would take longer than it
-pytestmark = [pytest.mark.no_cover, pytest.mark.builds]
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 # one run of the machine is the history of several companies that share files and builds
 COMPANIES = 10

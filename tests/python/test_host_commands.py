@@ -22,7 +22,7 @@ from throughline import host, host_checks, seeds
 from throughline.findings import UserError
 from throughline.project import find_project
 
-pytestmark = pytest.mark.builds
+pytestmark = pytest.mark.slow
 
 Call = Callable[..., Outcome]
 TABLES = {

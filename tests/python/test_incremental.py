@@ -22,7 +22,7 @@ from building import WITHOUT_TESTS, Project, query
 from throughline.simulate import simulate
 from throughline.workspace import Workspace
 
-pytestmark = pytest.mark.builds
+pytestmark = pytest.mark.slow
 
 EARLIER, LATER = "2026-06-20 00:00:00", "2026-07-01 00:00:00"
 # how often a build is killed

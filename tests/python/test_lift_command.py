@@ -588,6 +588,7 @@ def test_lift_on_a_workspace(lifted: Path, throughline: Call) -> None:
         assert (ended.status, ended.out) == (0, f"{said}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -637,6 +638,7 @@ def test_one_form_of_lift_at_a_time(
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
 
 
+@pytest.mark.slow
 def test_who_holds_the_warehouse_is_named(lifted: Path, throughline: Call) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(lifted / "warehouse.duckdb")],

@@ -56,6 +56,7 @@ def core(demo_project: Project, demo: Path) -> Path:
     return workspace
 
 
+@pytest.mark.slow
 def test_three_tables_are_enough_for_what_they_tell(demo: Path, core: Path) -> None:
     """Every other metric has the same cells as in the company that delivers all nine tables."""
     others = ", ".join(f"'{metric}'" for metric in [*UNKNOWN, "rejected_row_share"])
@@ -70,6 +71,7 @@ def test_three_tables_are_enough_for_what_they_tell(demo: Path, core: Path) -> N
     pd.testing.assert_frame_equal(few, all_nine, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_three_tables_cannot_tell_is_read_nowhere(core: Path) -> None:
     names = ", ".join(f"'{metric}'" for metric in UNKNOWN)
     for relation in (
@@ -92,6 +94,7 @@ def test_what_three_tables_cannot_tell_is_read_nowhere(core: Path) -> None:
     assert query(core, "from dim_annotations").empty
 
 
+@pytest.mark.slow
 def test_what_the_settings_leave_out_is_not_waited_for(demo_project: Project, core: Path) -> None:
     """Without outcomes no label can come: no metric of labels is read, rather than late."""
     settings = (core / "vars.yml").read_text()
@@ -107,6 +110,7 @@ def test_what_the_settings_leave_out_is_not_waited_for(demo_project: Project, co
     assert set(ledger.value_reason.dropna()) == {"business_outcomes_left_out"}
 
 
+@pytest.mark.slow
 def test_every_saved_query_is_in_the_months_and_equals_metricflow(
     demo_project: Project, demo: Path, manifest: dict[str, Any]
 ) -> None:
@@ -233,6 +237,7 @@ def test_the_catalog_names_the_way_from_each_raw_table(demo: Path) -> None:
     assert catalog.covered_share["recall"] == pytest.approx(labels.share[0], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_last_values_are_those_of_metricflow(demo_project: Project, demo: Path) -> None:
     """Of 28 days, summed over the models that it is read for and whose last day is known."""
     catalog = query(

@@ -13,6 +13,8 @@ from building import NO_UNIT_TESTS, WITHOUT_TESTS, Project, query
 from throughline import doctor
 from throughline.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 CARD = """\
     config:
       meta:

@@ -18,6 +18,8 @@ from building import ROOT, WITHOUT_TESTS, Project, experiment, query
 from throughline.lift.moments import PRODUCTS, VARIABLES
 from throughline.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 AS_OF = pd.Timestamp("2026-07-01")
 SEGMENTS = ["channel", "device", "region"]
 METRICS = [

@@ -17,7 +17,7 @@ import yaml
 from building import ROOT
 from throughline.simulate import simulate
 
-pytestmark = pytest.mark.builds
+pytestmark = pytest.mark.slow
 
 PAGE = ROOT / "docs/operate.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -182,6 +182,7 @@ def test_old_clients_can_open_the_copy(built: Workspace) -> None:
     assert int.from_bytes(built.published.read_bytes()[12:20], "little") == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "is_built", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["published", "built"]
 )

@@ -23,7 +23,7 @@ OPEN_BANDIT = ROOT / "examples/open_bandit"
 CENSUS = ROOT.parent / "shared/data/census_employment"
 PAIR = "sex & rac1p"
 ASKED_OF_METRICFLOW = ["conversion_rate", "accuracy", "acceptance_rate", "label_coverage"]
-pytestmark = pytest.mark.builds
+pytestmark = pytest.mark.slow
 
 Raw = dict[str, pd.DataFrame]
 

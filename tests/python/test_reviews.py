@@ -179,6 +179,7 @@ def test_each_experiment_and_each_released_version_taught_something(demo: Path) 
     assert log.lesson.notna().all()
 
 
+@pytest.mark.slow
 def test_definitions_are_kept_from_the_build_that_first_saw_them(
     demo: Path, tmp_path: Path
 ) -> None:

@@ -681,6 +681,7 @@ def built(project: Project) -> Run:
     return project.build(project.root / "workspace", *NO_UNIT_TESTS)
 
 
+@pytest.mark.slow
 def test_every_broken_rule_fails_the_build_by_name(project: Project, built: Run) -> None:
     assert built.status != 0
     failed = re.findall(r"\[ERROR\]: in test (\S+ \(.*\))", built.output)
@@ -688,6 +689,7 @@ def test_every_broken_rule_fails_the_build_by_name(project: Project, built: Run)
     assert sorted(failed) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_no_mart_is_built_on_a_broken_rule(project: Project, built: Run) -> None:
     with duckdb.connect(str(project.root / "workspace/warehouse.duckdb"), read_only=True) as found:
         tables = found.sql(
@@ -700,6 +702,7 @@ def test_no_mart_is_built_on_a_broken_rule(project: Project, built: Run) -> None
     assert {name for name in names - notes if not name.startswith("int_touched_")} == set()
 
 
+@pytest.mark.slow
 def test_a_link_that_no_model_reads_stops_the_marts_too(project: Project, built: Run) -> None:
     run = project.build(
         project.root / "workspace", "--select", "cfg_kpi_links", "dim_metrics", "mart_scorecard"
@@ -709,6 +712,7 @@ def test_a_link_that_no_model_reads_stops_the_marts_too(project: Project, built:
         assert f"SKIP relation {relation}" in run.output
 
 
+@pytest.mark.slow
 def test_failing_rows_name_the_offender(project: Project, built: Run) -> None:
     told = re.findall(r"in test (\S+) .*?compiled code at (\S+)", built.output, re.DOTALL)
     queries = {test: (project.root / path).read_text() for test, path in told}
@@ -718,6 +722,7 @@ def test_failing_rows_name_the_offender(project: Project, built: Run) -> None:
             assert {value for (value,) in rows} == offenders, test
 
 
+@pytest.mark.slow
 def test_a_card_within_its_grace_is_a_warning(built: Run) -> None:
     assert (
         f"metric accuracy was due for review by {DUE}. "

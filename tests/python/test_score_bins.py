@@ -415,6 +415,7 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
     assert changed[["value_amount", "precision", "money_left_amount"]].isna().all(axis=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "as_of",
     ["2026-02-04 00:00:00", pytest.param("2026-02-12 00:00:00", marks=pytest.mark.thorough)],

@@ -134,7 +134,7 @@ def assert_is_sound(folder: Path, plain: plain_pandas.Company) -> None:
     assert_waist_is(folder, plain.metrics())
 
 
-@pytest.mark.builds
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_workspace_builds(name: str, project: Project, raw: Path) -> None:
     odd = ODD[name]
@@ -172,7 +172,7 @@ def reasons(workspace: Path) -> set[str]:
     return set(query(workspace, " union ".join(branches)).r.dropna())
 
 
-@pytest.mark.builds
+@pytest.mark.slow
 def test_another_currency_builds_with_its_lift(tmp_path: Path, raw: Path) -> None:
     """As a user builds it: with doctor and lift."""
     project = Project.without_comments(tmp_path / "project")

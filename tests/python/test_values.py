@@ -49,6 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project.without_comments(tmp_path_factory.mktemp("values") / "project")
 
 
+@pytest.mark.slow
 def test_every_value_of_awkward_rows_equals_plain_pandas(project: Project) -> None:
     """Odd texts and numbers, samples, several currencies, a model without rows, small cells."""
     folder = project.root / "awkward"
@@ -122,6 +123,7 @@ def cases(project: Project) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_value_of_the_cases_equals_plain_pandas(cases: Path) -> None:
     company = plain_pandas.Company(
         raw=plain_pandas.read_raw(cases),
@@ -163,6 +165,7 @@ def only(cases: Path, sql: str) -> object:
     return None if pd.isna(cell) else cell
 
 
+@pytest.mark.slow
 def test_costs_that_were_not_delivered_are_not_zero(cases: Path) -> None:
     """Nor does a licence paid for the year hide that other costs are missing."""
     metric = "cost_per_prediction"
@@ -189,6 +192,7 @@ def test_costs_that_were_not_delivered_are_not_zero(cases: Path) -> None:
     assert card.to_dict("records") == [{"value": 1.0, "ended": "05-31"}]
 
 
+@pytest.mark.slow
 def test_a_licence_paid_for_a_year_is_a_cost_by_day_and_of_no_day_to_come(cases: Path) -> None:
     metric = "cost_per_prediction"
     value, cost, reason = told(cases, metric, "licensed", "7d", "2026-06-14")
@@ -209,6 +213,7 @@ def test_a_licence_paid_for_a_year_is_a_cost_by_day_and_of_no_day_to_come(cases:
         assert only(cases, f"select max({day}) from {table}") <= pd.Timestamp("2026-06-14"), table
 
 
+@pytest.mark.slow
 def test_each_customer_churns_once(cases: Path) -> None:
     """Thirty are asked four times, half leave at the fourth; who has left counts no more."""
     for period, end in (("month", "2026-05-31"), ("28d", "2026-05-29"), ("day", "2026-05-29")):
@@ -219,6 +224,7 @@ def test_each_customer_churns_once(cases: Path) -> None:
     assert told(cases, "retained_customers", "churning", "7d", "2026-06-05") == (15, 15, None)
 
 
+@pytest.mark.slow
 def test_revenue_of_all_models_counts_each_outcome_once(cases: Path) -> None:
     for model_id in ("billed", "licensed"):
         assert told(cases, "credited_revenue", model_id, "28d", "2026-06-14") == (3000, 3000, None)
@@ -226,6 +232,7 @@ def test_revenue_of_all_models_counts_each_outcome_once(cases: Path) -> None:
     assert only(cases, revenue) == 3000
 
 
+@pytest.mark.slow
 def test_labels_that_never_came_tell_nothing(cases: Path) -> None:
     rows = query(
         cases,
@@ -240,6 +247,7 @@ def test_labels_that_never_came_tell_nothing(cases: Path) -> None:
     assert rows.value.isna().all()
 
 
+@pytest.mark.slow
 def test_a_sum_over_days_before_the_data_has_no_value(cases: Path) -> None:
     value, _, reason = told(cases, "value_of_decisions", "billed", "28d", "2026-05-27")
     assert np.isnan(value)
@@ -256,6 +264,7 @@ def test_a_sum_over_days_before_the_data_has_no_value(cases: Path) -> None:
     assert before.previous_value.isna().tolist() == [True]
 
 
+@pytest.mark.slow
 def test_the_timeline_has_the_days_of_every_fact(cases: Path) -> None:
     deployed = query(
         cases,
@@ -267,6 +276,7 @@ def test_the_timeline_has_the_days_of_every_fact(cases: Path) -> None:
     assert deployed.to_dict("records") == [{"value": 1.0, "unit_count": 30}]
 
 
+@pytest.mark.slow
 def test_a_cost_in_another_currency_is_converted_by_day(cases: Path) -> None:
     costs = "select sum({}) from fct_costs where model_id = 'converted'"
     assert only(cases, costs.format("cost_amount")) == pytest.approx(450)
@@ -277,6 +287,7 @@ def test_a_cost_in_another_currency_is_converted_by_day(cases: Path) -> None:
     assert reason == "serving_costs_not_delivered"
 
 
+@pytest.mark.slow
 def test_pending_decisions_are_worth_the_mean_of_all_that_were_due(cases: Path) -> None:
     june = query(
         cases,
@@ -286,6 +297,7 @@ def test_pending_decisions_are_worth_the_mean_of_all_that_were_due(cases: Path) 
     assert june.to_dict("records") == [{"pending_count": 70, "worth": 350}]
 
 
+@pytest.mark.slow
 def test_answers_are_read_on_the_scale_they_were_asked_on(cases: Path) -> None:
     """NPS on 1 to 5 is refused; a 5 without a scale is neither top nor bottom."""
     refused = query(cases, "select reason from stg_rejected_rows where table_name = 'feedback'")
