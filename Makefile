@@ -165,7 +165,7 @@ bench: setup $(ENGINES)/.installed $(ORACLES)/.installed $(EVIDENTLY)/.installed
 	@$(BIN)/python bench/increments.py
 	@PYTHONPATH=tests/engines $(ENGINES)/bin/python bench/by_engine.py
 	@$(BIN)/python bench/lift.py
-	@$(BIN)/python bench/reading.py
+	@PYTHONPATH=tests/boards $(BIN)/python bench/reading.py
 
 $(EVIDENTLY)/.installed: bench/requirements.txt $(STAMP)
 	@rm -rf $(EVIDENTLY)

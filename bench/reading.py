@@ -1,7 +1,8 @@
 """Times what people read: fifty queries of a BI tool on the published file, and the boards.
 
 Beside them stand the same questions to the facts of the warehouse, by the query that a metric is
-made of, and to `mf query`. `python bench/reading.py [PREDICTIONS]`.
+made of, and to `mf query`. Boards are drawn of this workspace and of one with thirty models.
+`python bench/reading.py [PREDICTIONS]`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from measuring import ROOT, SCRATCH
 from rich.console import Console
 from rich.table import Table
 
+import companies
 from throughline import boards, metric_query, publish
 from throughline.workspace import Workspace
 
@@ -145,11 +147,14 @@ def main(predictions: int) -> None:
     console.print(table)
     marts.close()
     if shutil.which(boards.PROGRAM) or (ROOT / ".build" / "boards-venv").exists():
-        start = time.perf_counter()
-        drawn = boards.render(workspace, with_pdf=False)
-        console.print(
-            f"Boards of {len(models)} models: {drawn}, {time.perf_counter() - start:.0f} s"
-        )
+        inputs = "inputs: [prediction_logs, business_outcomes]\n"
+        many = companies.fresh("bench", companies.MANY, settings=inputs)
+        companies.throughline(many, "build", "--no-tests")
+        of_many = Workspace(project=ROOT, folder=many, chosen_by="bench")
+        for count, drawn_of in ((len(models), workspace), (len(companies.MANY), of_many)):
+            start = time.perf_counter()
+            drawn = boards.render(drawn_of, with_pdf=False)
+            console.print(f"Boards of {count} models: {drawn}, {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
