@@ -108,6 +108,8 @@ def built(predictions: int) -> Workspace:
 
 def main(predictions: int) -> None:
     os.chdir(ROOT)
+    # where bench/bench.py lets dbt write
+    os.environ |= {"DBT_TARGET_PATH": ".build/bench/target", "DBT_LOG_PATH": ".build/bench/logs"}
     console = Console()
     workspace = built(predictions)
     marts = duckdb.connect(str(workspace.published), read_only=True)
@@ -137,11 +139,15 @@ def main(predictions: int) -> None:
             mart = milliseconds(lambda sql=on_mart: marts.execute(sql).fetchall())  # type: ignore[misc]
             fact = milliseconds(lambda sql=sql: facts.execute(sql).fetchall())  # type: ignore[misc]
             table.add_row(metric, f"{mart:.1f}", f"{fact:.1f}", "")
-    start = time.perf_counter()
     throughline = str(Path(sys.executable).with_name("throughline"))
+    environment = {**os.environ, "THROUGHLINE_WORKSPACE": workspace.relative}
+    # MetricFlow looks for what dbt wrote down in target/, whatever the variable says
+    del environment["DBT_TARGET_PATH"]
+    parse = [throughline, "exec", "--", "dbt", "--quiet", "parse"]
+    subprocess.run(parse, env=environment, check=True)
+    start = time.perf_counter()
     group = "metric_time__month"
     command = [throughline, "exec", "--", "mf", "query", "--metrics", ASKED[0], "--group-by", group]
-    environment = {**os.environ, "THROUGHLINE_WORKSPACE": workspace.relative}
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     table.add_row(f"{ASKED[0]}, by month", "", "", f"{time.perf_counter() - start:.1f}")
     console.print(table)

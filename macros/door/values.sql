@@ -18,11 +18,12 @@
     {{ return(['nan', 'none', 'nat', 'null', 'nil', 'na', 'n/a', '#n/a', '<na>', '\\n']) }}
 {% endmacro %}
 
-{# Whether a text is a word for nothing; most texts are too long for one, which spares them the look. #}
+{# Whether a text is a word for nothing. Most texts are too long for one, which spares them the look: a case stops there, an `and` of
+   DuckDB does not. #}
 {% macro is_word_for_nothing(text) -%}
-    (length({{ text }}) < 5 and lower({{ text }}) in (
+    (case when length({{ text }}) < 5 then lower({{ text }}) in (
         {%- for word in words_for_nothing() %}{{ text_literal(word) }}{{ ', ' if not loop.last }}{% endfor -%}
-    ))
+    ) else false end)
 {%- endmacro %}
 
 {% macro without_words_for_nothing(text) -%}
