@@ -294,6 +294,19 @@ def test_commands_read_what_was_built(built: Path, shop: Path, throughline: Call
     assert (healthy.status, healthy.report["findings"]) == (0, []), healthy.out
 
 
+def test_the_docs_have_the_cards_of_our_metrics_and_the_models_of_the_host(
+    built: Path, shop: Path, throughline: Call
+) -> None:
+    ended = throughline("docs")
+    assert ended.status == 0, ended.err
+    page = (built / "target/static_index.html").read_text(encoding="utf-8")
+    manifest = json.loads((built / "target/manifest.json").read_text(encoding="utf-8"))
+    told = manifest["metrics"]["metric.throughline.precision"]["description"]
+    assert "`true_positives / positive_decisions`" in told
+    assert json.dumps(told, ensure_ascii=False).replace("<", "\\u003c") in page
+    assert "model.shop.my_predictions" in page
+
+
 def test_another_target_is_another_warehouse(built: Path, shop: Path, throughline: Call) -> None:
     ended = throughline("--target", "other", "scorecard")
     assert ended.status == 1
