@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
 import histories
 from building import WITHOUT_TESTS, Project, query
@@ -226,6 +227,19 @@ def test_calibration_is_that_of_the_frozen_bins(
         assert cell.calibration_error == pytest.approx(error, abs=1e-9)
         assert cell.calibration_error_expected == pytest.approx(expected, abs=1e-9)
     curve = query(demo, "from mart_calibration")
+    monthly = curve[(curve.period == "month") & curve.mean_score.notna()]
+    for row in monthly.sample(40, random_state=3).itertuples():
+        first = row.period_end_date.replace(day=1)
+        cell = row._asdict() | {"segment_name": "all", "segment_value": "all"}
+        rows = rows_of(judged, SimpleNamespace(**cell), first=first)
+        in_bin = bin_of(edges[edges.model_id == row.model_id], rows.score.to_numpy())
+        rows = rows[in_bin == row.bin_number]
+        assert len(rows) == row.judged_count
+        assert row.mean_score == pytest.approx(rows.score.mean(), abs=1e-12)
+        assert row.observed_share == pytest.approx(rows.label.mean(), abs=1e-12)
+        wilson = binomtest(int(rows.label.sum()), len(rows)).proportion_ci(method="wilson")
+        shown = (row.observed_share_low, row.observed_share_high)
+        assert shown == pytest.approx((wilson.low, wilson.high), abs=1e-9)
     whole = curve[curve.period == "all"].groupby(["model_id", "model_version"]).judged_count.sum()
     counted = periods[(periods.period == "all") & (periods.segment_name == "all")]
     counted = counted[counted.calibration_error.notna()]

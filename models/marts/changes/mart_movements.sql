@@ -17,6 +17,17 @@ metrics as (
 
 ),
 
+definitions as (
+
+    select
+        metric,
+        formula,
+        cast(in_force_from as date) as changed_date,
+        row_number() over (partition by metric order by in_force_from) as place
+    from {{ ref('fct_metric_definitions') }}
+
+),
+
 remarks as (
 
     select distinct
@@ -32,6 +43,14 @@ remarks as (
         'release: ' || coalesce(model_version || ' ', '') || event_type || coalesce(' (' || approver || ')', '') as remark,
         event_date as remark_date
     from {{ ref('fct_releases') }}
+    union all
+    select
+        'definition ' || cast(place as {{ dbt.type_string() }}) as remark_id,
+        metric as scope,
+        'definition: ' || formula || ', by which earlier days were computed anew' as remark,
+        changed_date as remark_date
+    from definitions
+    where place > 1
 
 ),
 
