@@ -40,6 +40,7 @@
         {%- do queries.append(keys_met_check(table, 'user_id', 'prediction_id is null and entity_id is null and user_id is not null', 'outcome_name', "outcome_name || ' by user_id'")) -%}
     {%- elif table == 'eligible_users' -%}
         {%- do queries.append(writings_met_check(table)) -%}
+        {%- do queries.append(users_met_check()) if is_delivered('usage_events') -%}
     {%- elif table == 'experiment_assignments' -%}
         {%- do queries.append(arms_met_check()) -%}
         {%- do queries.append(writings_met_check(table)) -%}

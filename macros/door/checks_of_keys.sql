@@ -212,6 +212,66 @@ inner join known on odd.unit_type = known.unit_type and odd.plain_id = known.id
 )
 {%- endmacro %}
 
+{# Users of a model that has a list of eligible users, of whom not one is on it: the two tables name people by other ids, or every
+   number of adoption is 0. That some are not on it is no fault. #}
+{% macro users_met_check() -%}
+    {%- set least = threshold('keys_met', 'least') %}
+(
+with listed as (
+
+    select distinct
+        model_id,
+        user_id
+    from {{ ref('chk_eligible_users') }}
+    where reject_reason is null
+
+),
+
+used as (
+
+    select distinct
+        model_id,
+        user_id
+    from {{ ref('chk_usage_events') }}
+    where reject_reason is null and user_id is not null
+
+),
+
+counted as (
+
+    select
+        used.model_id,
+        count(*) as user_count,
+        count(listed.user_id) as met_count,
+        min(used.user_id) as example
+    from used
+    left join listed on used.model_id = listed.model_id and used.user_id = listed.user_id
+    where used.model_id in (select model_id from listed)
+    group by used.model_id
+
+),
+
+examples as (
+
+    select
+        model_id,
+        min(user_id) as example
+    from listed
+    group by model_id
+
+)
+
+select
+    {{ check_row('eligible_users', 'keys_met', 'counted.met_count', 'counted.user_count', 'counted.met_count = 0',
+        'counted.met_count = 0 and counted.user_count >= ' ~ least,
+        "'''' || examples.example || ''' against ''' || counted.example || ''' of usage_events'",
+        "'Nobody who used the model is eligible: map user_id of one table in vars.yml to the ids of the other.'",
+        model_id='counted.model_id', detail="'user_id against usage_events'") }}
+from counted
+inner join examples on counted.model_id = examples.model_id
+)
+{%- endmacro %}
+
 {# What people did in the last 28 days of arrival about alerts that no rule can open: it is about nothing. #}
 {% macro alerts_met_check() -%}
 select

@@ -332,6 +332,19 @@ def test_outcomes_of_nobody_we_know_stop(deliver: Deliver) -> None:
     assert found.says("business_outcomes", "keys_met") == ["stop"] * 3
 
 
+def test_a_list_of_eligible_users_under_other_ids_than_use_stops(deliver: Deliver) -> None:
+    found = deliver(usage_events=changed("usage_events", user_id=lambda text: f"x-{text}"))
+    assert found.says("eligible_users", "keys_met") == ["stop"]
+    example = found.value(f"select example {STOPPED} and check_name = 'keys_met'")
+    assert re.fullmatch(r"'\d+' against 'x-\d+' of usage_events", str(example))
+
+
+def test_one_eligible_user_who_used_the_model_is_enough(deliver: Deliver) -> None:
+    used = FRAMES["usage_events"].query("model_id == 'lead'").user_id.iloc[0]
+    strangers = changed("usage_events", user_id=lambda text: text if text == used else f"x-{text}")
+    assert deliver(usage_events=strangers).says("eligible_users", "keys_met") == []
+
+
 def test_one_id_for_two_outcomes_stops(deliver: Deliver) -> None:
     one_id = changed("business_outcomes", outcome_id=lambda text: f"order{text[1:]}")
     found = deliver(business_outcomes=one_id)

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from building import Project
+from building import Project, query
 from conftest import Company, Outcome
 from throughline import build, publish, scorecard
 from throughline.findings import Finding, UserError
@@ -138,6 +138,25 @@ def test_nothing_of_single_events_or_persons_is_published(built: Workspace) -> N
     assert {layer.removeprefix("main_") for (layer,) in layers} == {
         *("marts", "metrics", "core", "lift", "alerts", "main")
     }
+
+
+def test_no_private_segment_of_an_experiment_is_published(demo: Path) -> None:
+    private = query(demo, "from int_private_segments")
+    assert len(private)
+    keys = ["experiment_id", "segment_name", "segment_value"]
+    with duckdb.connect(str(demo / "published/throughline.duckdb"), read_only=True) as copy:
+        tables = copy.sql(
+            "select table_schema || '.' || table_name from information_schema.columns "
+            f"where column_name in {tuple(keys)} group by 1 having count(*) = 3"
+        ).fetchall()
+        shown = {name: copy.sql(f"from {name}").df() for (name,) in tables}
+    assert len(shown) == 2
+    for rows in shown.values():
+        hidden = rows.merge(private[[*keys, "as_of"]], on=[*keys, "as_of"])
+        assert len(hidden)
+        # a margin is what the plan says
+        numbers = hidden.select_dtypes("number").drop(columns="margin", errors="ignore")
+        assert numbers.isna().all(axis=None)
 
 
 def test_the_copy_has_the_rows_and_comments_of_the_warehouse(built: Workspace) -> None:
