@@ -396,6 +396,17 @@ def test_delivered_twice_is_delivered_once(deliver: Deliver) -> None:
     assert numbers(built) == numbers(built, "built")
 
 
+def test_a_cost_that_ended_is_named_and_waited_for_no_longer(deliver: Deliver) -> None:
+    costs = FRAMES["serving_costs"]
+    storage = costs[costs["cost_type"] == "storage"]
+    found = deliver(serving_costs=costs.drop(storage.index[1:]))
+    assert found.says("serving_costs", "ended_costs") == ["warn"]
+    example = found.value(
+        "select example from main_core.fct_input_checks where check_name = 'ended_costs'"
+    )
+    assert str(example).startswith(storage["period_end"].iloc[0])
+
+
 def test_event_names_that_are_not_mapped_stop(deliver: Deliver) -> None:
     found = deliver(usage_events=changed("usage_events", event_name=str.title))
     assert found.says("usage_events", "rejected_rows") == ["stop"]
@@ -659,6 +670,15 @@ def test_what_stops_leaves_all_below_as_it_was(sound: door.Door) -> None:
     mended = project.build(folder, *uses_and_health)
     assert mended.status == 0, mended.output
     pd.testing.assert_frame_equal(query(folder, uses), before)
+    # who says so may go on all the same
+    changed("usage_events", event_name=str.upper).to_csv(place, index=False)
+    tolerated = ("--vars", "{tolerated_checks: [usage_events.rejected_rows]}")
+    # without tests of facts that are not built here
+    run = project.build(folder, *uses_and_health, *tolerated, "--indirect-selection", "cautious")
+    assert run.status == 0, run.output
+    health = "from mart_input_health where status in ('stop', 'tolerated')"
+    found = query(folder, f"select table_name, check_name, status {health}")
+    assert found.to_numpy().tolist() == [["usage_events", "rejected_rows", "tolerated"]]
 
 
 @pytest.mark.slow
