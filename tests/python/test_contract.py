@@ -865,6 +865,7 @@ def staged_rows(
         }
 
 
+@pytest.mark.slow
 def test_the_form_of_a_delivery_does_not_matter(project: Project) -> None:
     folder = make(project, "forms", settings={"segments": ["own_segment"]})
     forms = (deliver_parquet, deliver_csv, deliver_patchwork)

@@ -7,6 +7,8 @@ import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
 import histories
 from building import ROOT, Project, query, seed_row
 from throughline import seeds
@@ -15,6 +17,7 @@ from throughline.workspace import create
 AS_OF = "2026-07-01 00:00:00"
 
 
+@pytest.mark.slow
 def test_the_example_of_the_readme_in_three_deliveries(tmp_path: Path) -> None:
     project = Project.without_comments(tmp_path / "project")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

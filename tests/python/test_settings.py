@@ -146,6 +146,7 @@ def test_an_odd_workspace_builds(name: str, project: Project, raw: Path) -> None
     assert_is_sound(folder, company(folder, odd))
 
 
+@pytest.mark.slow
 def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path) -> None:
     """They pass in a build whose every setting is odd; it is also read by dbt under them."""
     project = Project.without_comments(tmp_path / "project")
