@@ -68,7 +68,7 @@ test: setup  ## lint, type checks, dbt unit and data tests, pytest: what a chang
 		--cov=throughline --cov-report=
 	@echo "Coverage of scripts/throughline, without what runs in processes of its own: $$($(BIN)/coverage report --format=total) %"
 
-test-slow: setup  ## workspaces that are built whole: real logs, increments, histories, hosts, every recipe
+test-slow: setup  ## workspaces that are built whole: real logs, increments, histories, hosts
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not thorough'
 
 compiled: export DBT_TARGET_PATH := $(SCRATCH)/compiled/target

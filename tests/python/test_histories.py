@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 # one run of the machine is the history of several companies that share files and builds
 COMPANIES = 10
 # up to 200 are always the same, so that nobody's change fails by chance; beyond, they are new ones
-HISTORIES = int(os.environ.get("THROUGHLINE_HISTORIES", "10"))
+HISTORIES = int(os.environ.get("THROUGHLINE_HISTORIES", "6"))
 STEPS = 12
 
 IDS = {

@@ -17,8 +17,6 @@ import yaml
 from building import ROOT
 from throughline.simulate import simulate
 
-pytestmark = pytest.mark.slow
-
 PAGE = ROOT / "docs/operate.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -88,6 +86,7 @@ def test_links_resolve() -> None:
         assert not anchor or anchor in anchors, text
 
 
+@pytest.mark.thorough
 def test_every_command_runs(clone: Path) -> None:
     left = [commands for _, commands in BLOCKS]
 

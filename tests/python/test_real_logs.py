@@ -192,7 +192,15 @@ class Built:
     expected: pd.DataFrame
 
 
-@pytest.fixture(scope="module", params=LOGS, ids=lambda log: log.name)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            log, id=log.name, marks=pytest.mark.thorough if log.name != "open_bandit" else ()
+        )
+        for log in LOGS
+    ],
+)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     log: Log = request.param
     project = Project.copy(tmp_path_factory.mktemp(log.name) / "project")

@@ -135,7 +135,10 @@ def assert_is_sound(folder: Path, plain: plain_pandas.Company) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.thorough if "too" in name else ()) for name in ODD],
+)
 def test_an_odd_workspace_builds(name: str, project: Project, raw: Path) -> None:
     odd = ODD[name]
     folder = make(project.root / re.sub("[ ,]+", "_", name), odd, raw=raw)
