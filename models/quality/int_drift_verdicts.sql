@@ -79,7 +79,8 @@ reasoned as (
             when tested.period_end_date >= {{ as_of_date() }} then 'partial_window'
             when tested.period_end_date > watermarks.known_through then 'prediction_logs_not_delivered'
             when tested.feature_role = 'label' and tested.period_end_date > {{ last_matured_date('models') }} then 'labels_not_matured'
-            when tested.feature_role = 'label' and tested.period_end_date > spans.judged_through then {{ not_delivered('business_outcomes', 'labels') }}
+            when tested.feature_role = 'label' and tested.period_end_date > spans.judged_through
+                then {{ not_delivered('business_outcomes', 'labels') }}
             when tested.is_in_reference then 'in_reference'
             when least(tested.effective_count, tested.reference_count) < {{ setting('drift_minimum_count') }} then 'too_few_units'
             when
