@@ -128,13 +128,7 @@ def test_a_host_on_postgres_equals_that_on_duckdb() -> None:
         host = hosts.install(
             SCRATCH / "host_postgres", {**engine.variables, "SHOP_TARGET": "postgres"}
         )
-        host.dbt("build")
-        host.restate_registry()
-        host.dbt("build", variables=hosts.LATER)
-        read = functools.partial(engines.read_postgres, engine)
-        reference = clean().folder / "target/warehouse.duckdb"
-        assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
-        check_commands(host)
+        check_equals_duckdb(host, functools.partial(engines.read_postgres, engine))
 
 
 @pytest.mark.thorough
@@ -144,13 +138,17 @@ def test_a_host_on_spark_equals_that_on_duckdb() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with required(), engines.spark_connect(folder / "server") as engine:
         host = hosts.install(folder / "shop", {**engine.variables, "SHOP_TARGET": "spark"})
-        host.dbt("build")
-        host.restate_registry()
-        host.dbt("build", variables=hosts.LATER)
-        read = functools.partial(engines.read_spark, engine)
-        reference = clean().folder / "target/warehouse.duckdb"
-        assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
-        check_commands(host)
+        check_equals_duckdb(host, functools.partial(engines.read_spark, engine))
+
+
+def check_equals_duckdb(host: Host, read: parity.Reader) -> None:
+    """Built from nothing and on top, the host equals one clean build; its commands read it."""
+    host.dbt("build")
+    host.restate_registry()
+    host.dbt("build", variables=hosts.LATER)
+    reference = clean().folder / "target/warehouse.duckdb"
+    assert list(parity.differences(reference, read, schema=hosts.OURS)) == []
+    check_commands(host)
 
 
 def check_commands(host: Host) -> None:
