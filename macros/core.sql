@@ -44,7 +44,7 @@
     {{ return("('churn', 'renewal')") }}
 {% endmacro %}
 
-{# The reason where a raw table, or what is made of it, is not known to some day: it is late, or nobody is to deliver it. #}
+{# Why a raw table, or what is made of it, is not known for some day: the table is late, or the setting `inputs` leaves it out. #}
 {% macro not_delivered(table, source=none) -%}
     '{{ (source or table) ~ '_not_delivered' if table in setting('inputs') else table ~ '_left_out' }}'
 {%- endmacro %}

@@ -212,8 +212,8 @@ inner join known on odd.unit_type = known.unit_type and odd.plain_id = known.id
 )
 {%- endmacro %}
 
-{# Users of a model that has a list of eligible users, of whom not one is on it: the two tables name people by other ids, or every
-   number of adoption is 0. That some are not on it is no fault. #}
+{# Stops where nobody who used a model is on its list of eligible users. Adoption would be 0 on every day, most likely because the two
+   tables write the ids of people in different ways. Users who are missing from the list are no fault as long as one is on it. #}
 {% macro users_met_check() -%}
     {%- set least = threshold('keys_met', 'least') %}
 (

@@ -18,8 +18,8 @@
     {{ return(['nan', 'none', 'nat', 'null', 'nil', 'na', 'n/a', '#n/a', '<na>', '\\n']) }}
 {% endmacro %}
 
-{# Whether a text is a word for nothing. Most texts are too long for one, which spares them the look: a case stops there, an `and` of
-   DuckDB does not. #}
+{# Whether a text is a word for nothing. Most texts are too long for one. A `case` does not compare these any further; with `and`,
+   DuckDB would. #}
 {% macro is_word_for_nothing(text) -%}
     (case when length({{ text }}) < 5 then lower({{ text }}) in (
         {%- for word in words_for_nothing() %}{{ text_literal(word) }}{{ ', ' if not loop.last }}{% endfor -%}
