@@ -696,7 +696,7 @@ def test_what_stops_holds_back_all_that_is_made_of_it(sound: door.Door) -> None:
         for name in parents
         if name.startswith(("test.throughline.is_sound", "test.throughline.meets_its_keys"))
     }
-    assert len(gates) == 10 + 4
+    assert len(gates) == 10 + 5
     open_gates = [
         (gate, node, sorted(reads - above(node)))
         for gate, reads in gates.items()

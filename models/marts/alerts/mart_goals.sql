@@ -125,7 +125,12 @@ stated as (
         goals.weight,
         contributions.contribution,
         children.parts_value,
-        case when children.part_count > 0 then goals.value - coalesce(children.parts_value, 0) end as missing_value,
+        case
+            when coalesce(children.part_count, 0) = 0 then null
+            -- parts that answer for all of it leave what rounding leaves
+            when abs(goals.value - children.parts_value) <= 1e-9 * greatest(1, abs(goals.value)) then 0
+            else goals.value - coalesce(children.parts_value, 0)
+        end as missing_value,
         case
             when children.missing_weight = 0 then children.known_attainment / children.child_weight
         end as composite_attainment,
