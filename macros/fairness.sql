@@ -82,41 +82,6 @@
     {{ groups }}.row_count > 0
 {%- endmacro %}
 
-{# The quantiles of a two-sided interval at 95 %, and of each of two that hold together at 95 %. #}
-{% macro quantile_of_one() %}1.959963984540054{% endmacro %}
-{% macro quantile_of_two() %}2.241402727604947{% endmacro %}
-
-{# A bound of Wilson's interval of a share among `units`, at a quantile of the normal distribution. #}
-{% macro wilson_limit(share, units, sign, quantile) -%}
-    {%- set square = quantile ~ ' * ' ~ quantile -%}
-    {{ 'greatest(0, (' if sign == '-' else 'least(1, (' }}{{ share }} + {{ square }} / (2 * {{ units }})
-    {{ sign }} {{ quantile }} * sqrt(
-        greatest({{ share }} * (1 - {{ share }}), 0) / {{ units }} + {{ square }} / (4 * {{ units }} * {{ units }})
-    )) / (1 + {{ square }} / {{ units }}))
-{%- endmacro %}
-
-{# A bound of Newcombe's interval of the difference of two independent shares, by Wilson's bounds of each. #}
-{% macro newcombe_bound(one, one_low, one_high, other, other_low, other_high, sign) -%}
-    {%- set far, near = (one_low, other_high) if sign == '-' else (one_high, other_low) -%}
-    {{ one }} - {{ other }} {{ sign }} sqrt(
-        ({{ far }} - {{ one }}) * ({{ far }} - {{ one }}) + ({{ near }} - {{ other }}) * ({{ near }} - {{ other }})
-    )
-{%- endmacro %}
-
-{# The logarithm of the ratio of two shares, with half a unit added to each count, so that it exists where one is 0. #}
-{% macro log_ratio(one, one_units, other, other_units) -%}
-    ln(({{ one }} * {{ one_units }} + 0.5) / ({{ one_units }} + 0.5))
-    - ln(({{ other }} * {{ other_units }} + 0.5) / ({{ other_units }} + 0.5))
-{%- endmacro %}
-
-{# The standard error of log_ratio. #}
-{% macro log_ratio_error(one, one_units, other, other_units) -%}
-    sqrt(greatest(
-        1 / ({{ one }} * {{ one_units }} + 0.5) - 1 / ({{ one_units }} + 0.5)
-        + 1 / ({{ other }} * {{ other_units }} + 0.5) - 1 / ({{ other_units }} + 0.5), 0
-    ))
-{%- endmacro %}
-
 {# How far a logarithm lies below that of the bound, in standard errors. Both shares are 0 or 1 where there is no error. #}
 {% macro distance_below(logarithm, error, bound) -%}
     (ln({{ bound }}) - ({{ logarithm }})) / nullif({{ error }}, 0)

@@ -152,7 +152,7 @@
 {% macro logit_bound(share, error, sign) -%}
     {#- exp of a large number is an error on some engines -#}
     1 / (1 + exp(least(greatest(
-        -ln({{ share }} / (1 - {{ share }})) {{ '+' if sign == '-' else '-' }} 1.959963984540054 * {{ error }} / ({{ share }} * (1 - {{ share }})),
+        -ln({{ share }} / (1 - {{ share }})) {{ '+' if sign == '-' else '-' }} {{ quantile_of_one() }} * {{ error }} / ({{ share }} * (1 - {{ share }})),
         -700
     ), 700)))
 {%- endmacro %}

@@ -57,7 +57,7 @@ bounded as (
         {%- set margin = 'value - value_low' if sign == '-' else 'value_high - value' %}
         case
             when value is null then null
-            when effective_units is not null then {{ wilson_limit('value', 'effective_units', sign, quantile) }}
+            when effective_units is not null then {{ wilson_bound('value', 'effective_units', sign, quantile) }}
             when value_low is not null
                 then value {{ sign }} {{ (quantile | float) / (quantile_of_one() | float) }} * greatest({{ margin }}, 0)
             when units >= 2 and variance is not null

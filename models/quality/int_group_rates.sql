@@ -166,12 +166,12 @@ group_rates as (
         {%- for side, sign in [('low', '-'), ('high', '+')] %}
         case
             when {{ rate.name }} is not null
-                then {{ wilson_limit(rate.name, rate.name ~ '_units', sign, quantile_of_one()) }}
+                then {{ wilson_bound(rate.name, rate.name ~ '_units', sign) }}
         end as {{ rate.name }}_{{ side }},
         {%- if rate.name in ['true_positive_rate', 'false_positive_rate'] %}
         case
             when {{ rate.name }} is not null
-                then {{ wilson_limit(rate.name, rate.name ~ '_units', sign, quantile_of_two()) }}
+                then {{ wilson_bound(rate.name, rate.name ~ '_units', sign, quantile_of_two()) }}
         end as {{ rate.name }}_wide_{{ side }},
         {%- endif %}
         {%- endfor %}

@@ -107,7 +107,7 @@ compared as (
         own.positive_row_count + own.negative_row_count as row_count,
         other.positive_row_count + other.negative_row_count as other_row_count,
         own.roc_auc - other.roc_auc as roc_auc_difference,
-        1.959963984540054 * sqrt(own.roc_auc_error * own.roc_auc_error + other.roc_auc_error * other.roc_auc_error)
+        {{ quantile_of_one() }} * sqrt(own.roc_auc_error * own.roc_auc_error + other.roc_auc_error * other.roc_auc_error)
         + own.roc_auc_bound + other.roc_auc_bound as half_width,
         case
             when pair_counts.common_days < 7 then 'no_common_days'

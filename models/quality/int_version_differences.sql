@@ -126,8 +126,8 @@ limited as (
 
     select
         *,
-        {{ wilson_limit('mean_measure', 'effective_units', '-', quantile_of_one()) }} as share_low,
-        {{ wilson_limit('mean_measure', 'effective_units', '+', quantile_of_one()) }} as share_high
+        {{ wilson_bound('mean_measure', 'effective_units', '-') }} as share_low,
+        {{ wilson_bound('mean_measure', 'effective_units', '+') }} as share_high
     from sides
 
 ),

@@ -505,7 +505,7 @@ def test_protected_attributes_are_in_no_other_mart(demo: Path) -> None:
 @pytest.fixture(scope="module")
 def macros() -> ModuleType:
     """The macros of intervals, which need nothing of dbt."""
-    text = (ROOT / "macros/fairness.sql").read_text(encoding="utf-8")
+    text = (ROOT / "macros/intervals.sql").read_text(encoding="utf-8")
     environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     return cast("ModuleType", environment.from_string(text).module)
 
@@ -535,7 +535,7 @@ def interval_rows(macros: ModuleType, rows: pd.DataFrame) -> pd.DataFrame:
     """Intervals of shares p among n and q among m by the SQL of the macros."""
     one, two = macros.quantile_of_one(), macros.quantile_of_two()
     limits = ", ".join(
-        f"{macros.wilson_limit(share, units, sign, quantile)} as {share}_{name}{width}"
+        f"{macros.wilson_bound(share, units, sign, quantile)} as {share}_{name}{width}"
         for share, units in (("p", "n"), ("q", "m"))
         for sign, name in (("-", "low"), ("+", "high"))
         for quantile, width in ((one, ""), (two, "_wide"))

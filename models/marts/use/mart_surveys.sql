@@ -110,8 +110,8 @@ surveys as (
         value_low,
         value_high,
         case when has_mean then mean_scale_share end as mean_scale_share,
-        case when has_mean then mean_scale_share - {{ student_factor('freedom') }} * standard_error end as mean_scale_share_low,
-        case when has_mean then mean_scale_share + {{ student_factor('freedom') }} * standard_error end as mean_scale_share_high,
+        case when has_mean then mean_scale_share - {{ t_quantile('freedom') }} * standard_error end as mean_scale_share_low,
+        case when has_mean then mean_scale_share + {{ t_quantile('freedom') }} * standard_error end as mean_scale_share_high,
         case when response_reason is null then response_rate < {{ setting('minimum_response_rate') }} end as is_answered_by_few,
         period_start_date,
         period_end_date
