@@ -12,10 +12,11 @@ import duckdb
 import pandas as pd
 
 import plain_pandas
-from building import ROOT, Project, assert_waist_is, experiment
+from building import ROOT, Project, assert_waist_is, experiment, seed_row
 from plain_adoption import Adoption, assert_users_are
 from plain_values import Values, assert_values_are
 from throughline import seeds
+from throughline.contract import read_contract
 
 Row = Mapping[str, object]
 
@@ -24,88 +25,11 @@ OF_THE_MECHANISM = (
     *("deliveries", "int_touched_", "int_build_ledger", "build_starts"),
     *("fct_metric_definitions", "int_mapped_deliveries"),
 )
+FEATURES = ("channel", "age_band", "size", "industry")
+"""What SETTINGS names of prediction_logs beside the contract."""
 COLUMNS: Mapping[str, Sequence[str]] = {
-    "prediction_logs": [
-        "prediction_id",
-        "model_id",
-        "model_version",
-        "predicted_at",
-        "entity_id",
-        "user_id",
-        "list_id",
-        "score",
-        "predicted_label",
-        "predicted_value",
-        "rank_position",
-        "environment",
-        "latency_ms",
-        "sampling_fraction",
-        "channel",
-        "age_band",
-        "size",
-        "industry",
-        "loaded_at",
-    ],
-    "usage_events": [
-        "event_id",
-        "event_name",
-        "occurred_at",
-        "user_id",
-        "model_id",
-        "prediction_id",
-        "is_passive",
-        "loaded_at",
-    ],
-    "business_outcomes": [
-        "outcome_id",
-        "outcome_name",
-        "prediction_id",
-        "entity_id",
-        "user_id",
-        "outcome_label",
-        "outcome_value",
-        "currency",
-        "occurred_at",
-        "observed_at",
-        "status",
-        "loaded_at",
-    ],
-    "eligible_users": ["user_id", "model_id", "eligible_from", "eligible_to", "team", "loaded_at"],
-    "feedback": [
-        "response_id",
-        "survey_type",
-        "asked_at",
-        "score",
-        "scale_min",
-        "scale_max",
-        "model_id",
-        "prediction_id",
-        "loaded_at",
-    ],
-    "serving_costs": [
-        "cost_id",
-        "model_id",
-        "model_version",
-        "period_start",
-        "period_end",
-        "cost_type",
-        "amount",
-        "currency",
-        "loaded_at",
-    ],
-    "model_releases": (
-        ["release_id", "model_id", "model_version", "event_type", "event_at", "loaded_at"]
-    ),
-    "experiment_assignments": [
-        "experiment_id",
-        "unit_id",
-        "variant",
-        "assigned_at",
-        "first_exposed_at",
-        "cluster_id",
-        "covariate",
-        "loaded_at",
-    ],
+    name: [*table.column_names, *(FEATURES if name == "prediction_logs" else ())]
+    for name, table in read_contract(ROOT).items()
 }
 MINIMUM_CELL = 2
 SETTINGS = (
@@ -154,11 +78,23 @@ def seed_rows(*, companies: int, horizon_days: int, euro: float) -> dict[str, li
         "EUR,1.1,2025-01-01,2026-01-06,ann,why",
         f"EUR,{euro},2026-01-06,,ann,why",
     ]
+    rules = [
+        seed_row(
+            "alert_rules",
+            **{"rule_id": f"low{number}", "model_id": f"lead{number}", "metric": "error_rate"},
+            **{"tier": "technical", "condition": "value > 0.1", "sla_hours": "24"},
+            **{"consecutive_days": "1", "cooldown_days": "2", "corrective_action": "retrain"},
+            **{"playbook": "look", "owner": "ann", "rationale": "why"},
+        )
+        for number in range(companies)
+    ]
     return {
         "model_registry": registry,
         "unit_values": values,
         "exchange_rates": rates,
         "experiments": experiments,
+        "alert_rules": rules,
+        "survey_themes": ["speed,slow,,ann,why", "price,dear,,ann,why"],
     }
 
 

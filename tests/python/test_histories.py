@@ -36,6 +36,8 @@ IDS = {
     "serving_costs": "cost_id",
     "model_releases": "release_id",
     "experiment_assignments": None,
+    "kpi_annotations": "annotation_id",
+    "alert_actions": "action_id",
 }
 EVENTS = {
     "prediction_logs": "predicted_at",
@@ -46,6 +48,8 @@ EVENTS = {
     "serving_costs": "period_start",
     "model_releases": "event_at",
     "experiment_assignments": "assigned_at",
+    "kpi_annotations": "effective_from",
+    "alert_actions": "acted_at",
 }
 
 
@@ -81,6 +85,11 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "rank_position": one_of("1", "2", "3", ""),
             "latency_ms": one_of("10", "20.5", ""),
             "sampling_fraction": one_of("", "0.5"),
+            "decision_threshold": one_of("", "0.5", "0.95"),
+            "propensity": one_of("", "0.5"),
+            "feature_set_version": one_of("", "f1", "f2"),
+            "status_code": one_of("", "200", "500"),
+            "error_type": one_of("", "", "timeout"),
             "environment": one_of("", "prod", "staging"),
             "channel": one_of("web", "shop", ""),
             "age_band": one_of("young", "old", ""),
@@ -90,11 +99,18 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
         "usage_events": {
             "event_id": prefixed("v", 6),
             "event_name": one_of("exposed", "viewed", "accepted", "overridden", "task_completed"),
+            "final_decision": one_of("", "a", "b", "true", "4"),
+            "override_reason": one_of("", "stale", "too dear"),
             "occurred_at": moments(1, 14),
             "user_id": prefixed("u", 2),
             "model_id": one_of("lead", "eta"),
             "prediction_id": st.one_of(predictions, st.just("")),
             "is_passive": one_of("", "true"),
+            "entity_id": st.one_of(prefixed("e", 3), st.just("")),
+            "session_id": prefixed("s", 2),
+            "surface": one_of("", "inbox"),
+            "device": one_of("", "phone"),
+            "duration_ms": one_of("", "1200"),
         },
         "business_outcomes": {
             "outcome_id": prefixed("o", 6),
@@ -115,6 +131,7 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "eligible_from": one_of("2026-01-02 00:00:00", "2026-01-05 10:00:00"),
             "eligible_to": st.one_of(st.just(""), moments(6, 14)),
             "team": one_of("north", "south", ""),
+            "role": one_of("seller", "buyer", ""),
         },
         "feedback": {
             "response_id": prefixed("f", 3),
@@ -125,6 +142,9 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "scale_max": st.just("10"),
             "model_id": st.just("lead"),
             "prediction_id": st.one_of(predictions, st.just("")),
+            "user_id": one_of("u0", "u1", ""),
+            "responded_at": st.one_of(st.just(""), moments(14, 16)),
+            "comment": one_of("", "too slow", "slow, and dear"),
         },
         "serving_costs": {
             "cost_id": prefixed("c", 3),
@@ -135,13 +155,22 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "cost_type": one_of("compute", "support"),
             "amount": one_of("9.99", "5"),
             "currency": one_of("EUR", "USD"),
+            "quantity": one_of("", "3.5"),
+            "unit": one_of("", "hours"),
         },
         "model_releases": {
             "release_id": prefixed("r", 3),
             "model_id": st.just("lead"),
             "model_version": one_of("v1", "v2"),
-            "event_type": one_of("approved", "deployed", "rolled_back"),
+            "event_type": one_of("concept", "approved", "deployed", "rolled_back"),
             "event_at": moments(1, 14),
+            "planned_at": st.one_of(st.just(""), moments(1, 14)),
+            "trigger": one_of("", "schedule"),
+            "reason": one_of("", "drift"),
+            "expected_effect": one_of("", "recall up"),
+            "feature_set_version": one_of("", "f1", "f2"),
+            "approver": one_of("", "ann"),
+            "is_automated": one_of("", "true", "false"),
         },
         "experiment_assignments": {
             "experiment_id": one_of("of_user", "of_user", "of_entity", "of_prediction"),
@@ -152,7 +181,29 @@ def rows(table: str) -> st.SearchStrategy[dict[str, str]]:
             "cluster_id": one_of("", "", "k"),
             "covariate": one_of("", "2.5", "4"),
         },
+        "kpi_annotations": {
+            "annotation_id": prefixed("n", 3),
+            "effective_from": moments(1, 9),
+            "effective_to": st.one_of(st.just(""), moments(10, 14)),
+            "scope": one_of("all", "lead", "error_rate"),
+            "kind": one_of("campaign", "incident", "postmortem"),
+            "title": one_of("a price went up", "a table came late"),
+            "author": one_of("", "ann"),
+            "link": one_of("", "https://example.com/n"),
+            "excludes_from_causal": one_of("", "true", "false"),
+        },
+        "alert_actions": {
+            "action_id": prefixed("x", 3),
+            "alert_key": one_of("low:lead", "low:eta"),
+            "acted_at": moments(1, 16),
+            "action": one_of("acknowledged", "closed", "snoozed", "reopened"),
+            "acted_by": one_of("", "ann"),
+            "snoozed_until": st.one_of(st.just(""), moments(10, 20)),
+            "note": one_of("", "seen"),
+        },
     }
+    # a new column of the contract wants its values here
+    assert {*fields[table], "loaded_at"} == set(histories.COLUMNS[table]), table
     return st.fixed_dictionaries({**fields[table], "loaded_at": moments(1, 20)})
 
 
@@ -160,6 +211,13 @@ def owned(row: Mapping[str, str], *, company: int) -> dict[str, str]:
     """The row with every id and name made the company's own."""
     names = {"entity_id", "user_id", "prediction_id", "unit_id", *IDS.values()}
     seeded = {"model_id", "experiment_id"}
+    if row.get("scope") == "lead":
+        row = {**row, "scope": f"lead{company}"}
+    if "alert_key" in row:
+        row = {
+            **row,
+            "alert_key": ":".join(f"{part}{company}" for part in row["alert_key"].split(":")),
+        }
     return {
         column: f"{value}{'' if column in seeded else '-'}{company}"
         if column in names | seeded and value

@@ -161,6 +161,42 @@ def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path)
     # nobody is asked for a table that the settings leave out
     sources = {"labels", *plain_pandas.TEXTS} - {"prediction_logs"}
     assert not reasons(folder) & {f"{source}_not_delivered" for source in sources}
+    assert_every_mart_says_why(folder, without=set(WRITTEN_OF))
+
+
+WRITTEN_OF = {
+    "business_outcomes": {
+        *("mart_calibration", "mart_customer_cohorts", "mart_model_quality"),
+        *("mart_threshold_curve", "mart_value_evidence", "mart_value_over_baseline"),
+        *("mart_credit", "mart_credit_overlap", "mart_override_regret", "mart_metric_pairs"),
+    },
+    "experiment_assignments": {
+        *("mart_experiments", "mart_experiment_decisions", "mart_experiment_splits"),
+        *("mart_experiment_backlog", "mart_lift_timeline"),
+    },
+    "model_releases": {"mart_releases", "mart_release_gates", "mart_learning_log"},
+    "feedback": {"mart_requests", "mart_surveys"},
+}
+"""The marts that have no row where a raw table is left out, since nothing of theirs happened."""
+
+
+def assert_every_mart_says_why(folder: Path, *, without: Iterable[str]) -> None:
+    """A row without any number has its reason, and a mart without rows a table that is left out."""
+    columns = query(
+        folder,
+        """
+        select table_name, column_name, data_type from duckdb_columns()
+        where schema_name = 'main_marts' and starts_with(table_name, 'mart_')""",
+    )
+    silent = set().union(*(WRITTEN_OF[table] for table in without))
+    for mart, of_mart in columns.groupby("table_name"):
+        numbers = of_mart.column_name[of_mart.data_type == "DOUBLE"]
+        why = of_mart.column_name[of_mart.column_name.str.contains("reason")]
+        rows = query(folder, f"from {mart}")
+        assert rows.empty == (mart in silent), mart
+        if len(numbers) and len(why):
+            unknown = rows[rows[numbers].isna().all(axis=1)]
+            assert unknown[why].notna().any(axis=1).all(), mart
 
 
 def reasons(workspace: Path) -> set[str]:
