@@ -26,7 +26,7 @@ SCRIPTS = (
 )
 Row = dict[str, Any]
 
-CSV_TABLES = frozenset({"feedback", "model_releases", "kpi_annotations"})
+CSV_TABLES = frozenset({"feedback", "model_releases", "kpi_annotations", "alert_actions"})
 MEMORY_LIMIT = "3GB"
 
 SETTINGS = """\

@@ -135,7 +135,7 @@ select
     shown_at, viewed_at, acted_at, action,
     if(action in ('accepted', 'edited') and u('plan done', i) < 0.5,
         acted_at + to_minutes(45), null),
-    'other'
+    planned_units::varchar
 from forecasts where shown_at is not null;
 
 create view usage_rows as
@@ -162,7 +162,8 @@ arrived as (
 select
     prediction_id || '-' || event_name as event_id, event_name, occurred_at, user_id, model_id,
     prediction_id, entity_id, session_id, surface, device,
-    if(event_name = 'overridden', other_decision, null) as final_decision,
+    if(event_name = 'overridden' or (event_name = 'edited' and model_id = 'demand_forecast'),
+        other_decision, null) as final_decision,
     if(event_name = 'overridden', pick(
         ['knows the customer', 'newer information', 'score not plausible'],
         u('override reason', decision)), null) as override_reason,
@@ -708,7 +709,10 @@ from (values
     (biased_release_from(), null, 'demand_forecast', 'release',
         'Release 3.1, trained with the weeks of the sale', 'Supply Chain', false),
     (timestamp '2026-03-16', timestamp '2026-04-06', 'next_best_offer', 'experiment',
-        'New taste features are tried on half of the customers', 'Online Shop', false)
+        'New taste features are tried on half of the customers', 'Online Shop', false),
+    (timestamp '2026-06-26', null, 'fraud_answers:fraud_detection', 'postmortem',
+        'Scoring had no time-out of its own; it now falls back after 300 ms', 'Payments Platform',
+        false)
 ) as notes(
     effective_from, effective_to, scope, kind, title, author, excludes_from_causal
 );
@@ -717,8 +721,23 @@ create view "kpi_annotations/annotations" as
 select
     annotation_id, csv_time(effective_from) as effective_from,
     csv_time(effective_to) as effective_to,
-    scope, kind, title, author, null::varchar as link, excludes_from_causal,
+    scope, kind, title, author,
+    if(kind = 'postmortem', 'https://example.com/postmortems/slow-feature-service', null) as link,
+    excludes_from_causal,
     csv_time(effective_from + to_hours(9)) as loaded_at
 from annotation_rows
 union all by name
 select * exclude (malformation) from malformed_kpi_annotations;
+
+create view "alert_actions/actions" as
+select
+    'action-' || row_number() over () as action_id, alert_key, csv_time(acted_at) as acted_at,
+    action, acted_by, null::varchar as snoozed_until, note, csv_time(acted_at) as loaded_at
+from (values
+    ('fraud_answers:fraud_detection', timestamp '2026-06-23 07:30:00', 'acknowledged',
+        'Payments Platform', null),
+    ('fraud_answers:fraud_detection', timestamp '2026-06-23 16:45:00', 'closed',
+        'Payments Platform', 'The feature service was moved to a larger machine'),
+    ('features_drift:lead_scoring', timestamp '2026-05-26 09:10:00', 'acknowledged',
+        'Data Science', 'Marketing confirms the campaign; retrain once its leads have matured')
+) as actions(alert_key, acted_at, action, acted_by, note);

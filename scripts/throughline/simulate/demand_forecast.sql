@@ -6,7 +6,7 @@ set variable articles = (
     where model_id = 'demand_forecast'
 );
 set variable planners = (
-    select greatest(2, ticks // getvariable('days') // 12) from volumes
+    select greatest(2, ticks // getvariable('days') // 4) from volumes
     where model_id = 'demand_forecast'
 );
 
@@ -30,7 +30,8 @@ sold as (
 
 foretold as (
     select sold.*,
-        round(units + planted.bias + planted.spread * normal('forecast error', i), 1) as forecast
+        round(units + planted.bias + planted.spread * normal('forecast error', i), 1) as forecast,
+        round(units + planted.planner_spread * normal('planner error', i), 1) as planned_units
     from sold
     join forecast_errors as planted on planted.model_version = forecast_version(happened_at)
 ),
@@ -48,7 +49,7 @@ acted as (
 )
 
 select
-    i, happened_at, article, is_prod, units, forecast,
+    i, happened_at, article, is_prod, units, forecast, planned_units,
     if(is_shown, decided, null) as action,
     floor(u('planner', article) * getvariable('planners'))::int as planner,
     if(is_shown, happened_at + span_minutes(2 + 90 * u('forecast shown', i)), null) as shown_at,

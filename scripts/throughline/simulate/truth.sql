@@ -385,7 +385,9 @@ from (values
     ('bad_release', 'next_best_offer', bad_release_from(), bad_release_to(),
         'version 8.0 halves acceptance and is rolled back to 7.2'),
     ('biased_release', 'demand_forecast', biased_release_from(), null,
-        'version 3.1 errs by six units upwards instead of half a unit')
+        'version 3.1 errs by six units upwards instead of half a unit'),
+    ('better_planners', 'demand_forecast', biased_release_from(), null,
+        'planners who change a forecast come closer than version 3.1, and less close than 3.0')
 ) as planted(plant, model_id, starts_at, ends_at, description);
 
 -- Features that drift, and by which test that shows. What only follows from a plant shows where
