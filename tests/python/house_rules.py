@@ -29,6 +29,7 @@ READS: Mapping[str, frozenset[str]] = {
     # the ledger notes what all of them have seen
     "builds": frozenset({"staging", "core", "quality", "use", "metrics", "lift", "builds"}),
 }
+MARTS_OF_A_FOLDER = 6
 KEY_TESTS = frozenset({"grain", "unique"})
 MODEL_KEYS = frozenset({"version", "models", "semantic_models", "unit_tests"})
 GOVERNED_KEYS = MODEL_KEYS | {"seeds"}
@@ -222,6 +223,20 @@ def contract_changes_are_told(house: House) -> Iterator[str]:
             yield f"{mart}: {name} changed, and no row of CHANGELOG's [Unreleased] names it"
 
 
+def marts_stand_by_question(house: House) -> Iterator[str]:
+    """A folder of marts is a reader's question with an owner: few marts, and the group its name."""
+    folders: dict[str, list[str]] = {}
+    for node in house.nodes("model"):
+        if _layer(node) == "marts":
+            folder = node["fqn"][-2]
+            folders.setdefault(folder, []).append(node["name"])
+            if node["group"] != folder:
+                yield f"{node['name']}: stands in {folder} and belongs to group {node['group']}"
+    for folder, marts in sorted(folders.items()):
+        if len(marts) > MARTS_OF_A_FOLDER:
+            yield f"{folder}: holds {len(marts)} marts, at most {MARTS_OF_A_FOLDER} fit a question"
+
+
 RULES: tuple[Rule, ...] = (
     grain_is_said_and_tested,
     one_yml_per_model,
@@ -230,6 +245,7 @@ RULES: tuple[Rule, ...] = (
     dialect_stays_with_the_warehouses,
     marts_read_values,
     contract_changes_are_told,
+    marts_stand_by_question,
 )
 
 
