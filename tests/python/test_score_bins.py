@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -302,6 +303,32 @@ def test_bounds_hold_however_missing_labels_turn_out(demo: Path) -> None:
         assert cell.precision_at_least < cell.precision < cell.precision_at_most
         compared += 1
     assert compared == 3
+
+
+def test_versions_side_by_side_differ_by_what_was_planted(demo: Path, judged: pd.DataFrame) -> None:
+    truth = json.loads((demo / "truth.json").read_text(encoding="utf-8"))["version_trials"]
+    found = query(demo, "from mart_model_quality where roc_auc_difference is not null")
+    assert set(found.period) == {"month", "all"}
+    for trial in truth.values():
+        first, last = (pd.Timestamp(trial[end]) for end in ("starts_at", "ends_at"))
+        sides = ["model_id", "model_version", "compared_with"]
+        cells = found[(found[sides] == [trial[name] for name in sides]).all(axis=1)]
+        rows = judged[
+            (judged.model_id == trial["model_id"])
+            & (judged.decision_date >= first)
+            & (judged.decision_date < last)
+        ]
+        own, other = (
+            auc_of(of.score.to_numpy(), of.label.to_numpy())
+            for of in (rows[rows.model_version == trial[side]] for side in sides[1:])
+        )
+        assert len(cells) == 2
+        for cell in cells.itertuples():
+            assert cell.comparison_note == "split_by_experiment"
+            assert cell.common_days == (last - first).days
+            for number in (own - other, trial["roc_auc_difference"]):
+                assert cell.roc_auc_difference_low < number < cell.roc_auc_difference_high
+    assert len(found) == 2 * len(truth) > 0
 
 
 def test_versions_of_numbers_and_classes_are_compared(demo_project: Project, demo: Path) -> None:
