@@ -449,6 +449,11 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
         assert rows.is_best.sum() == 1
         noted = set(rows.money_left_reason.fillna("left"))
         assert noted == ({"left"} if rows.money_left_amount.iloc[0] > 0 else {"not_beyond_noise"})
+    months = curve[(curve.period == "month") & curve.is_threshold_in_force]
+    booked = query(demo, "from mart_value_ledger where model_id = 'fraud_detection'")
+    both = months.merge(booked, left_on="period_start_date", right_on="month_start_date")
+    assert len(both) == len(months) > 0
+    np.testing.assert_allclose(both.value_amount, both.matured_value_amount, rtol=1e-9)
     # calling a lead changes whether it buys
     lead = query(demo, "from mart_threshold_curve where model_id = 'lead_scoring'")
     changed = lead[lead.changed_count > 0]
