@@ -109,7 +109,7 @@ $(DBT2)/.installed: tests/dbt2/requirements.txt requirements.txt scripts/setup_d
 test-simulation: setup  ## error rates and coverage of the lift alone, by simulation
 	@$(BIN)/pytest -q -m simulation
 
-test-oracles: $(ORACLES)/.installed  ## the lift against independent engines and published answers
+test-oracles: $(ORACLES)/.installed  ## lift and quality of models against independent engines and published answers
 	@PYTHONPATH=scripts:tests/python $(ORACLES)/bin/python -m pytest -q tests/oracles
 
 $(ORACLES)/.installed: tests/oracles/requirements.txt $(STAMP)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
-from scipy.stats import beta, norm
+from scipy.stats import beta, norm, skew
 
 COMPILED = Path(__file__).resolve().parents[1] / "compiled"
 SETS = 200
@@ -44,8 +44,8 @@ def random_set(seed: int) -> pd.DataFrame:
     low, high = sorted(rng.uniform(0.3, 6, 2))
     score = np.where(label == 1, beta.rvs(high, low, size=n, random_state=rng), 0.0)
     score = np.where(label == 0, beta.rvs(low, high, size=n, random_state=rng), score)
-    # most scores within a thousandth, or a few values that many share
-    score = [score, score**4, np.round(score, 1), np.round(score, 2)][seed % 4]
+    # every other set is skewed: most scores are within a thousandth; the others may be a few values
+    score = [score, score**4, np.round(score, 1), np.round(score**4, 3)][seed % 4]
     score = np.clip(score, 1e-6, 1 - 1e-6)
     weight = rng.choice([1.0, 2.0, 12.5], n) if seed % 3 else np.ones(n)
     state = rng.choice(["matured", "unlabelled", "pending"], n, p=[0.8, 0.1, 0.1])
@@ -227,7 +227,7 @@ def test_bins_bound_what_scikit_learn_finds(
     found = whole(built["int_score_periods"], "28d", "2026-05-25")
     assert len(found) == SETS
     assert not found.is_exact.any()
-    widths = []
+    widths, skewed = [], 0
     for model_id, rows in judged_rows(decisions).groupby("model_id"):
         cell, y, p, w = found.loc[model_id], rows.label, rows.score, rows.sampling_weight
         if y.nunique() == 1:
@@ -239,11 +239,13 @@ def test_bins_bound_what_scikit_learn_finds(
             cell.average_precision_low - 1e-12 <= precision <= cell.average_precision_high + 1e-12
         )
         widths.append(cell.roc_auc_bound)
+        skewed += skew(p) > 1
         # sums need no order
         exact = whole(built["int_score_periods"], "all", JUDGED_THROUGH).loc[model_id]
         same(cell.brier_score, exact.brier_score)
         same(cell.calibration_error, exact.calibration_error)
     assert np.median(widths) < 0.01
+    assert skewed >= 100
 
 
 def test_sums_of_bins_are_those_of_the_rows(
@@ -304,18 +306,34 @@ def test_a_bad_threshold_is_found_and_the_best_one_is_not_blamed() -> None:
     assert np.allclose(in_force.value_amount, in_force.actual_value_amount, rtol=1e-9)
 
 
-def test_intervals_cover_the_true_auc() -> None:
-    """Two normal distributions, of a hundred positives and five hundred negatives, 600 times."""
-    sets, shift = [], 1.0
-    for seed in range(600):
-        made = calibrated_set(seed, name="normal", threshold=0.5, n=600)
+@pytest.mark.parametrize("weighting", ["equal", "by chance", "by score"])
+def test_intervals_cover_the_true_auc(weighting: str) -> None:
+    """Two normal distributions, 600 times: of a hundred positives, or as many as tell as much."""
+    sets, shift, runs = [], 1.0, 600
+    for seed in range(runs):
         rng = np.random.default_rng(10_000 + seed)
-        label = np.arange(600) < 100
-        score = norm.cdf(rng.normal(size=600) + shift * label)
-        sets.append(made.assign(score=score, actual_positive_count=label.astype(float)))
+        n = 600 if weighting == "equal" else 1_200
+        label = np.arange(n) < n // 6
+        score = norm.cdf(rng.normal(size=n) + shift * label)
+        weight = np.ones(n)
+        if weighting == "by chance":
+            weight = rng.choice([1.0, 2.0, 8.0], n)
+        if weighting == "by score":
+            # of low scores one in five is logged
+            weight = np.where(score < 0.7, 5.0, 1.0)
+        is_logged = rng.uniform(size=n) < (1 / weight if weighting == "by score" else 1)
+        made = calibrated_set(seed, name="normal", threshold=0.5, n=n)
+        made = made.assign(
+            score=score,
+            sampling_weight=weight,
+            decision_count=weight,
+            matured_count=weight,
+            actual_positive_count=weight * label,
+        )
+        sets.append(made[is_logged])
     chain = ("int_score_edges", "fct_score_bins", "int_exact_score_shapes")
     shapes = build(pd.concat(sets, ignore_index=True), *chain)["int_exact_score_shapes"]
     found = whole(shapes, "all", JUDGED_THROUGH)
     true = norm.cdf(shift / np.sqrt(2))
-    assert len(found) == 600
+    assert len(found) == runs
     assert 0.93 <= ((found.roc_auc_low < true) & (true < found.roc_auc_high)).mean() <= 0.97

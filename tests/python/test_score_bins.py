@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -304,6 +305,32 @@ def test_bounds_hold_however_missing_labels_turn_out(demo: Path) -> None:
     assert compared == 3
 
 
+def test_versions_side_by_side_differ_by_what_was_planted(demo: Path, judged: pd.DataFrame) -> None:
+    truth = json.loads((demo / "truth.json").read_text(encoding="utf-8"))["version_trials"]
+    found = query(demo, "from mart_model_quality where roc_auc_difference is not null")
+    assert set(found.period) == {"month", "all"}
+    for trial in truth.values():
+        first, last = (pd.Timestamp(trial[end]) for end in ("starts_at", "ends_at"))
+        sides = ["model_id", "model_version", "compared_with"]
+        cells = found[(found[sides] == [trial[name] for name in sides]).all(axis=1)]
+        rows = judged[
+            (judged.model_id == trial["model_id"])
+            & (judged.decision_date >= first)
+            & (judged.decision_date < last)
+        ]
+        own, other = (
+            auc_of(of.score.to_numpy(), of.label.to_numpy())
+            for of in (rows[rows.model_version == trial[side]] for side in sides[1:])
+        )
+        assert len(cells) == 2
+        for cell in cells.itertuples():
+            assert cell.comparison_note == "split_by_experiment"
+            assert cell.common_days == (last - first).days
+            for number in (own - other, trial["roc_auc_difference"]):
+                assert cell.roc_auc_difference_low < number < cell.roc_auc_difference_high
+    assert len(found) == 2 * len(truth) > 0
+
+
 def test_versions_of_numbers_and_classes_are_compared(demo_project: Project, demo: Path) -> None:
     """Two versions of random models on the days that they share, against numpy."""
     name = "int_version_differences"
@@ -422,6 +449,11 @@ def test_the_curve_ties_to_the_ledger_and_blames_no_best_threshold(
         assert rows.is_best.sum() == 1
         noted = set(rows.money_left_reason.fillna("left"))
         assert noted == ({"left"} if rows.money_left_amount.iloc[0] > 0 else {"not_beyond_noise"})
+    months = curve[(curve.period == "month") & curve.is_threshold_in_force]
+    booked = query(demo, "from mart_value_ledger where model_id = 'fraud_detection'")
+    both = months.merge(booked, left_on="period_start_date", right_on="month_start_date")
+    assert len(both) == len(months) > 0
+    np.testing.assert_allclose(both.value_amount, both.matured_value_amount, rtol=1e-9)
     # calling a lead changes whether it buys
     lead = query(demo, "from mart_threshold_curve where model_id = 'lead_scoring'")
     changed = lead[lead.changed_count > 0]

@@ -209,6 +209,7 @@ def _truth(connection: duckdb.DuckDBPyConnection, *, written: dict[str, int]) ->
         },
         "forecast_errors": _keyed(_rows(connection, "forecast_errors"), "model_version"),
         "experiments": _experiment_truth(connection),
+        "version_trials": _keyed(_rows(connection, "truth_version_trials"), "experiment_id"),
         "drift": _rows(connection, "truth_drift"),
         "plants": _keyed(_rows(connection, "truth_plants"), "plant"),
     }

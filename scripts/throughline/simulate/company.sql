@@ -15,6 +15,10 @@ create macro span_days(x) as to_microseconds((86400000000.0 * x)::bigint);
 create macro span_minutes(x) as to_microseconds((60000000.0 * x)::bigint);
 create macro pick(options, x) as options[1 + floor(x * len(options))::int];
 
+-- Trials give each unit one of two variants.
+create macro variant(experiment_id, unit) as
+    case when u(experiment_id, unit) < 0.5 then 'control' else 'treatment' end;
+
 -- Delivery: most rows arrive within minutes, a few days late; old rows may come again.
 create macro arrival(purpose, i, happened_at) as
     happened_at + span_minutes(1 + 14 * u(purpose || ' transit', i))
@@ -43,6 +47,8 @@ create macro incident_from() as timestamp '2026-06-22 12:40:00';
 create macro incident_to() as timestamp '2026-06-22 17:10:00';
 create macro bad_release_from() as timestamp '2026-05-19 10:00:00';
 create macro bad_release_to() as timestamp '2026-05-24 16:00:00';
+create macro candidate_from() as timestamp '2026-03-16 00:00:00';
+create macro candidate_to() as timestamp '2026-03-30 00:00:00';
 create macro biased_release_from() as timestamp '2026-05-26 05:00:00';
 create macro is_incident(happened_at) as
     happened_at >= incident_from() and happened_at < incident_to();
@@ -71,8 +77,12 @@ create macro lead_probability(score, happened_at) as
         else round(0.32 * (score / 0.32) ** 1.6, 4) end;
 create macro fraud_version(happened_at) as
     case when happened_at < timestamp '2026-05-04 06:00:00' then '4.1' else '4.2' end;
-create macro offer_version(happened_at) as
+-- The candidate of release 8.0 serves half of the customers during its trial. It puts offers in the
+-- same order as 7.2 does.
+create macro offer_version(happened_at, customer) as
     case when is_bad_release(happened_at) then '8.0'
+        when happened_at >= candidate_from() and happened_at < candidate_to()
+            and variant('offer_taste_features', customer) = 'treatment' then '8.0-rc1'
         when happened_at < timestamp '2026-06-16 09:00:00' then '7.2' else '8.1' end;
 create macro forecast_version(happened_at) as
     case when is_biased_release(happened_at) then '3.1' else '3.0' end;
@@ -95,11 +105,8 @@ select * from (values
     ('offer_ranking_aa', 'next_best_offer', 'user', timestamp '2026-05-26 00:00:00',
         timestamp '2026-06-14 00:00:00', 7, 0.0, 'conversion_rate'),
     -- Release 8.0 in its trial: it should not have gone further. Over before the next trial begins.
-    ('offer_taste_features', 'next_best_offer', 'user', timestamp '2026-03-16 00:00:00',
-        timestamp '2026-03-30 00:00:00', 7, -0.55, 'conversion_rate')
+    ('offer_taste_features', 'next_best_offer', 'user', candidate_from(), candidate_to(), 7, -0.55, 'conversion_rate')
 ) as planted(experiment_id, model_id, unit_type, starts_at, ends_at, window_days, lift, metric);
-create macro variant(experiment_id, unit) as
-    case when u(experiment_id, unit) < 0.5 then 'control' else 'treatment' end;
 
 -- Prices: equal to seeds/exchange_rates.csv and seeds/unit_values.csv.
 create macro usd(amount, currency, happened_at) as

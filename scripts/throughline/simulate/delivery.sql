@@ -52,8 +52,8 @@ select
 from payments
 union all
 select
-    'next_best_offer', 'nb-' || i, offer_version(happened_at), happened_at, 'cust-' || customer,
-    'cust-' || customer, score, null, null, 'list-' || list, rank_position, 0.0,
+    'next_best_offer', 'nb-' || i, offer_version(happened_at, customer), happened_at,
+    'cust-' || customer, 'cust-' || customer, score, null, null, 'list-' || list, rank_position, 0.0,
     if(is_explored, 0.1 / 11, 0.9), 'customers-v' || if(is_bad_release(happened_at), 8, 7),
     if(is_prod, 'prod', 'staging'), round(22 - 12 * ln(1 - u('list latency', list)), 1), 200,
     null, null, pick(['web', 'app', 'store', 'phone'], u('list channel', list) ** 2),

@@ -149,7 +149,7 @@ judged as (
 )
 
 select
-    'next_best_offer' as model_id, offer_version(happened_at) as model_version,
+    'next_best_offer' as model_id, offer_version(happened_at, customer) as model_version,
     month_of(happened_at) as month, label_state, cell, amount_usd,
     offer_value(cell, coalesce(amount_usd, 0)) as value_usd,
     is_seen(4 * i + 2, shown_at) as shown, is_seen(4 * i + 2, viewed_at) as viewed,
@@ -342,6 +342,16 @@ select
 from experiments
 left join doubled using (experiment_id)
 group by all;
+
+-- Versions that served at one time, each a side of an experiment, and how much more than the other
+-- the first one tells what customers take up from what they do not.
+create view truth_version_trials as
+select
+    experiment_id, '8.0-rc1' as model_version, '7.2' as compared_with, model_id,
+    starts_at::varchar as starts_at, ends_at::varchar as ends_at,
+    starts_at >= getvariable('first_day') as is_within_logs, 0.0::double as roc_auc_difference
+from experiments
+where experiment_id = 'offer_taste_features';
 
 create view truth_costs as
 select model_id, round(sum(usd(amount, currency, period_start)), 4) as cost_usd
