@@ -214,6 +214,19 @@ def test_a_licence_paid_for_a_year_is_a_cost_by_day_and_of_no_day_to_come(cases:
 
 
 @pytest.mark.slow
+def test_outcomes_of_one_kind_that_stop_are_not_none(cases: Path) -> None:
+    """Tickets and renewals of the same table go on; churn was told on too few days to judge."""
+    _, _, reason = told(cases, "review_hours", "billed", "28d", "2026-06-14")
+    assert reason == "review_hours_outcomes_not_delivered"
+    hours, _, reason = told(cases, "review_hours", "billed", "28d", "2026-05-29")
+    assert hours > 0
+    assert reason is None
+    for metric in ("ticket_count", "renewal_rate"):
+        assert told(cases, metric, "billed", "28d", "2026-06-14")[2] is None
+    assert told(cases, "churn_rate", "churning", "28d", "2026-06-14")[2] is None
+
+
+@pytest.mark.slow
 def test_each_customer_churns_once(cases: Path) -> None:
     """Thirty are asked four times, half leave at the fourth; who has left counts no more."""
     for period, end in (("month", "2026-05-31"), ("28d", "2026-05-29"), ("day", "2026-05-29")):
