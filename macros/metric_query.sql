@@ -1,12 +1,21 @@
-{# Prints, by run-operation, one line of JSON: the plain query of each metric asked for, all of them where none is named, and the
-   names of all metrics. #}
+{# Prints, by run-operation, one line of JSON: the plain query of each metric asked for, all of them where none is named, the names of
+   all metrics, and of those that are told of one model alone. #}
 {% macro print_metric_queries(names, model_id, first_date, last_date) %}
-    {% set queries = {} %}
-    {% for metric in metrics() if (metric.name in names or not names) and is_brick_formula(metric) %}
-        {% set query = customers_query if metric.card.get('shape') else metric_query %}
-        {% do queries.update({metric.name: query(metric, model_id, first_date, last_date)}) %}
+    {% set queries, of_one_model = {}, [] %}
+    {% for metric in metrics() %}
+        {% set shape_query = context.get(metric.name ~ '_query') if metric.card.get('shape') == 'computed' %}
+        {% do of_one_model.append(metric.name) if shape_query %}
+        {% if names and metric.name not in names or shape_query and not model_id %}
+        {% elif shape_query %}
+            {% set about = '-- ' ~ metric.label ~ ' of ' ~ model_id ~ ', ' ~ first_date ~ ' to ' ~ last_date %}
+            {% do queries.update({metric.name: about ~ '\n' ~ shape_query(model_id, first_date, last_date)}) %}
+        {% elif is_brick_formula(metric) %}
+            {% set query = customers_query if metric.card.get('shape') else metric_query %}
+            {% do queries.update({metric.name: query(metric, model_id, first_date, last_date)}) %}
+        {% endif %}
     {% endfor %}
-    {{ print('QUERIES ' ~ tojson({'queries': queries, 'metrics': metrics() | map(attribute='name') | list})) }}
+    {% set told = {'queries': queries, 'of_one_model': of_one_model, 'metrics': metrics() | map(attribute='name') | list} %}
+    {{ print('QUERIES ' ~ tojson(told)) }}
 {% endmacro %}
 
 {# The query of one number of a metric, from its facts to its value: what a reviewer reads in place of the waist. #}

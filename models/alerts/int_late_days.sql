@@ -1,5 +1,5 @@
--- One row per model, raw table or feed of labels, and complete day: by how many days it is late.
-{%- set shared_sources = "('prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users')" %}
+-- One row per model, raw table or feed of outcomes, and complete day: by how many days it is late.
+{%- set own_sources = "('labels', 'amounts', 'serving_costs')" %}
 with watermarks as (
 
     select * from {{ ref('int_watermarks') }}
@@ -19,23 +19,24 @@ dates as (
 
 ),
 
--- labels are due once horizon and delay have passed; a bill may follow its month by a month
+-- labels and amounts are due once horizon and delay have passed; a bill may follow its month by a month
 due as (
 
     select
-        case when watermarks.source_name in {{ shared_sources }} then '(all)' else watermarks.model_id end as model_id,
+        case when watermarks.source_name in {{ own_sources }} then watermarks.model_id else '(all)' end as model_id,
         watermarks.source_name,
         min(watermarks.known_from) as known_from,
         min(watermarks.known_through) as known_through,
         max(case watermarks.source_name
             when 'labels' then models.horizon_days + models.label_delay_days
+            when 'amounts' then models.horizon_days + models.label_delay_days
             when 'serving_costs' then 31
             else 0
         end) as due_after_days
     from watermarks
     inner join models on watermarks.model_id = models.model_id
     group by
-        case when watermarks.source_name in {{ shared_sources }} then '(all)' else watermarks.model_id end,
+        case when watermarks.source_name in {{ own_sources }} then watermarks.model_id else '(all)' end,
         watermarks.source_name
 
 ),

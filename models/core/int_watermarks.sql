@@ -30,6 +30,18 @@ eligibility as (
 
 ),
 
+outcome_kinds as (
+
+    select * from {{ ref('cfg_outcome_kinds') }}
+
+),
+
+unit_values as (
+
+    select * from {{ ref('cfg_unit_values') }}
+
+),
+
 costs as (
 
     select * from {{ ref('stg_serving_costs') }}
@@ -97,6 +109,85 @@ fed as (
     cross join feeds
     left join model_starts on models.model_id = model_starts.model_id
     where feeds.last_at is not null
+
+),
+
+-- a name that became known on few days has no rhythm by which its silence could be told
+outcome_names as (
+
+    select
+        outcomes.outcome_name,
+        {{ outcome_kind('max(outcome_kinds.kind)', 'outcomes.outcome_name') }} as outcome_kind,
+        max(outcomes.occurred_at) as last_at,
+        max(outcomes.observed_at) as last_known_at,
+        {{ safe_ratio(
+            dbt.datediff('min(outcomes.observed_at)', 'max(outcomes.observed_at)', 'day'),
+            'count(distinct cast(outcomes.observed_at as date)) - 1'
+        ) }} as usual_days
+    from outcomes
+    left join outcome_kinds on outcomes.outcome_name = outcome_kinds.outcome_name
+    where greatest(outcomes.occurred_at, outcomes.observed_at) <= {{ as_of() }}
+    group by outcomes.outcome_name
+    having count(distinct cast(outcomes.observed_at as date)) >= 10
+
+),
+
+-- where such days come by chance, five usual gaps without one happen on fewer than one day in a hundred
+judged_outcome_names as (
+
+    select
+        outcome_name,
+        outcome_kind,
+        case
+            when {{ is_on_time('last_known_at', 'greatest(' ~ late_after_days('business_outcomes') ~ ', 5 * usual_days)') }}
+                then {{ last_day }}
+            else cast({{ dbt.dateadd('day', -1, 'cast(last_at as date)') }} as date)
+        end as known_through,
+        {{ has_ended('last_known_at', 'usual_days') }} as has_ended -- noqa: LT05
+    from outcome_names
+
+),
+
+-- one name of a kind may stop while others go on; where all have ended, the one that ended last decides
+kinds_fed as (
+
+    select
+        outcome_kind || '_outcomes' as source_name,
+        coalesce(min(case when not has_ended then known_through end), max(known_through)) as known_through
+    from judged_outcome_names
+    group by outcome_kind
+
+),
+
+outcomes_fed as (
+
+    select
+        model_starts.model_id,
+        kinds_fed.source_name,
+        model_starts.first_date as known_from,
+        kinds_fed.known_through
+    from model_starts
+    cross join kinds_fed
+
+),
+
+-- decisions wait for the amounts of their horizon, as they do for labels
+amounts_fed as (
+
+    select
+        models.model_id,
+        'amounts' as source_name,
+        model_starts.first_date as known_from,
+        case
+            when names.known_through >= {{ last_day }} then {{ last_day }}
+            else cast({{ dbt.dateadd('day', '-(models.horizon_days + models.label_delay_days)', 'names.known_through') }} as date)
+        end as known_through
+    from models
+    inner join model_starts on models.model_id = model_starts.model_id
+    inner join judged_outcome_names as names on models.amount_outcome = names.outcome_name
+    where
+        models.amount_outcome <> models.label_outcome
+        and models.model_id in (select unit_values.model_id from unit_values where unit_values.amount_coefficient <> 0)
 
 ),
 
@@ -181,6 +272,10 @@ costed as (
 known as (
 
     select * from fed
+    union all
+    select * from outcomes_fed
+    union all
+    select * from amounts_fed
     union all
     select * from labelled
     union all

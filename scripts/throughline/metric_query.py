@@ -26,7 +26,7 @@ def queries(
 
     Args:
         metrics: by name; all of them if empty.
-        model_id: a governed model; all models together if None.
+        model_id: a governed model; all models together if None, but for shapes that are computed.
         last_date: the last of the days (UTC).
 
     Raises UserError where a name is unknown, or dbt cannot read the project.
@@ -51,6 +51,9 @@ def queries(
         if name not in said["metrics"]:
             fix = did_you_mean(name, sorted(said["metrics"]))
             raise refuse(f"no metric '{name}'", where="models/metrics/_metrics.yml", fix=fix)
+        if name in said["of_one_model"] and model_id is None:
+            what = f"{name} is told of one model alone: models do not add up"
+            raise refuse(what, where="models/metrics/_metrics.yml", fix="Name one with --model.")
         if name not in said["queries"]:
             what = f"{name} is neither one brick nor one divided by another: it has no plain query"
             fix = "Read the formula that mart_metric_catalog has of it."

@@ -35,10 +35,17 @@ OF_RELEASES = (
     *("deployment_success_rate", "change_failure_rate", "automated_share", "on_time_share"),
     *("lead_time_days", "proof_of_concept_success", "model_age_days"),
 )
-OF_OUTCOMES = (
-    *("credited_revenue", "pipeline_value", "churn_rate", "retained_customers"),
-    *("ticket_count", "activation_count", "review_hours", "renewal_rate"),
-)
+OF_OUTCOMES: Mapping[str, str] = {
+    "credited_revenue": "money",
+    "pipeline_value": "opportunity",
+    "churn_rate": "churn",
+    "retained_customers": "churn",
+    "ticket_count": "ticket",
+    "activation_count": "activation",
+    "review_hours": "review_hours",
+    "renewal_rate": "renewal",
+}
+OF_MONEY = ("business_outcomes", "money_outcomes")
 SOURCES: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(
         [
@@ -57,7 +64,7 @@ SOURCES: Mapping[str, Sequence[str]] = {
         OF_LABELS,
     ),
     **dict.fromkeys(
-        ("value_of_decisions", "value_per_decision"), (*OF_LABELS, "business_outcomes")
+        ("value_of_decisions", "value_per_decision"), (*OF_LABELS, "business_outcomes", "amounts")
     ),
     **dict.fromkeys(
         ("ndcg_at_10", "mean_reciprocal_rank", "hit_rate_at_1"),
@@ -72,9 +79,9 @@ SOURCES: Mapping[str, Sequence[str]] = {
     ),
     "adoption_rate": ("usage_events", "eligible_users"),
     "task_completion_rate": ("usage_events",),
-    **dict.fromkeys(OF_OUTCOMES, ("business_outcomes",)),
-    "revenue_per_active_user_day": ("business_outcomes", "usage_events"),
-    "revenue_per_decision": ("business_outcomes", "prediction_logs"),
+    **{name: ("business_outcomes", f"{kind}_outcomes") for name, kind in OF_OUTCOMES.items()},
+    "revenue_per_active_user_day": (*OF_MONEY, "usage_events"),
+    "revenue_per_decision": (*OF_MONEY, "prediction_logs"),
     "cost_to_serve": ("serving_costs", "usage_events"),
     "cost_per_prediction": OF_COSTS,
     "cost_per_accepted_prediction": (*OF_COSTS, "usage_events"),
@@ -242,6 +249,7 @@ class Values:
             .where(c.eligible.eligible_from <= c.as_of),
         }
         first = {"usage_events": c.events.occurred_at, "eligible_users": c.eligible.eligible_from}
+        names, kinds = self._outcomes_through()
         for model_id, row in self.registry.iterrows():
             made = c.predictions[c.predictions.model_id == model_id].predicted_at
             # without a prediction nothing begins, and no label can be due
@@ -268,6 +276,15 @@ class Values:
             else:
                 through = labels.max().normalize() - DAY - wait
             found[model_id, "labels"] = (begins, through)
+            if len(made):
+                for kind, end in kinds.items():
+                    found[model_id, f"{kind}_outcomes"] = (begins, end)
+            worth = c.unit_values[c.unit_values.model_id == model_id]
+            if row.amount_outcome in names and row.amount_outcome != row.label_outcome:
+                end = names[row.amount_outcome]
+                if len(made) and (worth.amount_coefficient != 0).any():
+                    is_awaited = end == self.last_day
+                    found[model_id, "amounts"] = (begins, end if is_awaited else end - wait)
             costs = c.invoices[c.invoices.model_id == model_id]
             if len(costs):
                 found[model_id, "serving_costs"] = (
@@ -289,6 +306,29 @@ class Values:
     def _through(self, last: pd.Timestamp, source: str) -> pd.Timestamp:
         is_late = self.company.as_of - last > LATE_AFTER[source] * DAY
         return last.normalize() - DAY if is_late else self.last_day
+
+    def _outcomes_through(self) -> tuple[dict[str, pd.Timestamp], dict[str, pd.Timestamp]]:
+        """Until which day outcomes of each name, and of each kind, are known."""
+        names: dict[str, pd.Timestamp] = {}
+        kinds: dict[str, list[tuple[bool, pd.Timestamp]]] = {}
+        rows = self.company.outcomes
+        rows = rows[rows[["occurred_at", "observed_at"]].max(axis=1) <= self.company.as_of]
+        for name, said in rows.groupby("outcome_name"):
+            days = np.sort(said.observed_at.dt.normalize().unique())
+            if len(days) < 10:
+                continue
+            gap = float(np.mean(np.diff(days) / np.timedelta64(1, "D")))
+            silent = self.company.as_of - said.observed_at.max()
+            is_late = silent > max(LATE_AFTER["business_outcomes"], 5 * gap) * DAY
+            last = said.occurred_at.max().normalize() - DAY
+            names[str(name)] = last if is_late else self.last_day
+            silent_days = (self.company.as_of.normalize() - said.observed_at.max().normalize()).days
+            is_open = silent_days <= max(62, 3 * gap)
+            kinds.setdefault(said.kind.iloc[0], []).append((is_open, names[str(name)]))
+        return names, {
+            kind: min((end for is_open, end in ends if is_open), default=max(e for _, e in ends))
+            for kind, ends in kinds.items()
+        }
 
     def _costs_through(self, costs: pd.DataFrame) -> pd.Timestamp:
         running = costs[~costs.cost_type.isin(ONE_OFF_COSTS)]

@@ -34,7 +34,8 @@ watermarks as (
     select
         model_id,
         max(case when source_name = 'serving_costs' then known_through end) as costs_through,
-        max(case when source_name = 'labels' then known_through end) as labels_through
+        max(case when source_name = 'labels' then known_through end) as labels_through,
+        max(case when source_name = 'amounts' then known_through end) as amounts_through
     from {{ ref('int_watermarks') }}
     group by model_id
 
@@ -152,6 +153,8 @@ model_months as (
         case
             when {{ month_end }} > watermarks.labels_through
                 then {{ not_delivered('business_outcomes', 'labels') }}
+            when {{ month_end }} > watermarks.amounts_through
+                then {{ not_delivered('business_outcomes', 'amounts') }}
         end as value_reason,
         cast({{ dbt.last_day('months.month_start_date', 'month') }} as date) < {{ as_of_date() }} as is_complete,
         months.month_start_date
