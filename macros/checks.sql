@@ -39,7 +39,7 @@
 
 {# Columns of the facts and of what they are made from: no segment may be called so. #}
 {% macro taken_names() %}
-    {% set names = ['label_status', 'threshold_in_force', 'use_depth', 'is_positive', 'is_predicted_positive', 'is_actual_positive', 'is_correct', 'standing'] %}
+    {% set names = ['label_status', 'threshold_in_force', 'use_depth', 'is_positive', 'is_predicted_positive', 'is_actual_positive', 'is_correct'] %}
     {% for model in ['fct_decisions', 'fct_outcomes', 'dim_models', 'fct_unit_totals'] %}
         {% do names.extend(graph.nodes['model.' ~ package_name() ~ '.' ~ model].columns.keys()) %}
     {% endfor %}

@@ -184,7 +184,7 @@ select
 where 1 = 0
     {%- else %}
     {%- set node = graph.nodes['model.' ~ package_name() ~ '.chk_' ~ table] -%}
-    {%- set standing = adapter.get_relation(node.database, node.schema, node.alias) if is_forward(table) and replaces_rows() else none %}
+    {%- set built = adapter.get_relation(node.database, node.schema, node.alias) if is_forward(table) and replaces_rows() else none %}
     {%- set named = rules.columns | map(attribute='name') | select('in', columns.keys() | list + rules.key + [rules.event_at, rules.ends_at]) | join(', ') %}
 with new_copies as {{ not_materialized() }} (
 
@@ -200,22 +200,22 @@ touched_keys as (
 
 all_copies as {{ not_materialized() }} (
 
-    {%- if standing is none %}
+    {%- if built is none %}
     {{ typed_select(table, delivered_rows(table)) }}
     {%- else %}
-    select * from {{ standing }} where reject_reason is null
+    select * from {{ built }} where reject_reason is null
     {%- endif %}
 
 ),
 
 copies as (
 
-    {% if standing is not none -%}
+    {% if built is not none -%}
     select {{ named }} from new_copies
     union all
     {% endif -%}
     select {{ named }} from all_copies
-    where {{ row_key(rules) if standing is none else staged_key(rules) }} in (select row_key from touched_keys)
+    where {{ row_key(rules) if built is none else staged_key(rules) }} in (select row_key from touched_keys)
 
 )
 
@@ -249,22 +249,22 @@ from copies
 
 {# The rows of a model as the last build left them, some columns name -> type of them; none where it is to be built whole or has another
    form. For what a build must know of what it is about to replace, which no ref can say: that model is made after the one that asks. #}
-{% macro standing_rows(name, columns, condition='true') -%}
+{% macro built_rows(name, columns, condition='true') -%}
     {%- set node = graph.nodes.get('model.' ~ package_name() ~ '.' ~ name) if execute else none -%}
-    {%- set standing = none -%}
+    {%- set built = none -%}
     {%- if node and may_look() and model.resource_type == 'model' and build_ledger() is not none -%}
-        {%- set standing = adapter.get_relation(node.database, node.schema, node.alias) -%}
-        {%- set known = adapter.get_columns_in_relation(standing) | map(attribute='name') | list if standing is not none else [] -%}
-        {%- set standing = none if columns.keys() | reject('in', known) | list else standing -%}
+        {%- set built = adapter.get_relation(node.database, node.schema, node.alias) -%}
+        {%- set known = adapter.get_columns_in_relation(built) | map(attribute='name') | list if built is not none else [] -%}
+        {%- set built = none if columns.keys() | reject('in', known) | list else built -%}
     {%- endif -%}
-    {%- if standing is none %}
+    {%- if built is none %}
     select
         {%- for column, type in columns.items() %}
         cast(null as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     where 1 = 0
     {%- else %}
-    select distinct {{ columns.keys() | join(', ') }} from {{ standing }}
+    select distinct {{ columns.keys() | join(', ') }} from {{ built }}
     where {{ condition }}
     {%- endif %}
 {%- endmacro %}

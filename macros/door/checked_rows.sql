@@ -210,7 +210,37 @@ rates as (
     select * from {{ ref('cfg_exchange_rates') }}
 
 ),
+{% if 'currency' in names and rules.ends_at %}
+-- the day from which on a currency has no rate, until one begins
+rate_ends as (
 
+    select
+        rates.currency,
+        rates.valid_to
+    from rates
+    left join rates as others
+        on rates.currency = others.currency
+        and {{ valid_at('others', 'rates.valid_to') }}
+    where rates.valid_to is not null and others.currency is null
+
+),
+
+unbroken_rates as (
+
+    select
+        rates.currency,
+        rates.rate,
+        rates.valid_from,
+        rates.valid_to,
+        min(rate_ends.valid_to) as unbroken_to
+    from rates
+    left join rate_ends
+        on rates.currency = rate_ends.currency
+        and rates.valid_from < rate_ends.valid_to
+    group by rates.currency, rates.rate, rates.valid_from, rates.valid_to
+
+),
+{% endif %}
 checked as {{ not_materialized() }} (
 
     select
@@ -221,7 +251,7 @@ checked as {{ not_materialized() }} (
     left join registry on cleaned.model_id = registry.model_id
     {%- endif %}
     {%- if 'currency' in names %}
-    left join rates
+    left join {{ 'unbroken_rates as rates' if rules.ends_at else 'rates' }}
         on cleaned.currency = rates.currency
         and {{ valid_at('rates', 'cleaned.' ~ rules.event_at) }}
     {%- endif %}
@@ -248,7 +278,11 @@ checked as {{ not_materialized() }} (
             {%- if column.amount %}
             when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
                 and cleaned.{{ column.amount }} is not null and cleaned.{{ rules.event_at }} is not null
-                then 'currency has no rate in exchange_rates on that day'
+                then {{ no_rate(day_text('cleaned.' ~ rules.event_at)) if rules.ends_at else "'currency has no rate in exchange_rates on that day'" }}
+            {%- if rules.ends_at %}
+            when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.unbroken_to < cleaned.{{ rules.ends_at }}
+                then {{ no_rate(day_text('rates.unbroken_to')) }}
+            {%- endif %}
             {%- endif %}
             {%- endfor %}
             {%- for check in rules.checks or [] %}
@@ -256,6 +290,11 @@ checked as {{ not_materialized() }} (
             {%- endfor %}
         end
 {%- endmacro %}
+
+{# Why an amount is refused whose currency has no rate on `day`, as SQL. #}
+{% macro no_rate(day) %}'currency has no rate in exchange_rates on ' || {{ day }}{% endmacro %}
+
+{% macro day_text(moment) %}cast(cast({{ moment }} as date) as {{ dbt.type_string() }}){% endmacro %}
 
 {# The columns of a row that goes on as it came: rejected, or the only one of its key. #}
 {% macro passed_columns(table) -%}

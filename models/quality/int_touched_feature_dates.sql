@@ -18,9 +18,9 @@ decisions as {{ not_materialized() }} (
 
 ),
 
-standing_bins as (
+built_bins as (
 
-    {{ standing_rows('fct_feature_bins', {'model_id': text, 'feature': text, 'edges_hash': text}) }}
+    {{ built_rows('fct_feature_bins', {'model_id': text, 'feature': text, 'edges_hash': text}) }}
 
 ),
 
@@ -29,18 +29,18 @@ moved_models as (
 
     select feature_references.model_id
     from feature_references
-    left join standing_bins
-        on feature_references.model_id = standing_bins.model_id
-        and feature_references.feature = standing_bins.feature
-        and feature_references.edges_hash = standing_bins.edges_hash
-    where standing_bins.model_id is null
+    left join built_bins
+        on feature_references.model_id = built_bins.model_id
+        and feature_references.feature = built_bins.feature
+        and feature_references.edges_hash = built_bins.edges_hash
+    where built_bins.model_id is null
     union
-    select standing_bins.model_id
-    from standing_bins
+    select built_bins.model_id
+    from built_bins
     left join feature_references
-        on standing_bins.model_id = feature_references.model_id
-        and standing_bins.feature = feature_references.feature
-        and standing_bins.edges_hash = feature_references.edges_hash
+        on built_bins.model_id = feature_references.model_id
+        and built_bins.feature = feature_references.feature
+        and built_bins.edges_hash = feature_references.edges_hash
     where feature_references.model_id is null
 
 ),

@@ -25,25 +25,25 @@ edges as (
 
 ),
 
-standing as (
+built_bins as (
 
-    {{ standing_rows('fct_score_bins', columns, "segment_name = 'all'") }}
+    {{ built_rows('fct_score_bins', columns, "segment_name = 'all'") }}
 
 ),
 
 -- a late row of the reference days or a new threshold moves edges, and what was put into the bins before stands in wrong ones
 moved_models as (
 
-    select distinct standing.model_id
-    from standing
+    select distinct built_bins.model_id
+    from built_bins
     left join edges
-        on standing.model_id = edges.model_id
-        and standing.bin_number = edges.bin_number
-        and coalesce(standing.lower_edge, 0) = coalesce(edges.lower_edge, 0)
-        and coalesce(standing.upper_edge, 0) = coalesce(edges.upper_edge, 0)
-        and (standing.lower_edge is null) = (edges.lower_edge is null)
-        and (standing.upper_edge is null) = (edges.upper_edge is null)
-        and standing.is_point_mass = edges.is_point_mass
+        on built_bins.model_id = edges.model_id
+        and built_bins.bin_number = edges.bin_number
+        and coalesce(built_bins.lower_edge, 0) = coalesce(edges.lower_edge, 0)
+        and coalesce(built_bins.upper_edge, 0) = coalesce(edges.upper_edge, 0)
+        and (built_bins.lower_edge is null) = (edges.lower_edge is null)
+        and (built_bins.upper_edge is null) = (edges.upper_edge is null)
+        and built_bins.is_point_mass = edges.is_point_mass
     where edges.model_id is null
 
 ),
@@ -59,10 +59,10 @@ score_days as (
     where touched_decisions.touched_date is not null
     union
     select
-        standing.model_id,
-        standing.decision_date
-    from standing
-    inner join moved_models on standing.model_id = moved_models.model_id
+        built_bins.model_id,
+        built_bins.decision_date
+    from built_bins
+    inner join moved_models on built_bins.model_id = moved_models.model_id
 
 ),
 

@@ -227,15 +227,15 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     keys = {row["key"] for row in told}
     notices = [Notice(alert=row, day=_day(row)) for row in found.problems]
     last = {(row["alert_key"], row["opened_date"]): row for row in told}
-    standing = {key: row for key, row in last.items() if row["status"] not in ENDS}
+    told_open = {key: row for key, row in last.items() if row["status"] not in ENDS}
     for row in found.history:
-        is_told = (row["alert_key"], str(row["opened_date"])) in standing
+        is_told = (row["alert_key"], str(row["opened_date"])) in told_open
         if row["status"] == "closed" and is_told:
             notices.append(Notice(alert=row, day=row["closed_date"]))
     known = {(row["alert_key"], str(row["opened_date"])) for row in found.history}
     # one that is open since another day goes on
     is_open = {row["alert_key"] for row in found.history if row["status"] != "closed"}
-    for key, row in standing.items():
+    for key, row in told_open.items():
         if key not in known and row["alert_key"] not in is_open:
             gone = {**{name: row[name] for name in TOLD}, "status": "withdrawn"}
             notices.append(Notice(alert=gone, day=date.fromisoformat(row["opened_date"])))

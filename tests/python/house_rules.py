@@ -51,7 +51,7 @@ ASKS = frozenset(
         *("maturing_begins", "unit_days_begin"),
         # for where the last build ended, from where this one goes on
         *("build_ledger", "is_forward", "should_full_refresh", "touched_copies"),
-        "standing_rows",
+        "built_rows",
         # for the columns that a governed table has, and the zone in which a host reads moments
         *("governed_rows", "check_host"),
         "note_replaced_deliveries",

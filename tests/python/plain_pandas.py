@@ -380,12 +380,25 @@ class Company:
             rows, key=["release_id"], kept=kept & rows.event_type.isin(RELEASE_EVENTS)
         )
 
+    def _all_days_have_a_rate(self, rows: pd.DataFrame) -> pd.Series:
+        whole = rows.period_start.notna() & rows.period_end.notna()
+        days = [
+            pd.date_range(row.period_start.normalize(), row.period_end)
+            for row in rows[whole].itertuples()
+        ]
+        each = rows[whole].assign(day=pd.Series(days, index=rows.index[whole])).explode("day")
+        # the day that a period ends with is none of its own
+        each = each[(each.day < each.period_end) | (each.day == each.period_start.dt.normalize())]
+        each = each.reset_index(names="row").astype({"day": "datetime64[us]"})
+        rated = rate_of(each, self.rates, day="day", into=self.currency).notna()
+        return rated.groupby(each["row"]).all().reindex(rows.index, fill_value=False)
+
     def _costs(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One row per cost, day and version: split by days, then by that day's decisions."""
         required = ["cost_id", "period_start", "period_end", "amount", "currency"]
         kept = rows[required].notna().all(axis=1) & self._known(rows)
         kept &= rows.cost_type.isin(COST_TYPES) & (rows.period_end > rows.period_start)
-        kept &= rate_of(rows, self.rates, day="period_start", into=self.currency).notna()
+        kept &= self._all_days_have_a_rate(rows)
         rows = self._take(rows, key=["cost_id"], kept=kept)
         # what the watermarks read
         self.invoices = rows

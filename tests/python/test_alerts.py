@@ -75,7 +75,7 @@ def walked(
     return found
 
 
-def standing(
+def status_of(
     problem: Problem, actions: list[dict[str, Any]], *, newest: date, cooldown: int
 ) -> str:
     """What the last action on an alert makes of it; `newest` is the last day with a number."""
@@ -140,7 +140,7 @@ def test_the_history_of_alerts_is_that_of_a_machine_that_knows_a_day_at_a_time()
                 # an alert is told once its day is over
                 and problem.opened < act["acted_at"].date() <= until
             ]
-            status = standing(problem, known, newest=newest, cooldown=cooldown)
+            status = status_of(problem, known, newest=newest, cooldown=cooldown)
             expected.append(
                 (
                     *(key, status, problem.first, problem.opened, problem.last),

@@ -30,7 +30,10 @@ SEED_ROWS = {
         "lead,Lead,CRM,binary,Team,Why,converted,true,gain,revenue,0.5,14,2,true,,,,,,,,ann,why",
         "offer,Offer,Shop,ranking,Team,Why,taken,,,,0,7,1,true,,,,,,,,ann,why",
     ],
-    "exchange_rates": ["EUR,1.1,2025-01-01,2025-06-01,ann,why"],
+    "exchange_rates": [
+        "EUR,1.1,2025-01-01,2025-05-01,ann,why",
+        "EUR,1.2,2025-05-01,2025-06-01,ann,why",
+    ],
 }
 
 
@@ -213,6 +216,7 @@ TEXT = "Said \"no, never\";\r\nthen: naïve 漢字 🎉, 'quoted' | tab\there"
 UNLINKED = "prediction_id, entity_id and user_id are all missing"
 BARE = "outcome_label and outcome_value are both missing"
 NO_RATE = "currency has no rate in exchange_rates on that day"
+NO_RATE_FROM = "currency has no rate in exchange_rates on {}"
 # A change to a good row, and what becomes of the row.
 CHANGES: dict[str, list[tuple[Row, Fate]]] = {
     "prediction_logs": [
@@ -358,7 +362,10 @@ CHANGES: dict[str, list[tuple[Row, Fate]]] = {
         ({"amount": "-10"}, STAGED),
         ({"cost_type": "coffee"}, "cost_type is not one of {one_of}"),
         ({"period_end": "2025-03-01"}, "period_end is not after period_start"),
-        ({"currency": "GBP"}, NO_RATE),
+        ({"currency": "GBP"}, NO_RATE_FROM.format("2025-03-01")),
+        # two rates follow one another until June
+        ({"currency": "EUR", "period_end": "2025-06-01"}, STAGED),
+        ({"currency": "EUR", "period_end": "2026-01-01"}, NO_RATE_FROM.format("2025-06-01")),
     ],
     "kpi_annotations": [
         ({"effective_to": "2025-03-02"}, "effective_to is before effective_from"),

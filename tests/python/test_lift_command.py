@@ -402,7 +402,7 @@ def test_a_verdict_stands_until_the_next_look(looking: Here, folder: Workspace) 
     assert looked(looking, folder, "2027-01-01", lift=-0.5).decision == "ship"
 
 
-def test_what_invalidates_an_experiment_ends_a_standing_verdict(
+def test_what_invalidates_an_experiment_ends_a_verdict_that_stood(
     looking: Here, folder: Workspace
 ) -> None:
     looked(looking, folder, "2026-05-22")

@@ -294,6 +294,8 @@ def test_a_cost_in_another_currency_is_converted_by_day(cases: Path) -> None:
     costs = "select sum({}) from fct_costs where model_id = 'converted'"
     assert only(cases, costs.format("cost_amount")) == pytest.approx(450)
     assert only(cases, costs.format("invoiced_amount")) == pytest.approx(300)
+    refused = "select reason from stg_rejected_rows where table_name = 'serving_costs'"
+    assert only(cases, refused) == "currency has no rate in exchange_rates on 2026-05-16"
     _, cost, reason = told(cases, "cost_per_prediction", "converted", "month", "2026-05-31")
     # the bill ends a day before the month
     assert cost == pytest.approx(450)

@@ -134,6 +134,10 @@ def seed_lines() -> Mapping[str, Sequence[str]]:
             "exchange_rates",
             **{**OWNED, "currency": "EUR", "rate": "2", "valid_from": "2026-05-16"},
         ),
+        seed_row(
+            "exchange_rates",
+            **{**OWNED, "currency": "CHF", "rate": "1", "valid_to": "2026-05-16"},
+        ),
     ]
     kinds = [
         seed_row("outcome_kinds", outcome_name=name, kind=kind, owner="Ann", rationale="why")
@@ -261,6 +265,8 @@ def costs() -> Iterator[Row]:
         ("b", "billed", june, year, "licence", "3650", "USD"),
         ("c", "licensed", june, year, "licence", "3650", "USD"),
         ("d", "converted", may, "2026-05-31", "compute", "300", "EUR"),
+        # its rate ends within the period
+        ("e", "converted", may, "2026-05-31", "tokens", "300", "CHF"),
     ):
         yield {
             "cost_id": cost_id,

@@ -27,7 +27,7 @@ read_values as (
         {%- for name in beside %}
         max(case when metric = '{{ name }}' then value end) as {{ name }},
         {%- endfor %}
-        max(case when metric = 'latency_p95' then coalesce(reason, 'ready') end) as standing
+        max(case when metric = 'latency_p95' then coalesce(reason, 'ready') end) as p95_reason
     from metric_values
     group by {{ cell | join(', ') }}
 
@@ -42,8 +42,8 @@ gated as (
         read_values.{{ name }},
         {%- endfor %}
         case
-            when coalesce(read_values.standing, days.standing, 'not_read') <> 'ready'
-                then coalesce(read_values.standing, days.standing, 'not_read')
+            when coalesce(read_values.p95_reason, days.p95_reason, 'not_read') <> 'ready'
+                then coalesce(read_values.p95_reason, days.p95_reason, 'not_read')
             when
                 latency_periods.period = 'day'
                 and latency_periods.model_version <> 'all'

@@ -42,7 +42,7 @@ evidence as (
 
 ),
 
-standing as (
+target_counts as (
 
     select
         model_id,
@@ -102,7 +102,7 @@ overview as (
         cast('{{ setting("reporting_currency") }}' as {{ dbt.type_string() }}) as currency,
         case when money.model_id is null then 'not_valued' else money.not_ready_reason end as value_reason,
         evidence.evidence_grade,
-        coalesce(gaps.status, case when standing.well_count > 0 then 'on_target' else 'no_target' end) as status,
+        coalesce(gaps.status, case when target_counts.well_count > 0 then 'on_target' else 'no_target' end) as status,
         gaps.metric as status_metric,
         open_alerts.metric as alert_metric,
         open_alerts.severity as alert_severity,
@@ -111,9 +111,9 @@ overview as (
         money.value as value_amount,
         money.previous_value as previous_value_amount,
         months.net_value_amount as net_month_amount,
-        cast(coalesce(standing.well_count, 0) as bigint) as well_count,
-        cast(coalesce(standing.poor_count, 0) as bigint) as poor_count,
-        cast(coalesce(standing.not_ready_count, 0) as bigint) as not_ready_count,
+        cast(coalesce(target_counts.well_count, 0) as bigint) as well_count,
+        cast(coalesce(target_counts.poor_count, 0) as bigint) as poor_count,
+        cast(coalesce(target_counts.not_ready_count, 0) as bigint) as not_ready_count,
         cast(coalesce(open_alerts.open_alert_count, 0) as bigint) as open_alert_count,
         money.window_end_date as value_through_date,
         months.month_start_date as net_month_start_date,
@@ -122,7 +122,7 @@ overview as (
     left join money on models.model_id = money.model_id
     left join months on models.model_id = months.model_id and months.newness = 1
     left join evidence on models.model_id = evidence.model_id
-    left join standing on models.model_id = standing.model_id
+    left join target_counts on models.model_id = target_counts.model_id
     left join open_alerts on models.model_id = open_alerts.model_id and open_alerts.place = 1
     left join gaps on models.model_id = gaps.model_id and gaps.place = 1
 
