@@ -708,6 +708,19 @@ def test_what_stops_holds_back_all_that_is_made_of_it(sound: door.Door) -> None:
     assert not open_gates
 
 
+def test_every_table_of_the_contract_is_looked_at(sound: door.Door) -> None:
+    manifest = json.loads((sound.root / "target/manifest.json").read_text(encoding="utf-8"))
+    tables = read_contract(ROOT)
+    checked = {f"model.throughline.chk_{table}" for table in tables}
+    raw = {f"source.throughline.raw.{table}" for table in tables}
+    for model, read in (
+        ("stg_arrivals", checked),
+        ("fct_input_checks", checked),
+        ("int_delivered_rows", raw),
+    ):
+        assert read <= set(manifest["parent_map"][f"model.throughline.{model}"])
+
+
 REACHED = {
     "usage_events": {"decisions", "lists", "usage", "costs", "rejections"},
     "business_outcomes": {"decisions", "lists", "outcomes", "costs", "rejections"},
