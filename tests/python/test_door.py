@@ -308,6 +308,7 @@ def later(frame: pd.DataFrame, **by: int) -> pd.DataFrame:
     return frame.assign(loaded_at=[moved(**by)(text) for text in frame["loaded_at"]])
 
 
+MODELS = ("lead", "price")
 LEADS = FRAMES["prediction_logs"][FRAMES["prediction_logs"]["model_id"] == "lead"]
 NAMED = FRAMES["business_outcomes"][FRAMES["business_outcomes"]["prediction_id"] != ""]
 
@@ -627,6 +628,26 @@ def test_ids_may_begin_with_a_hash(deliver: Deliver) -> None:
         for side in ("warehouse", "built")
     ]
     assert both[0] == pytest.approx(both[1])
+
+
+def test_rejected_rows_are_counted_by_the_model_they_name(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"].copy()
+    rows.loc[rows.index[:7], "score"] = "high"
+    rows.loc[rows.index[7:12], "model_id"] = "nobody"
+    found = deliver(prediction_logs=rows)
+    counted = found.built.sql(
+        "select model_id, detail, affected_count, checked_count from main_core.fct_input_checks "
+        "where table_name = 'prediction_logs' and check_name = 'rejected_rows' and detail <> ''"
+    ).df()
+    refused = {
+        "(none)": rows[rows["model_id"] == "nobody"],
+        **{model: rows[rows["model_id"] == model].query("score == 'high'") for model in MODELS},
+    }
+    assert counted.set_index("model_id")["affected_count"].to_dict() == {
+        model: len(frame) for model, frame in refused.items()
+    }
+    totals = rows["model_id"].replace("nobody", "(none)").value_counts()
+    assert counted.set_index("model_id")["checked_count"].to_dict() == totals.to_dict()
 
 
 # What a user meets
