@@ -45,19 +45,20 @@
     {{ return(nodes.values() | selectattr('package_name', 'equalto', package_name()) | sort(attribute='name') | list) }}
 {% endmacro %}
 
-{# The raw tables, as the contract lists them; dbt knows the contract once it has read the whole project. #}
+{# The raw tables of the contract. dbt asks for them before it has read the contract. #}
 {% macro raw_tables() %}
-    {% if not graph.get('sources') %}
-        {{ return([]) }}
-    {% endif %}
-    {% if remembered().raw_tables is not defined %}
-        {% set tables = [] %}
-        {% for source in graph.sources.values() if source.source_name == 'raw' and source.package_name == package_name() %}
-            {% do tables.append(source.name) %}
-        {% endfor %}
-        {% do remembered().update({'raw_tables': tables}) %}
-    {% endif %}
-    {{ return(remembered().raw_tables) }}
+    {{ return([
+        'prediction_logs',
+        'usage_events',
+        'business_outcomes',
+        'eligible_users',
+        'experiment_assignments',
+        'feedback',
+        'model_releases',
+        'serving_costs',
+        'kpi_annotations',
+        'alert_actions',
+    ]) }}
 {% endmacro %}
 
 {# --vars first, then what `throughline use` put into the environment, then the default. A unit test knows only the

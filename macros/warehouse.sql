@@ -171,6 +171,11 @@
     {{ return(adapter.dispatch('ordered_list')(expression, separator, order_by)) }}
 {% endmacro %}
 
+{# A text in the unicode form NFC, where the warehouse can write it. #}
+{% macro composed(text) %}{{ return(adapter.dispatch('composed')(text)) }}{% endmacro %}
+
+{% macro default__composed(text) -%}{{ text }}{%- endmacro %}
+
 {# A text as an SQL literal, whatever characters it holds. #}
 {% macro text_literal(text) %}{{ return(adapter.dispatch('text_literal')(text)) }}{% endmacro %}
 

@@ -49,10 +49,20 @@
     {{ queries | map('trim') | join('\nunion all\n') }}
 {%- endmacro %}
 
-{# The checks of a raw table that only warn. They may read any seed; what stops may not, because dbt lets a failed test hold back
-    only models that are made of all that the test reads. #}
+{# The checks of a raw table that only warn. They may read any seed and table; what stops may not, because dbt lets a failed test hold
+    back only models that are made of all that the test reads. #}
 {% macro warning_checks(table) -%}
-    {{ yes_or_no_check() if table == 'business_outcomes' else alerts_met_check() if table == 'alert_actions' }}
+    {%- if table == 'business_outcomes' -%}
+        {{ yes_or_no_check() }}
+        union all
+        {{ outcomes_check() }}
+    {%- elif table in ['model_releases', 'serving_costs'] -%}
+        {{ versions_check(table) }}
+    {%- elif table == 'kpi_annotations' -%}
+        {{ scopes_check() }}
+    {%- elif table == 'alert_actions' -%}
+        {{ alerts_met_check() }}
+    {%- endif -%}
 {%- endmacro %}
 
 {# A row of a check: how many of how many rows or keys are affected, and whether that warns or stops. #}

@@ -5,6 +5,7 @@
     {%- set warn, drop, least = threshold('keys_met', 'warn'), threshold('keys_met', 'drop'), threshold('keys_met', 'least') -%}
     {%- set text = dbt.type_string() -%}
     {%- set lives = "counted.grouped_by in (select label_outcome from " ~ ref('cfg_model_registry') ~ " where label_outcome is not null union select amount_outcome from " ~ ref('cfg_model_registry') ~ " where amount_outcome is not null)" if table == 'business_outcomes' else 'true' -%}
+    {%- set model_id = 'counted.grouped_by' if table != 'business_outcomes' else "'(all)'" -%}
     {%- set share = 'cast(counted.recent_met as ' ~ type_double() ~ ') / nullif(counted.recent_count, 0)' -%}
     {%- set share_before = 'cast(counted.earlier_met as ' ~ type_double() ~ ') / nullif(counted.earlier_count, 0)' %}
 (
@@ -60,51 +61,48 @@ counted as (
 
 ),
 
--- every unmet key without what programs add to it, and the first one otherwise
-writings as (
+unmet as (
 
     select
         carried.grouped_by,
         carried.detail,
-        carried.key_value as unmet,
-        {{ plain_id('carried.key_value') }} as writing
+        carried.key_value,
+        {{ plain_id('carried.key_value') }} as plain_id
     from carried
     left join decisions on carried.key_value = decisions.key_value
-    where decisions.key_value is null and carried.key_value <> {{ plain_id('carried.key_value') }}
-    {%- for written in ['upper(unmet)', "unmet || '.0'", "replace(unmet || '|', '.0|', '')"] %}
-    union all
-    select
-        grouped_by,
-        detail,
-        unmet,
-        {{ written }}
-    from counted
-    {%- endfor %}
+    where decisions.key_value is null
 
 ),
 
 near as (
 
     select
-        writings.grouped_by,
-        writings.detail,
-        min('''' || writings.unmet || ''' against ''' || decisions.key_value) as example
-    from writings
-    inner join decisions on writings.writing = decisions.key_value
-    group by writings.grouped_by, writings.detail
+        unmet.grouped_by,
+        unmet.detail,
+        min('''' || unmet.key_value || ''' against ''' || decisions.key_value) as example,
+        {{ one_writing(key, 'unmet.key_value', 'decisions.key_value') }} as fix
+    from unmet
+    inner join decisions on unmet.plain_id = {{ plain_id('decisions.key_value') }}
+    group by unmet.grouped_by, unmet.detail
 
 )
 
 select
     {{ check_row(table, 'keys_met', 'counted.recent_met', 'counted.recent_count',
-        share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share ~ ' < ' ~ share_before ~ ' - ' ~ drop ~ ' or near.example is not null',
+        share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share_before ~ ' - ' ~ share ~ ' > ' ~ (drop + 0.000000001) ~ ' or near.example is not null',
         'counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.example is not null)',
         "coalesce(near.example, '''' || counted.unmet || ''' against ''' || coalesce(logged.example, '')) || ''' of prediction_logs'",
-        "case when near.example is not null then 'It is written in two ways: map " ~ key ~ " to one in vars.yml.' when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
-        model_id="counted.grouped_by" if table != 'business_outcomes' else "'(all)'", detail='counted.detail') }}
+        "case when near.example is not null then near.fix when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
+        model_id=model_id, detail='counted.detail') }}
 from counted
 cross join logged
 left join near on counted.grouped_by = near.grouped_by and counted.detail = near.detail
+union all
+select
+    {{ check_row(table, 'keys_met', 'earlier_met', 'earlier_count', 'false', 'false', 'null', "''",
+        model_id=model_id, detail="detail || ' before'") }}
+from counted
+where earlier_count > 0
 )
 {%- endmacro %}
 
@@ -173,27 +171,27 @@ where share_rank = 1
 )
 {%- endmacro %}
 
-{# Ids of a raw table whose writing without capitals and `.0` is that of decisions or usage. #}
+{# Ids of a raw table that decisions or usage have in another writing. #}
 {% macro writings_met_check(table) -%}
     {%- set name = 'unit_id' if table == 'experiment_assignments' else 'user_id' -%}
     {%- set known = [] -%}
     {%- for other in ['prediction_logs', 'usage_events'] -%}
         {%- for column in contract(other).columns if column.name == 'user_id' or (name == 'unit_id' and column.name in ['entity_id', 'prediction_id']) -%}
-            {%- do known.append("select '" ~ column.name[:-3] ~ "' as unit_type, " ~ column.name ~ " as id from " ~ ref('chk_' ~ other) ~ " where reject_reason is null and " ~ column.name ~ " in (select plain_id from odd)") -%}
+            {%- do known.append("select '" ~ column.name[:-3] ~ "' as unit_type, " ~ column.name ~ " as id, '" ~ other ~ "' as table_name from " ~ ref('chk_' ~ other) ~ " where reject_reason is null and " ~ plain_id(column.name) ~ " in (select plain_id from delivered)") -%}
         {%- endfor -%}
     {%- endfor %}
 (
-with odd as (
+with delivered as (
 
     select distinct
         {{ 'experiments.unit_type' if name == 'unit_id' else "'user'" }} as unit_type,
-        delivered.{{ name }} as id,
-        {{ plain_id('delivered.' ~ name) }} as plain_id
-    from {{ ref('chk_' ~ table) }} as delivered
+        checked.{{ name }} as id,
+        {{ plain_id('checked.' ~ name) }} as plain_id
+    from {{ ref('chk_' ~ table) }} as checked
     {%- if name == 'unit_id' %}
-    inner join {{ ref('cfg_experiments') }} as experiments on delivered.experiment_id = experiments.experiment_id
+    inner join {{ ref('cfg_experiments') }} as experiments on checked.experiment_id = experiments.experiment_id
     {%- endif %}
-    where delivered.reject_reason is null and delivered.{{ name }} <> {{ plain_id('delivered.' ~ name) }}
+    where checked.reject_reason is null
 
 ),
 
@@ -204,11 +202,14 @@ known as (
 )
 
 select
-    {{ check_row(table, 'id_writings', 'count(*)', 'count(*)', 'count(*) > 0', 'false',
-        "min('''' || odd.id || ''' and ''' || known.id || '''')", "'Map " ~ name ~ " to the writing of prediction_logs in vars.yml.'",
+    {{ check_row(table, 'id_writings', 'count(distinct delivered.id)', 'count(distinct delivered.id)', 'count(*) > 0', 'false',
+        "min('''' || delivered.id || ''' against ''' || known.id || ''' of ' || known.table_name)", one_writing(name, 'delivered.id', 'known.id'),
         detail="'" ~ name ~ " against other tables'") }}
-from odd
-inner join known on odd.unit_type = known.unit_type and odd.plain_id = known.id
+from delivered
+inner join known
+    on delivered.unit_type = known.unit_type
+    and delivered.plain_id = {{ plain_id('known.id') }}
+    and delivered.id <> known.id
 )
 {%- endmacro %}
 

@@ -24,11 +24,12 @@ select {{ check_row(table, 'unread_files', unread | length, unread | length, (un
     text_literal(unread[0]) if unread else 'null', "'Deliver them as Parquet or CSV, or move them out of the folder.'") }}
 {%- endmacro %}
 
-{# Rows that break the contract: all of a table, and by reason. #}
+{# Rows that break the contract: all of a table, and by the model they name and reason. #}
 {% macro rejected_rows_check(table) -%}
     {%- set warn, stop, least = threshold('rejected_rows', 'warn'), threshold('rejected_rows', 'stop'), threshold('rejected_rows', 'least') -%}
     {%- set fix = "'Correct them, or map them in vars.yml. See stg_rejected_rows.'" -%}
     {%- set rejected = 'count(reject_reason)' %}
+    {%- set has_model = model_of(table) != "'(all)'" %}
 select
     {{ check_row(table, 'rejected_rows', rejected, 'count(*)',
         rejected ~ ' > ' ~ warn ~ ' * count(*) and ' ~ rejected ~ ' >= ' ~ least,
@@ -37,12 +38,22 @@ select
 from {{ ref('chk_' ~ table) }}
 union all
 select
-    {{ check_row(table, 'rejected_rows', 'count(*)', 'max(total.row_count)', 'false', 'false',
-        "min(nullif(" ~ row_key(contract(table)) ~ ", ''))", fix, detail='reject_reason') }}
-from {{ ref('chk_' ~ table) }}
-cross join (select count(*) as row_count from {{ ref('chk_' ~ table) }}) as total
+    {{ check_row(table, 'rejected_rows', 'row_count', 'model_count', 'false', 'false', 'example', fix, model_id='model', detail='reject_reason') }}
+from (
+    select
+        {{ "coalesce(registry.known_model, '(none)')" if has_model else "'(all)'" }} as model,
+        checked.reject_reason,
+        min(case when checked.reject_reason is not null then nullif({{ row_key(contract(table)) }}, '') end) as example,
+        count(*) as row_count,
+        sum(count(*)) over ({{ 'partition by registry.known_model' if has_model }}) as model_count
+    from {{ ref('chk_' ~ table) }} as checked
+    {%- if has_model %}
+    left join (select model_id as known_model from {{ ref('cfg_model_registry') }}) as registry
+        on checked.model_id = registry.known_model
+    {%- endif %}
+    group by {{ 'registry.known_model, ' if has_model }}checked.reject_reason
+) as counted
 where reject_reason is not null
-group by reject_reason
 {%- endmacro %}
 
 {# Cells that count as missing because they cannot be read or are out of range. #}

@@ -53,7 +53,45 @@ having count(*) > 1
     {%- endif %}
 {%- endmacro %}
 
-{# Ids that the same column also has in another writing, without capitals or without the `.0` of a number. #}
+{# Names that another place has in another writing alone, so that what they stand for never meets. `known` is a query of its names. #}
+{% macro written_otherwise_check(table, column, name, known, place) %}
+select
+    {{ check_row(table, 'spellings', 'count(*)', 'count(*)', 'count(*) > 0', 'false', 'min(example)',
+        "'Map " ~ column ~ " in vars.yml to the spelling of " ~ place ~ ", or correct it there.'", detail="'" ~ column ~ " against " ~ place ~ "'") }}
+from (
+    select min('''' || named.name || ''' against ''' || known.name || ''' of {{ place }}') as example
+    from (
+        select distinct {{ name }} as name
+        from {{ ref('chk_' ~ table) }}
+        where reject_reason is null
+    ) as named
+    inner join (
+        {{ known }}
+    ) as known on {{ plain_id('named.name') }} = {{ plain_id('known.name') }}
+    group by named.name
+    having count(case when named.name = known.name then 1 end) = 0
+) as unmet
+{%- endmacro %}
+
+{# Versions of releases or costs as decisions name them. #}
+{% macro versions_check(table) -%}
+    {%- set known = "select model_id || ' ' || model_version as name from (select distinct model_id, model_version from " ~ ref('chk_prediction_logs') ~ " where reject_reason is null) as versions" -%}
+    {{ written_otherwise_check(table, 'model_version', "model_id || ' ' || model_version", known, 'prediction_logs') }}
+{%- endmacro %}
+
+{# Outcomes as models name those they live by. #}
+{% macro outcomes_check() -%}
+    {%- set known = 'select label_outcome as name from ' ~ ref('cfg_model_registry') ~ ' union select amount_outcome from ' ~ ref('cfg_model_registry') -%}
+    {{ written_otherwise_check('business_outcomes', 'outcome_name', 'outcome_name', known, 'model_registry') }}
+{%- endmacro %}
+
+{# Scopes of annotations as the configuration names models and experiments. #}
+{% macro scopes_check() -%}
+    {%- set known = "select 'all' as name union all select model_id from " ~ ref('cfg_model_registry') ~ ' union all select experiment_id from ' ~ ref('cfg_experiments') -%}
+    {{ written_otherwise_check('kpi_annotations', 'scope', 'scope', known, 'the configuration') }}
+{%- endmacro %}
+
+{# Ids that the same column also has in another writing. #}
 {% macro ids_check(table) -%}
     {%- set ids = [] -%}
     {%- for column in contract(table).columns if column.name in ['user_id', 'entity_id', 'unit_id', 'cluster_id', 'list_id'] -%}
@@ -62,23 +100,28 @@ having count(*) > 1
     {%- for name in ids %}
 select
     {{ check_row(table, 'id_writings', 'count(*)', 'count(*)', 'count(*) > 0', 'false',
-        "min('''' || odd.id || ''' and ''' || plain.id || '''')", "'Map " ~ name ~ " to one writing in vars.yml.'",
-        detail="'" ~ name ~ "'") }}
+        "min('''' || one || ''' and ''' || other || '''')", one_writing(name, 'one', 'other'), detail="'" ~ name ~ "'") }}
 from (
-    select distinct {{ name }} as id, {{ plain_id(name) }} as plain_id
+    select
+        max({{ name }}) as one,
+        min({{ name }}) as other
     from {{ ref('chk_' ~ table) }}
-    where reject_reason is null and {{ name }} <> {{ plain_id(name) }}
-) as odd
-inner join (
-    select distinct {{ name }} as id from {{ ref('chk_' ~ table) }} where reject_reason is null
-) as plain on odd.plain_id = plain.id
+    where reject_reason is null
+    group by {{ plain_id(name) }}
+    having min({{ name }}) <> max({{ name }})
+) as written
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
 
-{# An id without what programs add to it: capitals, the `.0` of a number. #}
+{# An id without what programs make of it: capitals, the `.0` of a number, a unicode form. #}
 {% macro plain_id(id) -%}
-    lower(case when {{ id }} like '%.0' then replace({{ id }} || '|', '.0|', '') else {{ id }} end)
+    lower({{ composed("case when " ~ id ~ " like '%.0' then replace(" ~ id ~ " || '|', '.0|', '') else " ~ id ~ " end") }})
+{%- endmacro %}
+
+{# How pairs of ids that differ in their writing come to one. #}
+{% macro one_writing(name, one, other) -%}
+    coalesce(min(case when {{ composed(one) }} = {{ composed(other) }} then 'They differ in their unicode form alone: map {{ name }} to one (NFC) in vars.yml.' end), 'Map {{ name }} to one writing in vars.yml.')
 {%- endmacro %}
 
 {# Only decisions of environment prod count: others are named where they are all of a model, or spelled like production. #}

@@ -10,7 +10,7 @@
             {% set reasons = [] %}
             {% for row in rows if row[0] == table %}
                 {% do counts.update({row[1]: row[4]}) if row[2] == '' %}
-                {% do reasons.append(row[2]) if row[1] == 'rejected_rows' and row[2] %}
+                {% do reasons.append(row[2]) if row[1] == 'rejected_rows' and row[2] and row[2] not in reasons %}
                 {% if row[6] in ['warn', 'stop'] %}
                     {% do said.append(row[6] ~ ' ' ~ row[1] ~ (' of ' ~ row[3] if row[3] not in ['(all)', '(none)'] else '') ~ (', ' ~ row[2] if row[2] else '') ~ ': ' ~ '{:,}'.format(row[4] | int) ~ ' of ' ~ '{:,}'.format(row[5] | int) ~ (', e.g. ' ~ row[7] if row[7] else '') ~ '. ' ~ row[8]) %}
                 {% endif %}

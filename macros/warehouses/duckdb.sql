@@ -197,6 +197,8 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro duckdb__composed(text) -%}nfc_normalize({{ text }}){%- endmacro %}
+
 {# The files of a raw table that this build reads. #}
 {% macro duckdb__noted_files(table) -%}
     select case when starts_with(delivery, '/') then delivery else {{ text_literal(workspace() ~ '/') }} || delivery end

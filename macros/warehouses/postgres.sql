@@ -65,6 +65,11 @@
     {{ return(columns or none) }}
 {% endmacro %}
 
+{# Other encodings have one form. #}
+{% macro postgres__composed(text) -%}
+    case when getdatabaseencoding() = 'UTF8' then normalize({{ text }}, nfc) else {{ text }} end
+{%- endmacro %}
+
 {# Put together by hand: a function takes no more than a hundred arguments. #}
 {% macro postgres__json_row(columns) -%}
     '{'

@@ -1,17 +1,8 @@
 -- One row per raw table, model, check and detail: what the door found out about the rows delivered.
--- depends_on: {{ ref('chk_prediction_logs') }}
--- depends_on: {{ ref('chk_usage_events') }}
--- depends_on: {{ ref('chk_business_outcomes') }}
--- depends_on: {{ ref('chk_eligible_users') }}
--- depends_on: {{ ref('chk_experiment_assignments') }}
--- depends_on: {{ ref('chk_feedback') }}
--- depends_on: {{ ref('chk_model_releases') }}
--- depends_on: {{ ref('chk_serving_costs') }}
--- depends_on: {{ ref('chk_kpi_annotations') }}
--- depends_on: {{ ref('chk_alert_actions') }}
 -- depends_on: {{ ref('int_delivered_rows') }}, {{ ref('cfg_model_registry') }}, {{ ref('cfg_experiments') }}, {{ ref('cfg_outcome_kinds') }}
 -- depends_on: {{ ref('cfg_alert_rules') }}
 {%- set checks = [] %}
+{%- for table in raw_tables() %}{% do ref('chk_' ~ table) %}{% endfor %}
 {%- for table in (setting('inputs') if execute else []) if is_delivered(table) %}
 {%- do checks.extend([counts_check(table), own_checks(table), met_checks(table), warning_checks(table)]) %}
 {%- endfor %}

@@ -1,8 +1,5 @@
 -- One row per raw table that is delivered: how many rows it brought.
-{% for table in [
-    'prediction_logs', 'usage_events', 'business_outcomes', 'eligible_users', 'experiment_assignments', 'feedback', 'model_releases',
-    'serving_costs', 'kpi_annotations', 'alert_actions',
-] %}{% do read_raw(table) %}{% endfor -%}
+{% for table in raw_tables() %}{% do read_raw(table) %}{% endfor -%}
 with delivered as (
 
     {% for table in setting('inputs') if execute and is_delivered(table) -%}

@@ -195,11 +195,16 @@ def check_delivered(
     limit = SAMPLE_ROWS if is_large else None
     copied = with_relations(workspace, tables, variables=variables, rows=limit)
     rows = _read_input_checks(workspace, variables=copied, rows=limit)
+    if is_large:
+        rows = [row for row in rows if row["check_name"] not in ("keys_met", "arms_met")]
+    return judged(rows, tables)
+
+
+def judged(rows: Sequence[Mapping[str, Any]], tables: Sequence[Seen]) -> list[Finding]:
+    """What rows of fct_input_checks say of the raw tables."""
     findings = []
     for seen in tables:
         own = [row for row in rows if row["table_name"] == seen.delivered.table.name]
-        if is_large:
-            own = [row for row in own if row["check_name"] not in ("keys_met", "arms_met")]
         findings += _judged(own, where=seen.delivered.where)
     return findings
 
@@ -240,7 +245,7 @@ def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:
     findings = []
     for row in rows:
         reasons = [
-            f"{part['detail']} ({part['affected_count']:,}"
+            f"{part['detail']} ({part['affected_count']:,}{_model_of(part)}"
             + (f", e.g. '{part['example']}')" if part["example"] else ")")
             for part in sorted(rows, key=lambda part: -part["affected_count"])
             if part["check_name"] == row["check_name"] and part["detail"]
@@ -251,12 +256,17 @@ def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:
                 what = f"{share} rows are rejected: {', '.join(reasons[:10])}"
                 findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
         elif row["status"] in kinds or (row["check_name"] == "nulled_cells" and row["detail"]):
-            model = "" if row["model_id"] in ("(all)", "(none)") else f" of {row['model_id']}"
             detail = f", {row['detail']}" if row["detail"] else ""
             example = f", e.g. {row['example']}" if row["example"] else ""
-            what = f"{row['check_name'].replace('_', ' ')}{model}{detail}: {share}{example}"
+            what = (
+                f"{row['check_name'].replace('_', ' ')}{_model_of(row)}{detail}: {share}{example}"
+            )
             findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
     return findings
+
+
+def _model_of(row: Mapping[str, Any]) -> str:
+    return "" if row["model_id"] in ("(all)", "(none)") else f" of {row['model_id']}"
 
 
 # Files and their records

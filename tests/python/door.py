@@ -48,6 +48,15 @@ BOUNDED = columns_with("at_least", "above")
 """Columns of numbers that are never negative."""
 
 
+def user_of(number: int) -> str:
+    """Some ids are whole numbers, some have letters: programs bend the ones, people the others."""
+    return (str(700 + number), f"u{700 + number}", f"U{700 + number}")[number % 3]
+
+
+def prediction_of(number: int) -> str:
+    return (str(10_000 + number), f"p{10_000 + number}", f"P{10_000 + number}")[number // 4 % 3]
+
+
 def company(seed: int = 11) -> dict[str, pd.DataFrame]:
     """The ten raw tables of two models, as texts, without a fault: some 1,000 rows."""
     draw = random.Random(seed)
@@ -61,12 +70,12 @@ def company(seed: int = 11) -> dict[str, pd.DataFrame]:
         loaded = {"loaded_at": at(moment + timedelta(hours=2))}
         frames.setdefault(table, []).append(cells | loaded)
 
-    users = [str(700 + number) for number in range(60)]
+    users = [user_of(number) for number in range(60)]
     for number in range(300):
         is_lead = number % 3 != 0
         moment = start + timedelta(hours=5 * number, minutes=draw.randrange(200))
         user = draw.choice(users)
-        prediction = str(10_000 + number)
+        prediction = prediction_of(number)
         entity = f"ent{number % 90:03d}"
         add(
             "prediction_logs",
@@ -201,7 +210,7 @@ def company(seed: int = 11) -> dict[str, pd.DataFrame]:
             scale_max=("10", "5")[number % 2],
             comment="",
             model_id="lead",
-            prediction_id=str(10_000 + 3 * number + 1),
+            prediction_id=prediction_of(3 * number + 1),
             user_id=user,
         )
     for number in range(24):

@@ -1483,11 +1483,11 @@ def test_rows_are_judged_by_the_rules_of_the_build(company: Company, throughline
     assert said == [
         "error relation lake.events (usage_events): 20 of 20 rows are rejected: event_name is not "
         "one of exposed, viewed, accepted, rejected, overridden, edited, dismissed, task_completed "
-        "(20, e.g. 'u0')",
+        "(20 of lead, e.g. 'u0')",
         "warning company/raw/prediction_logs: nulled cells of lead, latency_ms is below 0: "
         "1 of 3, e.g. -1.0",
         "note company/raw/prediction_logs: 1 of 4 rows are rejected: score is outside 0 to 1 for "
-        "a binary model (1, e.g. 'p3')",
+        "a binary model (1 of lead, e.g. 'p3')",
         "note company/raw/business_outcomes: 1 of 3 rows are rejected: observed_at is before "
         "occurred_at (1, e.g. 'o3')",
     ]

@@ -11,6 +11,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -21,9 +22,10 @@ import pytest
 
 import door
 from building import NO_UNIT_TESTS, ROOT, Project, query
-from throughline import seeds
+from throughline import doctor, input_checks, seeds
 from throughline.contract import Column, read_contract
-from throughline.workspace import create
+from throughline.findings import Finding
+from throughline.workspace import Workspace, create
 
 Cell = Callable[[str], str]
 STOPPED = "from main_core.fct_input_checks where status = 'stop'"
@@ -45,13 +47,16 @@ def constant(text: str) -> Cell:
     return lambda _: text
 
 
+NOTHING = constant("")
+
+
 def since_1970(factor: int) -> Cell:
     return lambda text: str(int(moment(text).replace(tzinfo=timezone.utc).timestamp()) * factor)
 
 
 WORDS: Mapping[str, Cell] = {word: constant(word) for word in ("nan", "None", "NULL", "NaT")}
 WRITINGS: Mapping[str, Cell] = {
-    "capitals": str.upper,
+    "the other case": str.swapcase,
     "a blank before": lambda text: f" {text}",
     "a blank after": lambda text: f"{text} ",
 }
@@ -102,15 +107,17 @@ class Corruption:
     column: str
     kind: str
     change: Cell
+    is_whole: bool
 
     def __str__(self) -> str:
-        return f"{self.table}.{self.column}: {self.kind or 'empty'}"
+        part = "all" if self.is_whole else "some"
+        return f"{self.table}.{self.column}: {part} {self.kind}"
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """A third of the filled cells of the column, in small tables half of them."""
+        """All filled cells of the column, or a third of them, in small tables half."""
         changed = frame.copy()
         filled = [row for row, text in enumerate(frame[self.column]) if text]
-        for row in filled[:: max(2, min(3, len(filled) // 20))]:
+        for row in filled[:: 1 if self.is_whole else max(2, min(3, len(filled) // 20))]:
             changed.loc[row, self.column] = self.change(frame.loc[row, self.column])
         return changed
 
@@ -141,10 +148,11 @@ def corruptions(frames: Mapping[str, pd.DataFrame]) -> Iterator[Corruption]:
             if (name, column.name) in door.BOUNDED:
                 kinds["minus one"] = constant("-1")
             if column.required:
-                kinds["empty"] = constant("")
+                kinds["empty"] = NOTHING
             for kind, change in kinds.items():
                 if (column.name, kind) not in SOUND:
-                    yield Corruption(name, column.name, kind, change)
+                    for is_whole in (False, True):
+                        yield Corruption(name, column.name, kind, change, is_whole)
 
 
 FRAMES = door.company()
@@ -194,7 +202,8 @@ def named(built: duckdb.DuckDBPyConnection, corruption: Corruption) -> list[tupl
         "select check_name, detail, status, example, fix from main_core.fct_input_checks "
         "where fix <> '' and ("
         "  (status in ('warn', 'stop')"
-        "    and (table_name = $1 or check_name in ('keys_met', 'arms_met'))"
+        "    and (table_name = $1 or check_name = 'arms_met'"
+        "      or contains(concat_ws(' ', detail, fix, example), $1))"
         "    and contains(concat_ws(' ', detail, fix, example), $2))"
         "  or (table_name = $1 and check_name = 'rejected_rows' and contains(detail, $2))"
         "  or (table_name = $1 and check_name = 'invisible_rows' and affected_count > 0"
@@ -203,25 +212,40 @@ def named(built: duckdb.DuckDBPyConnection, corruption: Corruption) -> list[tupl
     ).fetchall()
 
 
+def told(sound: door.Door, built: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """What `throughline doctor` says of the files as they are, of which `built` was made."""
+    workspace = Workspace(project=sound.root, folder=sound.folder, chosen_by="the test")
+    files, _ = doctor.check_seeds(workspace)
+    findings, tables = input_checks.check_inputs(
+        workspace, settings=workspace.settings, files=files
+    )
+    if any(finding.severity == "error" for finding in findings):
+        return findings
+    rows = built.sql("from main_core.fct_input_checks").df().to_dict("records")
+    return findings + input_checks.judged(rows, tables)
+
+
 def test_the_sound_company_is_quiet(sound: door.Door) -> None:
     built = sound.run()
     loud = "from main_core.fct_input_checks where status <> 'ok'"
     assert built.sql(loud).fetchall() == []
+    assert told(sound, built) == []
     assert numbers(built) == numbers(built, "built")
 
 
 @pytest.fixture(scope="module")
-def emptied() -> dict[tuple[str, str], Numbers]:
-    """The numbers of the company without the cells that a corruption changes, by column."""
+def emptied() -> dict[Corruption, Numbers]:
+    """The numbers of the company without the cells that a corruption changes."""
     return {}
 
 
-def corrupted(sound: door.Door, corruption: Corruption) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def corrupted(sound: door.Door, corruption: Corruption) -> Iterator[duckdb.DuckDBPyConnection]:
     path = sound.folder / "raw" / corruption.table / "rows.csv"
     before = path.read_bytes()
     try:
         corruption.apply(FRAMES[corruption.table]).to_csv(path, index=False)
-        return sound.run()
+        yield sound.run()
     finally:
         path.write_bytes(before)
 
@@ -236,18 +260,24 @@ def corrupted(sound: door.Door, corruption: Corruption) -> duckdb.DuckDBPyConnec
     ],
 )
 def test_a_corruption_changes_nothing_or_is_named(
-    sound: door.Door, emptied: dict[tuple[str, str], Numbers], corruption: Corruption
+    sound: door.Door, emptied: dict[Corruption, Numbers], corruption: Corruption
 ) -> None:
-    built = corrupted(sound, corruption)
-    found = numbers(built)
-    if found != numbers(built, "built") and not named(built, corruption):
+    with corrupted(sound, corruption) as built:
+        found = numbers(built)
+        if found == numbers(built, "built"):
+            return
+        is_said = [corruption.column in str(finding) for finding in told(sound, built)]
+        is_named = bool(named(built, corruption))
+    if is_named:
+        assert any(is_said), "the build names it, and the doctor does not"
+    else:
         # a word for nothing is a missing value, and has its number
         assert corruption.kind in WORDS, f"{found} differ, and nothing says why"
-        place = (corruption.table, corruption.column)
-        if place not in emptied:
-            without = replace(corruption, kind="empty", change=constant(""))
-            emptied[place] = numbers(corrupted(sound, without))
-        assert found == emptied[place]
+        without = replace(corruption, kind="empty", change=NOTHING)
+        if without not in emptied:
+            with corrupted(sound, without) as built:
+                emptied[without] = numbers(built)
+        assert found == emptied[without]
 
 
 @dataclass(frozen=True)
@@ -308,6 +338,7 @@ def later(frame: pd.DataFrame, **by: int) -> pd.DataFrame:
     return frame.assign(loaded_at=[moved(**by)(text) for text in frame["loaded_at"]])
 
 
+MODELS = ("lead", "price")
 LEADS = FRAMES["prediction_logs"][FRAMES["prediction_logs"]["model_id"] == "lead"]
 NAMED = FRAMES["business_outcomes"][FRAMES["business_outcomes"]["prediction_id"] != ""]
 
@@ -629,6 +660,301 @@ def test_ids_may_begin_with_a_hash(deliver: Deliver) -> None:
     assert both[0] == pytest.approx(both[1])
 
 
+# Thresholds, at their edges and beside them
+
+
+Counts = tuple[int, int]
+"""How many of how many."""
+
+
+@pytest.fixture(scope="module")
+def judge(sound: door.Door) -> Iterator[Callable[..., str]]:
+    """The status that a check gives to checked rows which some statements wrote.
+
+    What affects nothing and is sound has no row.
+    """
+    built = sound.run()
+    judged = dict(sound.statements)["fct_input_checks"]
+
+    def status(statements: str, *, table: str, check: str, detail: str) -> str:
+        built.execute(f"begin; use warehouse.main_staging; {statements}")
+        try:
+            built.execute(f"drop table main_core.fct_input_checks; {judged}")
+            found = built.execute(
+                "select status from main_core.fct_input_checks "
+                "where table_name = $1 and check_name = $2 and detail = $3",
+                [table, check, detail],
+            ).fetchall()
+        finally:
+            built.execute("rollback; use warehouse")
+        assert len(found) <= 1
+        return str(found[0][0]) if found else "ok"
+
+    yield status
+    built.close()
+
+
+def outcomes(name: str, met: int, count: int, *, days_before: int = 0) -> str:
+    """Outcomes that name decisions, of which so many are there; earlier ones name others."""
+    order = "desc" if days_before else "asc"
+    return f"""
+        insert into chk_business_outcomes by name
+        select
+            '{name}' as outcome_name,
+            case
+                when number <= {met} then prediction_id
+                else '{days_before} ' || number
+            end as prediction_id,
+            'of {days_before} ' || number as outcome_id,
+            timestamp '2026-05-20 12:00:00' - interval {days_before} day as loaded_at,
+            1 as copy_count
+        from (
+            select prediction_id, row_number() over (order by prediction_id {order}) as number
+            from chk_prediction_logs
+        )
+        where number <= {count};"""
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "sampled", "expected"),
+    [
+        ((79, 100), None, 1, "warn"),
+        ((80, 100), None, 1, "ok"),
+        ((81, 100), None, 1, "ok"),
+        ((39, 100), None, 0.5, "warn"),
+        ((40, 100), None, 0.5, "ok"),
+        ((69, 100), (90, 100), 0.5, "warn"),
+        ((70, 100), (90, 100), 0.5, "ok"),
+        ((71, 100), (90, 100), 0.5, "ok"),
+        ((0, 19), None, 1, "warn"),
+        ((0, 20), None, 1, "stop"),
+        ((0, 21), None, 1, "stop"),
+        ((1, 20), None, 1, "warn"),
+        ((0, 20), (20, 20), 1, "stop"),
+    ],
+)
+def test_too_few_keys_are_met(
+    judge: Callable[..., str], now: Counts, before: Counts | None, sampled: float, expected: str
+) -> None:
+    rows = outcomes("converted", *now)
+    if before:
+        rows += outcomes("converted", *before, days_before=28)
+    status = judge(
+        "truncate chk_business_outcomes;"
+        f"update chk_prediction_logs set sampling_fraction = {sampled}; {rows}",
+        table="business_outcomes",
+        check="keys_met",
+        detail="converted by prediction_id",
+    )
+    assert status == expected
+
+
+def test_what_arrived_within_28_days_is_of_now(judge: Callable[..., str]) -> None:
+    old = [
+        "truncate chk_business_outcomes;"
+        + outcomes("converted", 0, 20, days_before=days)
+        + outcomes("converted", 1, 1)
+        for days in (27, 28)
+    ]
+    asked = {"table": "business_outcomes", "check": "keys_met"}
+    found = [judge(rows, **asked, detail="converted by prediction_id") for rows in old]
+    assert found == ["warn", "ok"]
+
+
+def test_outcomes_that_no_model_lives_by_do_not_stop(judge: Callable[..., str]) -> None:
+    rows = "truncate chk_business_outcomes;" + outcomes("ticket", 0, 20)
+    asked = {"table": "business_outcomes", "check": "keys_met"}
+    assert judge(rows, **asked, detail="ticket by prediction_id") == "warn"
+
+
+def arm(variant: str, met: int, count: int) -> str:
+    """Units of an arm of the trial, of whom so many made a decision."""
+    return f"""
+        insert into chk_experiment_assignments by name
+        select
+            'trial' as experiment_id, '{variant}' as variant, 1 as copy_count,
+            case
+                when number < {met} then 'met ' || number
+                else '{variant} ' || number
+            end as unit_id
+        from range({count}) as units (number);"""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        ((24, 100), (50, 100), "warn"),
+        ((25, 100), (50, 100), "warn"),
+        ((26, 100), (50, 100), "ok"),
+        ((12, 49), (100, 100), "ok"),
+        ((12, 50), (100, 100), "warn"),
+        ((12, 51), (100, 100), "warn"),
+        ((0, 49), (100, 100), "ok"),
+        ((0, 50), (49, 100), "warn"),
+        ((0, 50), (50, 100), "stop"),
+        ((0, 50), (51, 100), "stop"),
+        ((0, 50), (0, 100), "stop"),
+        ((0, 49), (0, 49), "ok"),
+    ],
+)
+def test_too_few_units_of_an_arm_are_met(
+    judge: Callable[..., str], low: Counts, high: Counts, expected: str
+) -> None:
+    known = "update chk_prediction_logs set user_id = null; insert into chk_prediction_logs by name"
+    known += (
+        " select 'met ' || number as user_id, 1 as copy_count from range(100) as users (number);"
+    )
+    arms = arm("control", *low) + arm("treatment", *high)
+    # the arm with the lowest share is the one that is told of, of those that are large enough
+    is_told = low[1] >= 50 or high[1] < 50
+    status = judge(
+        f"truncate chk_experiment_assignments; {known} {arms}",
+        table="experiment_assignments",
+        check="arms_met",
+        detail=f"trial {'control' if is_told else 'treatment'}",
+    )
+    assert status == expected
+
+
+@pytest.mark.parametrize(
+    ("over_time", "together", "count", "expected"),
+    [
+        (0, 0, 4000, "ok"),
+        (1, 0, 4000, "warn"),
+        (19, 0, 3000, "warn"),
+        (20, 0, 4001, "warn"),
+        (20, 0, 4000, "warn"),
+        (20, 0, 3999, "stop"),
+        (0, 19, 4000, "warn"),
+        (0, 20, 4000, "stop"),
+        (0, 21, 4000, "stop"),
+        (0, 1, 2, "warn"),
+        (0, 2, 3, "stop"),
+    ],
+)
+def test_too_many_keys_stand_for_two_things(
+    judge: Callable[..., str], over_time: int, together: int, count: int, expected: str
+) -> None:
+    rows = f"""
+        truncate chk_business_outcomes;
+        insert into chk_business_outcomes by name
+        select
+            'o' || number as outcome_id, 'converted' as outcome_name, 1 as copy_count,
+            case
+                when number < {together} then 2
+                when number < {together + over_time} then 1
+                else 0
+            end as outcome_name_reuse
+        from range({count}) as outcomes (number);"""
+    asked = {"table": "business_outcomes", "check": "reused_keys"}
+    assert judge(rows, **asked, detail="outcome_name") == expected
+
+
+@pytest.mark.parametrize(
+    ("rejected", "count", "expected"),
+    [
+        (19, 38, "ok"),
+        (20, 2001, "ok"),
+        (20, 2000, "ok"),
+        (20, 1999, "warn"),
+        (20, 41, "warn"),
+        (20, 40, "warn"),
+        (20, 39, "stop"),
+        (19, 19, "ok"),
+    ],
+)
+def test_too_many_rows_are_rejected(
+    judge: Callable[..., str], rejected: int, count: int, expected: str
+) -> None:
+    rows = f"""
+        truncate chk_feedback;
+        insert into chk_feedback by name
+        select
+            'f' || number as response_id, 1 as copy_count,
+            case when number < {rejected} then 'broken' end as reject_reason
+        from range({count}) as answers (number);"""
+    assert judge(rows, table="feedback", check="rejected_rows", detail="") == expected
+
+
+def test_rejected_rows_are_counted_by_the_model_they_name(deliver: Deliver) -> None:
+    rows = FRAMES["prediction_logs"].copy()
+    rows.loc[rows.index[:7], "score"] = "high"
+    rows.loc[rows.index[7:12], "model_id"] = "nobody"
+    found = deliver(prediction_logs=rows)
+    counted = found.built.sql(
+        "select model_id, detail, affected_count, checked_count from main_core.fct_input_checks "
+        "where table_name = 'prediction_logs' and check_name = 'rejected_rows' and detail <> ''"
+    ).df()
+    refused = {
+        "(none)": rows[rows["model_id"] == "nobody"],
+        **{model: rows[rows["model_id"] == model].query("score == 'high'") for model in MODELS},
+    }
+    assert counted.set_index("model_id")["affected_count"].to_dict() == {
+        model: len(frame) for model, frame in refused.items()
+    }
+    totals = rows["model_id"].replace("nobody", "(none)").value_counts()
+    assert counted.set_index("model_id")["checked_count"].to_dict() == totals.to_dict()
+
+
+def test_the_share_of_keys_that_were_met_before_stands_beside(deliver: Deliver) -> None:
+    rows = FRAMES["usage_events"].copy()
+    loaded = pd.to_datetime(rows["loaded_at"])
+    is_earlier = loaded <= loaded.max() - pd.Timedelta(days=28)
+    strangers = is_earlier & (pd.Series(range(len(rows))) % 3 == 0)
+    rows.loc[strangers, "prediction_id"] = "x" + rows["prediction_id"]
+    found = deliver(usage_events=rows).built.sql(
+        "select model_id, detail, affected_share from main_core.fct_input_checks "
+        "where table_name = 'usage_events' and check_name = 'keys_met'"
+    )
+    keys = rows.assign(is_met=~strangers).drop_duplicates(["model_id", "prediction_id"])
+    recent_keys = set(rows["prediction_id"][~is_earlier])
+    keys = keys.assign(
+        detail=[
+            "prediction_id" + ("" if key in recent_keys else " before")
+            for key in keys["prediction_id"]
+        ]
+    )
+    expected = keys.groupby(["model_id", "detail"])["is_met"].mean()
+    shares = found.df().set_index(["model_id", "detail"])["affected_share"]
+    pd.testing.assert_series_equal(
+        shares.sort_index(), expected.sort_index(), check_names=False, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize("table", ["model_releases", "serving_costs"])
+def test_versions_that_are_written_otherwise_are_named(deliver: Deliver, table: str) -> None:
+    for change in (str.upper, lambda text: f"{text}.0"):
+        found = deliver(**{table: changed(table, model_version=change)})
+        assert found.says(table, "spellings") == ["warn"]
+    renamed = changed(table, model_version=lambda text: f"release {text}")
+    assert deliver(**{table: renamed}).says(table, "spellings") == []
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("business_outcomes", "outcome_name"), ("kpi_annotations", "scope")]
+)
+def test_what_the_configuration_writes_otherwise_is_named(
+    deliver: Deliver, table: str, column: str
+) -> None:
+    found = deliver(**{table: changed(table, **{column: str.title})})
+    assert found.says(table, "spellings") == ["warn"]
+
+
+def test_ids_in_another_unicode_form_are_said_to_be(deliver: Deliver) -> None:
+    """Programs on one system write é as one sign, those on another as a letter and its accent."""
+    logged = changed("prediction_logs", prediction_id=lambda text: f"é{text}")
+    named = {
+        table: changed(table, prediction_id=lambda text: f"e\u0301{text}")
+        for table in ("usage_events", "feedback", "business_outcomes")
+    }
+    found = deliver(prediction_logs=logged, **named)
+    assert found.says("business_outcomes", "keys_met") == ["stop"] * 3
+    fixes = f"select string_agg(distinct fix) {STOPPED} and check_name = 'keys_met'"
+    assert found.value(fixes) == (
+        "They differ in their unicode form alone: map prediction_id to one (NFC) in vars.yml."
+    )
+
+
 # What a user meets
 
 
@@ -706,6 +1032,19 @@ def test_what_stops_holds_back_all_that_is_made_of_it(sound: door.Door) -> None:
         and not above(node) >= reads
     ]
     assert not open_gates
+
+
+def test_every_table_of_the_contract_is_looked_at(sound: door.Door) -> None:
+    manifest = json.loads((sound.root / "target/manifest.json").read_text(encoding="utf-8"))
+    tables = read_contract(ROOT)
+    checked = {f"model.throughline.chk_{table}" for table in tables}
+    raw = {f"source.throughline.raw.{table}" for table in tables}
+    for model, read in (
+        ("stg_arrivals", checked),
+        ("fct_input_checks", checked),
+        ("int_delivered_rows", raw),
+    ):
+        assert read <= set(manifest["parent_map"][f"model.throughline.{model}"])
 
 
 REACHED = {
