@@ -116,7 +116,7 @@ where
 
 {% macro weekly_active_users_query(model_id, first_date, last_date) -%}
 {%- set week = modules.datetime.date.fromisoformat(last_date) - modules.datetime.timedelta(days=6) -%}
--- its week alone, from {{ week }}
+-- the last seven days alone, from {{ week }}
 {{ active_users_query('count(distinct user_id)', model_id, week, last_date) }}
 {%- endmacro %}
 

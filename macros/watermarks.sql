@@ -36,6 +36,24 @@
     {{ dbt.datediff(last_at, as_of(), 'day') }} > greatest(62, 3 * {{ usual_days }})
 {%- endmacro %}
 
+{# The columns of a group of outcomes of one name that tell how often it becomes known: the days with one, the usual gap between them, and
+   for how long none became known while others did. Days that come by chance leave five usual gaps empty on fewer than one day in a
+   hundred; a name of few days has no rhythm. #}
+{% macro outcome_rhythm() -%}
+    max(observed_at) as last_known_at,
+    count(distinct cast(observed_at as date)) >= 10 as has_rhythm,
+    {{ safe_ratio(
+        dbt.datediff('min(observed_at)', 'max(observed_at)', 'day'),
+        'count(distinct cast(observed_at as date)) - 1'
+    ) }} as usual_days,
+    {{ dbt.datediff('max(observed_at)', 'max(max(observed_at)) over ()', 'day') }} as silent_days
+{%- endmacro %}
+
+{# Whether a name of outcomes has ended, rather than being late, by the columns of outcome_rhythm. #}
+{% macro outcome_has_ended() -%}
+    silent_days > greatest(62, 10 * usual_days)
+{%- endmacro %}
+
 {# The types of cost of which none is awaited, as a list in SQL. #}
 {% macro one_off_costs() %}('{{ setting("one_off_costs") | join("', '") }}'){% endmacro %}
 

@@ -278,10 +278,10 @@ checked as {{ not_materialized() }} (
             {%- if column.amount %}
             when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.rate is null
                 and cleaned.{{ column.amount }} is not null and cleaned.{{ rules.event_at }} is not null
-                then {{ no_rate(day_text('cleaned.' ~ rules.event_at)) if rules.ends_at else "'currency has no rate in exchange_rates on that day'" }}
+                then 'currency has no rate in exchange_rates on that day'
             {%- if rules.ends_at %}
             when {{ value }} <> '{{ setting("reporting_currency") }}' and rates.unbroken_to < cleaned.{{ rules.ends_at }}
-                then {{ no_rate(day_text('rates.unbroken_to')) }}
+                then 'currency has no rate in exchange_rates on ' || cast(cast(rates.unbroken_to as date) as {{ dbt.type_string() }})
             {%- endif %}
             {%- endif %}
             {%- endfor %}
@@ -290,11 +290,6 @@ checked as {{ not_materialized() }} (
             {%- endfor %}
         end
 {%- endmacro %}
-
-{# Why an amount is refused whose currency has no rate on `day`, as SQL. #}
-{% macro no_rate(day) %}'currency has no rate in exchange_rates on ' || {{ day }}{% endmacro %}
-
-{% macro day_text(moment) %}cast(cast({{ moment }} as date) as {{ dbt.type_string() }}){% endmacro %}
 
 {# The columns of a row that goes on as it came: rejected, or the only one of its key. #}
 {% macro passed_columns(table) -%}

@@ -25,6 +25,7 @@
     {%- do queries.append(environment_check()) if table == 'prediction_logs' -%}
     {%- do queries.append(classes_check(table)) if table in ['prediction_logs', 'business_outcomes'] -%}
     {%- do queries.append(ended_costs_check()) if table == 'serving_costs' -%}
+    {%- do queries.append(ended_outcomes_check()) if table == 'business_outcomes' -%}
     {%- do queries.append(days_alone_check(table)) if 'experiment_assignments' in setting('inputs') -%}
     {{ queries | map('trim') | select | join('\nunion all\n') }}
 {%- endmacro %}
@@ -151,7 +152,7 @@ select
 from (
 {{ checks }}
 ) as checks
-where affected_count > 0 or warns or stops or detail = ''
+where affected_count > 0 or warns or stops or detail = '' or detail like '% before'
 {%- endmacro %}
 
 {# Query of the checks of a raw table that stop; `checks` is the macro that writes their queries. None where the table is not delivered. #}

@@ -90,7 +90,7 @@ near as (
 select
     {{ check_row(table, 'keys_met', 'counted.recent_met', 'counted.recent_count',
         share ~ ' < ' ~ warn ~ ' * logged.sampled_share or ' ~ share_before ~ ' - ' ~ share ~ ' > ' ~ (drop + 0.000000001) ~ ' or near.example is not null',
-        'counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.example is not null)',
+        'counted.recent_count > 0 and counted.recent_met = 0 and ((counted.recent_count >= ' ~ least ~ ' and ' ~ lives ~ ') or near.example is not null)',
         "coalesce(near.example, '''' || counted.unmet || ''' against ''' || coalesce(logged.example, '')) || ''' of prediction_logs'",
         "case when near.example is not null then near.fix when " ~ matches('counted.unmet', '^[0-9][.][0-9]+[eE][+]?[0-9]+$') ~ " then 'The id came as a floating point number and lost digits: deliver it as text.' else 'Deliver what it names, or map " ~ key ~ " in vars.yml.' end",
         model_id=model_id, detail='counted.detail') }}

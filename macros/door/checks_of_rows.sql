@@ -141,6 +141,22 @@ group by model_id, cost_type
 having {{ has_ended('max(period_end)', 'avg(' ~ dbt.datediff('period_start', 'period_end', 'day') ~ ')') }}
 {%- endmacro %}
 
+{# Names of outcomes that no longer become known, so that numbers are no longer kept waiting for them. #}
+{% macro ended_outcomes_check() %}
+select
+    {{ check_row('business_outcomes', 'ended_outcomes', '1', '1', 'true', 'false', 'cast(last_known_at as ' ~ dbt.type_string() ~ ')',
+        "'No number waits for it any more. If it only stopped arriving, deliver it.'", detail='outcome_name') }}
+from (
+    select
+        outcome_name,
+        {{ outcome_rhythm() }}
+    from {{ ref('chk_business_outcomes') }}
+    where reject_reason is null and greatest(occurred_at, observed_at) <= {{ as_of() }}
+    group by outcome_name
+) as names
+where has_rhythm and {{ outcome_has_ended() }}
+{%- endmacro %}
+
 {# Exposures dated without a time of day, whose window begins at midnight, before whatever was done that day; and events at midnight
    sharp, since an experiment compares them with exposures. #}
 {% macro days_alone_check(table) -%}

@@ -121,7 +121,7 @@ from (
 
 {# How pairs of ids that differ in their writing come to one. #}
 {% macro one_writing(name, one, other) -%}
-    coalesce(min(case when {{ composed(one) }} = {{ composed(other) }} then 'They differ in their unicode form alone: map {{ name }} to one (NFC) in vars.yml.' end), 'Map {{ name }} to one writing in vars.yml.')
+    coalesce(min(case when {{ composed(one) }} <> {{ composed(other) }} then 'Map {{ name }} to one writing in vars.yml.' end), 'They differ in their unicode form alone: map {{ name }} to one (NFC) in vars.yml.')
 {%- endmacro %}
 
 {# Only decisions of environment prod count: others are named where they are all of a model, or spelled like production. #}

@@ -7,16 +7,16 @@
         {% for table in setting('inputs') %}
             {% set counts = {} %}
             {% set said = [] %}
-            {% set reasons = [] %}
+            {% set reasons = {} %}
             {% for row in rows if row[0] == table %}
                 {% do counts.update({row[1]: row[4]}) if row[2] == '' %}
-                {% do reasons.append(row[2]) if row[1] == 'rejected_rows' and row[2] and row[2] not in reasons %}
+                {% do reasons.update({row[2]: reasons.get(row[2], 0) + row[4]}) if row[1] == 'rejected_rows' and row[2] %}
                 {% if row[6] in ['warn', 'stop'] %}
                     {% do said.append(row[6] ~ ' ' ~ row[1] ~ (' of ' ~ row[3] if row[3] not in ['(all)', '(none)'] else '') ~ (', ' ~ row[2] if row[2] else '') ~ ': ' ~ '{:,}'.format(row[4] | int) ~ ' of ' ~ '{:,}'.format(row[5] | int) ~ (', e.g. ' ~ row[7] if row[7] else '') ~ '. ' ~ row[8]) %}
                 {% endif %}
             {% endfor %}
             {% if counts %}
-                {{ log('input ' ~ table ~ ' ' ~ '{:,}'.format(counts.get('delivered_rows', 0) | int) ~ ' delivered, ' ~ '{:,}'.format(counts.get('kept_rows', 0) | int) ~ ' kept' ~ (', ' ~ '{:,}'.format(counts.get('rejected_rows', 0) | int) ~ ' rejected (' ~ reasons[0] ~ (' and other reasons' if reasons | length > 1 else '') ~ ')' if reasons else '') ~ (', ' ~ '{:,}'.format(counts.get('invisible_rows') | int) ~ ' not yet visible at as_of' if counts.get('invisible_rows') else ''), info=true) }}
+                {{ log('input ' ~ table ~ ' ' ~ '{:,}'.format(counts.get('delivered_rows', 0) | int) ~ ' delivered, ' ~ '{:,}'.format(counts.get('kept_rows', 0) | int) ~ ' kept' ~ (', ' ~ '{:,}'.format(counts.get('rejected_rows', 0) | int) ~ ' rejected (' ~ (reasons | dictsort(by='value', reverse=true))[0][0] ~ (' and other reasons' if reasons | length > 1 else '') ~ ')' if reasons else '') ~ (', ' ~ '{:,}'.format(counts.get('invisible_rows') | int) ~ ' not yet visible at as_of' if counts.get('invisible_rows') else ''), info=true) }}
                 {% for line in said %}
                     {{ log('input   ' ~ line, info=true) }}
                 {% endfor %}

@@ -154,7 +154,8 @@ origins as (
     inner join known_facts as theirs
         on (
             (ours.place >= 4 and theirs.place between 2 and ours.place - 1 and theirs.scope in (ours.scope, 'all'))
-            or (ours.place = 1 and ours.cause = 'labels' and theirs.place = 1 and theirs.cause = 'business_outcomes')
+            or (ours.place = 1 and ours.cause in ('labels', 'amounts') and theirs.place = 1 and theirs.cause = 'business_outcomes')
+            or (ours.place = 1 and ours.cause = 'amounts' and theirs.place = 1 and theirs.cause = 'money_outcomes')
         )
         and theirs.started_date >= cast({{ dbt.dateadd('day', -14, 'ours.started_date') }} as date)
         and theirs.started_date <= cast({{ dbt.dateadd('day', 6, 'ours.started_date') }} as date)

@@ -112,39 +112,33 @@ fed as (
 
 ),
 
--- a name that became known on few days has no rhythm by which its silence could be told
 outcome_names as (
 
     select
         outcomes.outcome_name,
         {{ outcome_kind('max(outcome_kinds.kind)', 'outcomes.outcome_name') }} as outcome_kind,
         max(outcomes.occurred_at) as last_at,
-        max(outcomes.observed_at) as last_known_at,
-        {{ safe_ratio(
-            dbt.datediff('min(outcomes.observed_at)', 'max(outcomes.observed_at)', 'day'),
-            'count(distinct cast(outcomes.observed_at as date)) - 1'
-        ) }} as usual_days
+        {{ outcome_rhythm() }}
     from outcomes
     left join outcome_kinds on outcomes.outcome_name = outcome_kinds.outcome_name
     where greatest(outcomes.occurred_at, outcomes.observed_at) <= {{ as_of() }}
     group by outcomes.outcome_name
-    having count(distinct cast(outcomes.observed_at as date)) >= 10
 
 ),
 
--- where such days come by chance, five usual gaps without one happen on fewer than one day in a hundred
+-- a name is late beside others: where the whole table is, its own watermark says so
 judged_outcome_names as (
 
     select
         outcome_name,
         outcome_kind,
         case
-            when {{ is_on_time('last_known_at', 'greatest(' ~ late_after_days('business_outcomes') ~ ', 5 * usual_days)') }}
-                then {{ last_day }}
+            when silent_days <= greatest({{ late_after_days('business_outcomes') }}, 5 * usual_days) then {{ last_day }}
             else cast({{ dbt.dateadd('day', -1, 'cast(last_at as date)') }} as date)
         end as known_through,
-        {{ has_ended('last_known_at', 'usual_days') }} as has_ended -- noqa: LT05
+        {{ outcome_has_ended() }} as has_ended
     from outcome_names
+    where has_rhythm
 
 ),
 
@@ -155,6 +149,8 @@ kinds_fed as (
         outcome_kind || '_outcomes' as source_name,
         coalesce(min(case when not has_ended then known_through end), max(known_through)) as known_through
     from judged_outcome_names
+    -- no metric counts these
+    where outcome_kind not in ('other', 'quantity')
     group by outcome_kind
 
 ),

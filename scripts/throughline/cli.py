@@ -465,7 +465,12 @@ def lift_(
 
 @cli.command(name="sql")
 @click.argument("metric")
-@click.option("--model", "model_id", metavar="ID", help="Of one model; else of all together.")
+@click.option(
+    "--model",
+    "model_id",
+    metavar="ID",
+    help="Of one model, as an AUC must be; else of all together.",
+)
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),

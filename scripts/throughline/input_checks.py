@@ -244,16 +244,11 @@ def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:
     kinds: dict[str, Severity] = {"stop": "error", "warn": "warning"}
     findings = []
     for row in rows:
-        reasons = [
-            f"{part['detail']} ({part['affected_count']:,}{_model_of(part)}"
-            + (f", e.g. '{part['example']}')" if part["example"] else ")")
-            for part in sorted(rows, key=lambda part: -part["affected_count"])
-            if part["check_name"] == row["check_name"] and part["detail"]
-        ]
         share = f"{row['affected_count']:,} of {row['checked_count']:,}"
         if row["check_name"] == "rejected_rows":
             if row["detail"] == "" and row["affected_count"]:
-                what = f"{share} rows are rejected: {', '.join(reasons[:10])}"
+                reasons = ", ".join(_reasons(rows)[:10])
+                what = f"{share} rows are rejected: {reasons}"
                 findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
         elif row["status"] in kinds or (row["check_name"] == "nulled_cells" and row["detail"]):
             detail = f", {row['detail']}" if row["detail"] else ""
@@ -263,6 +258,21 @@ def _judged(rows: Sequence[Mapping[str, Any]], *, where: str) -> list[Finding]:
             )
             findings.append(Finding(kinds.get(row["status"], "note"), what, where, row["fix"]))
     return findings
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why rows were rejected, the most frequent first; a reason of one model names it."""
+    parts: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["check_name"] == "rejected_rows" and row["detail"]:
+            parts.setdefault(row["detail"], []).append(row)
+    told = []
+    for detail, of_models in parts.items():
+        count = sum(part["affected_count"] for part in of_models)
+        model = _model_of(of_models[0]) if len(of_models) == 1 else ""
+        example = f", e.g. '{of_models[0]['example']}'" if of_models[0]["example"] else ""
+        told.append((count, f"{detail} ({count:,}{model}{example})"))
+    return [words for _, words in sorted(told, key=lambda pair: -pair[0])]
 
 
 def _model_of(row: Mapping[str, Any]) -> str:

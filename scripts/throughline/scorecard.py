@@ -75,6 +75,7 @@ WHAT_TO_DO = {
 }
 """What to do by the reason why a number is missing."""
 OF_A_SOURCE = "_not_delivered"
+OF_A_KIND = "_outcomes"
 LEFT_OUT = "_left_out"
 UNVALUED = (
     "no decision has a class, a positive case or a unit value; complete the seeds model_registry "
@@ -270,6 +271,11 @@ def what_to_do(reason: str | None) -> str | None:
     if reason.endswith(LEFT_OUT):
         return f"the setting inputs leaves {reason.removesuffix(LEFT_OUT)} out"
     source = reason.removesuffix(OF_A_SOURCE)
+    if source == "amounts":
+        return "its last days have no amounts yet; ask who delivers business_outcomes"
+    if source.endswith(OF_A_KIND) and source != "business_outcomes":
+        kind = source.removesuffix(OF_A_KIND).replace("_", " ")
+        return f"outcomes of kind {kind} have stopped; ask who delivers business_outcomes"
     return f"its last days have no {source} yet; ask who delivers them"
 
 

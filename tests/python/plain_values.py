@@ -313,18 +313,19 @@ class Values:
         kinds: dict[str, list[tuple[bool, pd.Timestamp]]] = {}
         rows = self.company.outcomes
         rows = rows[rows[["occurred_at", "observed_at"]].max(axis=1) <= self.company.as_of]
+        told = rows.observed_at.max()
         for name, said in rows.groupby("outcome_name"):
             days = np.sort(said.observed_at.dt.normalize().unique())
             if len(days) < 10:
                 continue
             gap = float(np.mean(np.diff(days) / np.timedelta64(1, "D")))
-            silent = self.company.as_of - said.observed_at.max()
-            is_late = silent > max(LATE_AFTER["business_outcomes"], 5 * gap) * DAY
+            silent_days = (told.normalize() - said.observed_at.max().normalize()).days
+            is_late = silent_days > max(LATE_AFTER["business_outcomes"], 5 * gap)
             last = said.occurred_at.max().normalize() - DAY
             names[str(name)] = last if is_late else self.last_day
-            silent_days = (self.company.as_of.normalize() - said.observed_at.max().normalize()).days
-            is_open = silent_days <= max(62, 3 * gap)
-            kinds.setdefault(said.kind.iloc[0], []).append((is_open, names[str(name)]))
+            is_open = silent_days <= max(62, 10 * gap)
+            if said.kind.iloc[0] not in ("other", "quantity"):
+                kinds.setdefault(said.kind.iloc[0], []).append((is_open, names[str(name)]))
         return names, {
             kind: min((end for is_open, end in ends if is_open), default=max(e for _, e in ends))
             for kind, ends in kinds.items()

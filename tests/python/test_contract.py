@@ -362,7 +362,7 @@ CHANGES: dict[str, list[tuple[Row, Fate]]] = {
         ({"amount": "-10"}, STAGED),
         ({"cost_type": "coffee"}, "cost_type is not one of {one_of}"),
         ({"period_end": "2025-03-01"}, "period_end is not after period_start"),
-        ({"currency": "GBP"}, NO_RATE_FROM.format("2025-03-01")),
+        ({"currency": "GBP"}, NO_RATE),
         # two rates follow one another until June
         ({"currency": "EUR", "period_end": "2025-06-01"}, STAGED),
         ({"currency": "EUR", "period_end": "2026-01-01"}, NO_RATE_FROM.format("2025-06-01")),

@@ -767,6 +767,52 @@ def test_outcomes_that_no_model_lives_by_do_not_stop(judge: Callable[..., str]) 
     assert judge(rows, **asked, detail="ticket by prediction_id") == "warn"
 
 
+def test_a_key_that_was_written_otherwise_long_ago_stops_nothing(judge: Callable[..., str]) -> None:
+    odd = """
+        insert into chk_business_outcomes by name
+        select
+            'converted' as outcome_name, upper(prediction_id) as prediction_id, 'odd' as outcome_id,
+            timestamp '2026-03-20 12:00:00' as loaded_at, 1 as copy_count
+        from chk_prediction_logs
+        where upper(prediction_id) not in (select prediction_id from chk_prediction_logs)
+        limit 1;"""
+    asked = {"table": "business_outcomes", "check": "keys_met"}
+    rows = "truncate chk_business_outcomes;" + outcomes("ticket", 1, 1) + odd
+    assert judge(rows, **asked, detail="converted by prediction_id") == "warn"
+    rows += odd.replace("2026-03-20", "2026-05-20").replace("'odd'", "'odd now'")
+    assert judge(rows, **asked, detail="converted by prediction_id") == "stop"
+
+
+@pytest.mark.parametrize(
+    ("days", "gap", "silent", "expected"),
+    [
+        (10, 1, 62, "ok"),
+        (10, 1, 63, "warn"),
+        (9, 1, 63, "ok"),
+        (10, 7, 70, "ok"),
+        (10, 7, 71, "warn"),
+    ],
+)
+def test_a_name_of_outcomes_that_ended_is_named(
+    judge: Callable[..., str], days: int, gap: int, silent: int, expected: str
+) -> None:
+    """Its silence counts from the last outcome of any name, not from as_of."""
+    rows = f"""
+        truncate chk_business_outcomes;
+        insert into chk_business_outcomes by name
+        select
+            'order' as outcome_name, 'o' || number as outcome_id, 1 as copy_count,
+            timestamp '2026-05-01' - interval ({silent} + {gap} * number) day as observed_at,
+            observed_at as occurred_at
+        from range({days}) as days (number)
+        union all by name
+        select
+            'invoice' as outcome_name, 'last' as outcome_id, 1 as copy_count,
+            timestamp '2026-05-01' as observed_at, observed_at as occurred_at;"""
+    asked = {"table": "business_outcomes", "check": "ended_outcomes", "detail": "order"}
+    assert judge(rows, **asked) == expected
+
+
 def arm(variant: str, met: int, count: int) -> str:
     """Units of an arm of the trial, of whom so many made a decision."""
     return f"""

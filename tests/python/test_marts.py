@@ -58,7 +58,7 @@ def core(demo_project: Project, demo: Path) -> Path:
 
 @pytest.mark.slow
 def test_three_tables_are_enough_for_what_they_tell(demo: Path, core: Path) -> None:
-    """Every other metric has the same cells as in the company that delivers all nine tables."""
+    """Every other metric has the same cells as in the company that delivers all ten tables."""
     others = ", ".join(f"'{metric}'" for metric in [*UNKNOWN, "rejected_row_share"])
     sql = f"""
         select {", ".join(CELL + SUMS)} from fct_metrics where metric not in ({others})

@@ -74,7 +74,7 @@ EVERY = Odd(
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All nine tables."""
+    """All ten tables."""
     folder = tmp_path_factory.mktemp("raw") / "company"
     simulate(out=folder, predictions=600, days=120, seed=7)
     return folder / "raw"
@@ -161,10 +161,10 @@ def test_unit_tests_read_no_settings_of_the_workspace(tmp_path: Path, raw: Path)
     # nobody is asked for a table that the settings leave out
     sources = {"labels", *plain_pandas.TEXTS} - {"prediction_logs"}
     assert not reasons(folder) & {f"{source}_not_delivered" for source in sources}
-    assert_every_mart_says_why(folder, without=set(WRITTEN_OF))
+    assert_every_mart_says_why(folder, without=set(EMPTY_WITHOUT))
 
 
-WRITTEN_OF = {
+EMPTY_WITHOUT = {
     "business_outcomes": {
         *("mart_calibration", "mart_customer_cohorts", "mart_model_quality"),
         *("mart_threshold_curve", "mart_value_evidence", "mart_value_over_baseline"),
@@ -188,7 +188,7 @@ def assert_every_mart_says_why(folder: Path, *, without: Iterable[str]) -> None:
         select table_name, column_name, data_type from duckdb_columns()
         where schema_name = 'main_marts' and starts_with(table_name, 'mart_')""",
     )
-    silent = set().union(*(WRITTEN_OF[table] for table in without))
+    silent = set().union(*(EMPTY_WITHOUT[table] for table in without))
     for mart, of_mart in columns.groupby("table_name"):
         numbers = of_mart.column_name[of_mart.data_type == "DOUBLE"]
         why = of_mart.column_name[of_mart.column_name.str.contains("reason")]

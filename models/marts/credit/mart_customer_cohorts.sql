@@ -21,7 +21,7 @@ watermarks as (
 
     select min(known_through) as known_through
     from {{ ref('int_watermarks') }}
-    where source_name = 'business_outcomes'
+    where source_name in ('business_outcomes', 'money_outcomes', 'churn_outcomes', 'activation_outcomes')
 
 ),
 
