@@ -65,6 +65,7 @@ WHAT_TO_DO = {
     "private": "it would tell of few people, so it is not shown",
     "partial_window": "the data begin within it; read a later one",
     "labels_not_delivered": "the labels have not arrived; ask who delivers business_outcomes",
+    "amounts_not_delivered": "the amounts have not arrived; ask who delivers business_outcomes",
     "labels_not_matured": "wait until the labels have had the time to arrive",
     "no_data": "nothing happened that it could count; no step is due",
     "nothing_to_judge": "no decision has a class, a positive case, a unit value or a status "
@@ -271,8 +272,6 @@ def what_to_do(reason: str | None) -> str | None:
     if reason.endswith(LEFT_OUT):
         return f"the setting inputs leaves {reason.removesuffix(LEFT_OUT)} out"
     source = reason.removesuffix(OF_A_SOURCE)
-    if source == "amounts":
-        return "its last days have no amounts yet; ask who delivers business_outcomes"
     if source.endswith(OF_A_KIND) and source != "business_outcomes":
         kind = source.removesuffix(OF_A_KIND).replace("_", " ")
         return f"outcomes of kind {kind} have stopped; ask who delivers business_outcomes"

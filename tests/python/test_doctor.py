@@ -1010,9 +1010,9 @@ def test_plain_dbt_names_files_and_refuses_table_formats(company: Company) -> No
     (company.folder / "raw/prediction_logs/more.json").touch()
     (company.folder / "raw/usage_events/_delta_log").mkdir()
     (company.folder / "raw/usage_events/_delta_log/0.json").touch()
-    ran = Project(company.project).dbt(company.folder, "run-operation", "check_workspace")
+    ran = Project(company.project).dbt(company.folder, "run", "--select", "dim_dates")
     output = " ".join(ran.output.split())
-    assert ran.status == 1
+    assert ran.status != 0
     assert (
         "raw table prediction_logs: 1 files are not read: raw/prediction_logs/more.json. "
         "Deliver them as Parquet or CSV, or move them out of the folder."
