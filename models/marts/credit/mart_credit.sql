@@ -1,4 +1,5 @@
 -- One row per model and month with money credited to it, and one for what is credited to none: gross, and once over all models.
+{%- set month_end = 'cast(' ~ dbt.last_day('monthly.month_start_date', 'month') ~ ' as date)' %}
 with outcome_credits as (
 
     select * from {{ ref('int_outcome_credits') }}
@@ -9,6 +10,14 @@ with outcome_credits as (
 evidence as (
 
     select * from {{ ref('int_model_evidence') }}
+
+),
+
+watermarks as (
+
+    select min(known_through) as known_through
+    from {{ ref('int_watermarks') }}
+    where source_name in ('business_outcomes', 'money_outcomes')
 
 ),
 
@@ -42,8 +51,10 @@ credit as (
         cast(monthly.credited_amount - monthly.credited_once_amount as {{ type_double() }}) as overlap_amount,
         {{ safe_ratio('monthly.credited_once_amount', 'sum(monthly.credited_once_amount) over (partition by monthly.month_start_date)') }}
             as booked_share,
+        coalesce({{ month_end }} <= watermarks.known_through, false) as is_complete,
         monthly.month_start_date
     from monthly
+    cross join watermarks
     left join evidence on monthly.model_id = evidence.model_id
 
 )
