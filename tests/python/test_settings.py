@@ -172,7 +172,7 @@ EMPTY_WITHOUT = {
     },
     "experiment_assignments": {
         *("mart_experiments", "mart_experiment_decisions", "mart_experiment_splits"),
-        *("mart_experiment_backlog", "mart_lift_timeline"),
+        "mart_lift_timeline",
     },
     "model_releases": {"mart_releases", "mart_release_gates", "mart_learning_log"},
     "feedback": {"mart_requests", "mart_surveys"},

@@ -184,8 +184,8 @@ def outcomes() -> Iterator[Row]:
             row = outcome(f"c{n}-{week}", "churned", day=day, prediction_id=named)
             yield {**row, "entity_id": f"e{n}", "outcome_label": label}
     for place, name in enumerate(KINDS):
-        # hours of review stop after a month
-        for day in DAYS[place : 30 if name == "hours_of_review" else None : 3]:
+        # hours of review come daily and stop after a month
+        for day in DAYS[:30] if name == "hours_of_review" else DAYS[place::3]:
             for n in range(8):
                 label = "true" if n % 3 else "false"
                 row = outcome(f"{name}-{day}-{n}", name, day=day, outcome_label=label)
