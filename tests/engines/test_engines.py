@@ -34,8 +34,7 @@ from throughline.exports import osi
 from throughline.findings import UserError
 from throughline.workspace import Workspace
 
-# two runs at once need folders of their own
-SCRATCH = ROOT / ".build" / os.environ.get("THROUGHLINE_ENGINES_FOLDER", "engines")
+SCRATCH = ROOT / ".build/engines"
 READERS: dict[str, Callable[..., str]] = {
     "postgres": engines.read_postgres,
     "spark": engines.read_spark,
