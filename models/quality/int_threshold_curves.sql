@@ -28,6 +28,16 @@ models as (
 
 ),
 
+watermarks as (
+
+    select
+        model_id,
+        max(case when source_name = 'amounts' then known_through end) as amounts_through
+    from {{ ref('int_watermarks') }}
+    group by model_id
+
+),
+
 newest_months as (
 
     select
@@ -157,11 +167,12 @@ counted as (
         + cumulated.passed_inverse_weight_squares_whole - cumulated.passed_inverse_weight_squares_from as matched_weight_squares,
         cumulated.selected_inverse_amount_from + cumulated.passed_inverse_amount_whole - cumulated.passed_inverse_amount_from
             as matched_amount,
+        coalesce(cumulated.period_end_date > watermarks.amounts_through, false) as lacks_amounts,
         count(*) over (partition by cumulated.model_id, cumulated.period, cumulated.period_end_date) as cut_count,
-        models.outcome_depends_on_action,
-        models.has_unit_values
+        models.outcome_depends_on_action
     from cumulated
     inner join models on cumulated.model_id = models.model_id
+    left join watermarks on cumulated.model_id = watermarks.model_id
     where not cumulated.is_left_open and cumulated.positive_count_whole + cumulated.negative_count_whole > 0
 
 ),
@@ -175,6 +186,7 @@ reasoned as (
             when outcome_depends_on_action and changed_count > 1e-9 * judged_count then 'outcome_not_observed'
         end as reason,
         case
+            when lacks_amounts then {{ not_delivered('business_outcomes', 'amounts') }}
             when valued_count < judged_count * (1 - 1e-9) then 'cell_not_valued'
         end as unvalued_reason,
         -- an effective hundred of decisions, and hardly any that could not have been another
@@ -265,7 +277,7 @@ threshold_curves as (
                 then greatest(abs(ranked.tp_amount), abs(ranked.fp_amount), abs(ranked.fn_amount), abs(ranked.tn_amount)) * {{ tolerance }}
         end as value_band,
         ranked.value_in_force_amount,
-        ranked.actual_value_amount,
+        case when not ranked.lacks_amounts then ranked.actual_value_amount end as actual_value_amount,
         case when ranked.money_left_reason is null then case when best.gain_amount > best.gain_noise then best.gain_amount else 0 end end
             as money_left_amount,
         case when ranked.money_left_reason is null and best.gain_amount > best.gain_noise then best.gain_band end as money_left_band,

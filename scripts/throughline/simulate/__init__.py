@@ -207,6 +207,7 @@ def _truth(connection: duckdb.DuckDBPyConnection, *, written: dict[str, int]) ->
             "missed": "not_stated",
             "counts": _keyed(_rows(connection, "truth_missed_group"), "group_name"),
         },
+        "bad_threshold": _rows(connection, "truth_bad_threshold")[0],
         "forecast_errors": _keyed(_rows(connection, "forecast_errors"), "model_version"),
         "experiments": _experiment_truth(connection),
         "version_trials": _keyed(_rows(connection, "truth_version_trials"), "experiment_id"),

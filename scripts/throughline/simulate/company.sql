@@ -73,8 +73,8 @@ create macro lead_version(happened_at) as
 -- but a lead is not as sure as it says.
 create macro lead_probability(score, happened_at) as
     case when lead_version(happened_at) = '2025.4' then score
-        when score >= 0.32 then round(0.32 + 0.68 * ((score - 0.32) / 0.68) ** 0.6, 4)
-        else round(0.32 * (score / 0.32) ** 1.6, 4) end;
+        when score >= 0.32 then round(0.32 + 0.68 * ((score - 0.32) / 0.68) ** 0.45, 4)
+        else round(0.32 * (score / 0.32) ** 2.2, 4) end;
 create macro fraud_version(happened_at) as
     case when happened_at < timestamp '2026-05-04 06:00:00' then '4.1' else '4.2' end;
 -- The candidate of release 8.0 serves half of the customers during its trial. It puts offers in the
@@ -190,7 +190,7 @@ create macro age_band(x) as
     case when x < 0.27 then '18-29' when x < 0.66 then '30-44' when x < 0.98 then '45-64'
         else '65+' end;
 create macro gender(x) as
-    case when x < 0.485 then 'female' when x < 0.97 then 'male' else 'not_stated' end;
+    case when x < 0.46 then 'female' when x < 0.92 then 'male' else 'not_stated' end;
 create macro device(x) as
     case when x < 0.5 then 'desktop' when x < 0.92 then 'mobile' else 'tablet' end;
 create macro region(x) as

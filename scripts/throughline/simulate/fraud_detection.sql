@@ -5,6 +5,7 @@ set variable analysts = (
     where model_id = 'fraud_detection'
 );
 create macro fraud_threshold() as 0.2;
+create macro better_fraud_threshold() as 0.24;
 
 create table payments as
 with described as (
@@ -13,15 +14,21 @@ with described as (
         happened_at,
         is_incident(happened_at) as is_incident,
         round(exp(4.6 + 1.0 * normal('payment amount', i)), 2) as amount,
-        u('payment is fraud', i) < 0.006 as is_fraud
+        u('payment is fraud', i) < 0.006 as is_fraud,
+        -- Honest payments that the threshold in force alerts and the better one would not.
+        u('payment looks odd', i) < 0.024 as looks_odd
     from ticks where model_id = 'fraud_detection'
 ),
 
 rated as (
     select *,
         u('payment fails', i) < if(is_incident, 0.35, 0.0008) as is_failed,
-        sigmoid(if(is_fraud, 0.3, -4.0) + if(is_fraud, 1.6, 1.3) * normal('fraud score', i))
-            as likelihood
+        case when not is_fraud and looks_odd
+            then fraud_threshold()
+                + (better_fraud_threshold() - fraud_threshold()) * u('odd payment', i)
+            else sigmoid(
+                if(is_fraud, 0.9, -5.5) + if(is_fraud, 2.0, 1.3) * normal('fraud score', i)
+            ) end as likelihood
     from described
 ),
 

@@ -147,7 +147,7 @@ create table lead_genders as
 select
     leads.lead,
     case when is_converted and not is_positive
-        and u('lead gender withheld', leads.lead) < 0.064 then 'not_stated'
+        and u('lead gender withheld', leads.lead) < 0.18 then 'not_stated'
         else gender(u('lead gender', leads.lead)) end as gender
 from leads
 join lead_scores on lead_scores.i = leads.lead;
