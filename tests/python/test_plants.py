@@ -127,7 +127,7 @@ def test_a_group_that_is_missed_fails_and_others_pass(
 def test_a_threshold_that_is_not_the_best_is_found(
     companies: list[pd.DataFrame], twenty_companies: list[Path]
 ) -> None:
-    """Some better threshold earns more beyond noise, and the best of them lies where it was planted."""
+    """Some better threshold earns more beyond noise, and the best lies where it was planted."""
     truth = json.loads((twenty_companies[0] / "truth.json").read_text(encoding="utf-8"))
     model_id, in_force, planted = (
         truth["bad_threshold"][name] for name in ("model_id", "in_force", "better")
