@@ -190,7 +190,7 @@ create macro age_band(x) as
     case when x < 0.27 then '18-29' when x < 0.66 then '30-44' when x < 0.98 then '45-64'
         else '65+' end;
 create macro gender(x) as
-    case when x < 0.46 then 'female' when x < 0.92 then 'male' else 'not_stated' end;
+    case when x < 0.485 then 'female' when x < 0.97 then 'male' else 'not_stated' end;
 create macro device(x) as
     case when x < 0.5 then 'desktop' when x < 0.92 then 'mobile' else 'tablet' end;
 create macro region(x) as

@@ -141,13 +141,13 @@ select
 from acted
 order by i;
 
--- Who does not state a gender is found half as often as the others: some of those whom the model
--- missed do not state it. Nothing else about them changes.
+-- Who does not state a gender is found half as often as the others: of those whom the model missed,
+-- more do not state it. Nothing else about them changes.
 create table lead_genders as
 select
     leads.lead,
-    case when is_converted and not is_positive
-        and u('lead gender withheld', leads.lead) < 0.18 then 'not_stated'
+    case when u('lead gender withheld', leads.lead)
+            < if(is_converted and not is_positive, 0.23, 0.05) then 'not_stated'
         else gender(u('lead gender', leads.lead)) end as gender
 from leads
 join lead_scores on lead_scores.i = leads.lead;
