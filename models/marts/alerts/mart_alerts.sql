@@ -50,8 +50,28 @@ rooted as (
         first_value(alert_key) over (
             partition by incident_key order by opened_date nulls last, distance nulls last, alert_key nulls last
         ) as root_alert_key,
-        count(*) over (partition by incident_key) as incident_count
+        count(*) over (partition by incident_key) as incident_count,
+        {{ alert_severity('sla_hours') }} as severity,
+        -- until somebody has acted
+        case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as hours_left, -- noqa: LT05
+        min(case when status = 'open' then sla_hours end) over (partition by incident_key) as least_sla_hours
     from explained
+
+),
+
+-- an incident needs the haste of the most urgent alert in it that nobody acted on
+hastened as (
+
+    select
+        *,
+        case
+            when alert_key = root_alert_key then {{ alert_severity('least(sla_hours, coalesce(least_sla_hours, sla_hours))') }}
+            else severity
+        end as incident_severity,
+        min(hours_left) over (partition by incident_key) as least_hours_left,
+        min(case when status = 'open' and severity = {{ alert_severity('least_sla_hours') }} then raised_at end)
+            over (partition by incident_key) as hastened_at
+    from rooted
 
 ),
 
@@ -65,7 +85,8 @@ alerts as (
         segment_name,
         segment_value,
         tier,
-        {{ alert_severity('sla_hours') }} as severity,
+        severity,
+        incident_severity,
         status,
         period,
         condition,
@@ -90,17 +111,23 @@ alerts as (
         return_count,
         cast(case when alert_key = root_alert_key then incident_count - 1 else 0 end as bigint) as child_count,
         cast(sla_hours as bigint) as sla_hours,
-        -- until somebody has acted
-        cast(case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as bigint) as hours_left, -- noqa: LT05
+        cast(hours_left as bigint) as hours_left,
+        cast(
+            case
+                when alert_key = root_alert_key and (status = 'open' or incident_severity <> severity) then least_hours_left
+                else hours_left
+            end as bigint
+        ) as incident_hours_left,
         alert_key = root_alert_key as is_root,
         case when value_low < value_high then true end as is_beyond_noise,
         first_date,
         opened_date,
         cause_date,
         raised_at,
+        case when incident_severity <> severity then hastened_at end as hastened_at,
         acted_at,
         snoozed_until
-    from rooted
+    from hastened
 
 )
 
