@@ -39,6 +39,8 @@ BUSY = (429, 500, 502, 503, 504)
 KEY_HEADER = "Idempotency-Key"
 ENDS = ("closed", "withdrawn")
 """States after which nothing more is told of an alert."""
+UNDATED = "input_health"
+"""Metric whose alerts seem to open anew each day, since nobody knows since when."""
 TOLD = ("alert_key", "opened_date")
 """What of a note says which alert it is about."""
 
@@ -237,7 +239,12 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     What was told and is no alert any more, as of a table that arrived since, is withdrawn.
     """
     keys = {row["key"] for row in told}
-    notices = [Notice(alert=row, day=_day(row)) for row in found.problems]
+    newest = {row["alert_key"]: row["status"] for row in told}
+    notices = [
+        Notice(alert=row, day=_day(row))
+        for row in found.problems
+        if not _goes_on(row, newest.get(row["alert_key"]))
+    ]
     last = {(row["alert_key"], row["opened_date"]): row for row in told}
     told_open = {key: row for key, row in last.items() if row["status"] not in ENDS}
     for row in found.history:
@@ -252,6 +259,12 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
             gone = {**{name: row[name] for name in TOLD}, "status": "withdrawn"}
             notices.append(Notice(alert=gone, day=date.fromisoformat(row["opened_date"])))
     return [notice for notice in notices if notice.key not in keys]
+
+
+def _goes_on(row: Row, told_status: str | None) -> bool:
+    """Whether an alert only seems to have opened since it was told."""
+    is_changed = row["acted_at"] is not None or row["hastened_at"] is not None
+    return row["metric"] == UNDATED and not is_changed and told_status == row["status"]
 
 
 def _day(row: Row) -> date:

@@ -439,6 +439,30 @@ def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Wo
     assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]
 
 
+def test_checks_that_go_on_failing_are_told_once(endpoint: Endpoint, place: Workspace) -> None:
+    def told(found: alerts.Alerts) -> list[str]:
+        before = len(endpoint.keys)
+        alerts.notify(place, found, url=endpoint.url, is_slack=False)
+        return endpoint.keys[before:]
+
+    def failing(day: int, **cells: Any) -> alerts.Alerts:
+        return of(row("a", metric="input_health", opened_date=date(2026, 6, day), **cells))
+
+    assert told(failing(1)) == ["a open 2026-06-01"]
+    assert told(failing(2)) == []
+    acted = {"status": "acknowledged", "acted_at": datetime(2026, 6, 2, 9)}
+    assert told(failing(3, **acted)) == ["a acknowledged 2026-06-02"]
+    assert told(failing(4, **acted)) == []
+    # once that was too long ago, and after an end
+    assert told(failing(10)) == ["a open 2026-06-10"]
+    assert told(of()) == [
+        "a withdrawn 2026-06-01",
+        "a withdrawn 2026-06-03",
+        "a withdrawn 2026-06-10",
+    ]
+    assert told(failing(12)) == ["a open 2026-06-12"]
+
+
 def test_a_problem_that_something_urgent_joins_is_told_again(
     endpoint: Endpoint, place: Workspace
 ) -> None:
