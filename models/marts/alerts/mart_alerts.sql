@@ -47,19 +47,41 @@ rooted as (
 
     select
         *,
-        first_value(alert_key) over (
+        {%- for name in ['alert_key', 'status', 'acted_at'] %}
+        first_value({{ name }}) over (
             partition by incident_key order by opened_date nulls last, distance nulls last, alert_key nulls last
-        ) as root_alert_key,
+        ) as root_{{ name }},
+        {%- endfor %}
         count(*) over (partition by incident_key) as incident_count,
         {{ alert_severity('sla_hours') }} as severity,
         -- until somebody has acted
-        case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as hours_left, -- noqa: LT05
-        min(case when status = 'open' then sla_hours end) over (partition by incident_key) as least_sla_hours
+        case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as hours_left -- noqa: LT05
     from explained
 
 ),
 
+-- who acts on the root acts on what it holds by then
+pressing as (
+
+    select
+        *,
+        case when status = 'open' and (root_status = 'open' or coalesce(raised_at > root_acted_at, true)) then sla_hours end
+            as pressing_hours
+    from rooted
+
+),
+
 -- an incident needs the haste of the most urgent alert in it that nobody acted on
+urgent as (
+
+    select
+        *,
+        min(pressing_hours) over (partition by incident_key) as least_sla_hours,
+        min(case when pressing_hours is not null then hours_left end) over (partition by incident_key) as least_hours_left
+    from pressing
+
+),
+
 hastened as (
 
     select
@@ -68,10 +90,9 @@ hastened as (
             when alert_key = root_alert_key then {{ alert_severity('least(sla_hours, coalesce(least_sla_hours, sla_hours))') }}
             else severity
         end as incident_severity,
-        min(hours_left) over (partition by incident_key) as least_hours_left,
-        min(case when status = 'open' and severity = {{ alert_severity('least_sla_hours') }} then raised_at end)
+        min(case when pressing_hours is not null and severity = {{ alert_severity('least_sla_hours') }} then raised_at end)
             over (partition by incident_key) as hastened_at
-    from rooted
+    from urgent
 
 ),
 
