@@ -22,7 +22,7 @@ from scipy import stats
 import compiled
 from building import Project, query
 from conftest import Outcome
-from throughline import alerts
+from throughline import alerts, scorecard
 from throughline.findings import UserError
 from throughline.workspace import Workspace
 
@@ -437,6 +437,15 @@ def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Wo
     assert alerts.notify(place, found, url=endpoint.url, is_slack=False) == 1
     assert endpoint.keys == ["b open 2026-06-01"]
     assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]
+
+
+def test_a_build_of_another_version_is_named(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"mart_alerts": [{"alert_key": "a"}], "fct_alert_history": [], "mart_alert_rules": []}
+    monkeypatch.setattr(scorecard, "rows_of_last_build", lambda *_, **__: old)
+    with pytest.raises(UserError, match="so another version built it"):
+        alerts.of_last_build(place)
 
 
 def test_checks_that_go_on_failing_are_told_once(endpoint: Endpoint, place: Workspace) -> None:
