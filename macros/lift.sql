@@ -30,6 +30,15 @@
     {{ return('label' if 'label' in waits else 'outcome' if 'outcome' in waits else 'event') }}
 {% endmacro %}
 
+{# Days from an event until a metric is known of it, by the kind of wait and its model. #}
+{% macro days_until_known(kind, models) -%}
+    case {{ kind }}
+            when 'label' then {{ models }}.horizon_days + {{ models }}.label_delay_days
+            when 'outcome' then {{ models }}.label_delay_days
+            else 0
+        end
+{%- endmacro %}
+
 {# When a brick is known of its row: with the event, once it is settled (settled_at), with reported outcomes or with the label. Its
    measure says so, else its fact. #}
 {% macro brick_known_after(brick) %}

@@ -1,6 +1,6 @@
 -- One row per open alert.
 select
-    severity,
+    incident_severity as severity,
     words(status) as status,
     text(model_id) as model_id,
     words(metric) as metric,
@@ -8,7 +8,7 @@ select
     words(cause_kind) as cause_kind,
     text(cause) as cause,
     text(owner) as owner,
-    hours_left,
+    incident_hours_left as hours_left,
     text(playbook) as playbook
 from mart_alerts
-order by is_root desc, sla_hours, opened_date, alert_key
+order by is_root desc, incident_severity, sla_hours, opened_date, alert_key

@@ -7,7 +7,10 @@ with rule_values as (
 
 actions as (
 
-    select * from {{ ref('stg_alert_actions') }}
+    select
+        *,
+        row_number() over (partition by alert_key order by acted_at desc nulls last, action_id desc nulls last) = 1 as is_newest
+    from {{ ref('stg_alert_actions') }}
     where acted_at <= {{ as_of() }}
 
 ),
@@ -46,6 +49,7 @@ islands as (
         alert_key,
         place - place_alike as island,
         max(cooldown_days) as cooldown_days,
+        max(case when metric = 'input_health' then 1 else 0 end) as is_undated,
         max(case when place_in_island = consecutive_days then known_after_days end) as known_after_days,
         max(newest_date) as newest_date,
         count(*) as day_count,
@@ -85,6 +89,7 @@ joined_islands as (
         alert_key,
         alert_number,
         max(cooldown_days) as cooldown_days,
+        max(is_undated) as is_undated,
         min(known_after_days) as known_after_days,
         sum(day_count) as day_count,
         count(*) as island_count,
@@ -116,7 +121,8 @@ raised as (
 
 ),
 
--- an action is about the last alert that could be told
+-- an action is about the last alert that could be told; but nobody knows since when checks of the input fail, so that what was last done
+-- about them is about the same problem within the cooldown, and as long as it puts them off
 acted as (
 
     select
@@ -134,7 +140,17 @@ acted as (
     from raised
     inner join actions
         on raised.alert_key = actions.alert_key
-        and actions.acted_at >= raised.raised_at
+        and (
+            actions.acted_at >= raised.raised_at
+            or (
+                raised.is_undated = 1
+                and actions.is_newest
+                and (
+                    {{ dbt.datediff('cast(actions.acted_at as date)', 'raised.opened_date', 'day') }} <= raised.cooldown_days -- noqa: LT05
+                    or (actions.action = 'snoozed' and actions.snoozed_until > {{ as_of() }})
+                )
+            )
+        )
         and (raised.next_raised_at is null or actions.acted_at < raised.next_raised_at)
 
 ),

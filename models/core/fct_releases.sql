@@ -1,7 +1,11 @@
 -- One row per event in the life of a model version.
 with events as (
 
-    select * from {{ ref('stg_model_releases') }}
+    select
+        *,
+        -- what is planned for a later day says nothing of what came before it
+        case when event_at <= {{ as_of() }} then event_type end as known_type
+    from {{ ref('stg_model_releases') }}
 
 ),
 
@@ -17,7 +21,7 @@ ordered as (
             partition by model_id, model_version
             order by event_at nulls last, release_id nulls last
         ) as previous_event_at,
-        lead(event_type) over (
+        lead(known_type) over (
             partition by model_id, model_version
             order by event_at nulls last, release_id nulls last
         ) as next_event_type,
@@ -26,8 +30,8 @@ ordered as (
             order by event_at nulls last, release_id nulls last
         ) as place_of_type,
         min(case when event_type = 'concept' then event_at end) over (partition by model_id, model_version) as concept_at,
-        min(case when event_type = 'deployed' then event_at end) over (partition by model_id, model_version) as deployed_at,
-        max(case when event_type in ('rolled_back', 'retired') then 1 else 0 end) over (partition by model_id, model_version) as ended_count
+        min(case when known_type = 'deployed' then event_at end) over (partition by model_id, model_version) as deployed_at,
+        max(case when known_type in ('rolled_back', 'retired') then 1 else 0 end) over (partition by model_id, model_version) as ended_count
     from events
 
 ),

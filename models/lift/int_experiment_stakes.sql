@@ -68,11 +68,7 @@ described as (
         coalesce(experiments.extended_end_date, experiments.planned_end_date) as end_date,
         metrics.denominator_brick is not null as is_ratio,
         {{ in_reporting_currency('experiments.value_per_unit', 'experiments.currency', 'rates.rate') }} as unit_value,
-        case metrics.known_after
-            when 'label' then models.horizon_days + models.label_delay_days
-            when 'outcome' then models.label_delay_days
-            else 0
-        end as lag_days,
+        {{ days_until_known('metrics.known_after', 'models') }} as lag_days,
         {{ as_of_date() }} as end_day
     from experiments
     inner join metrics on experiments.primary_metric = metrics.metric

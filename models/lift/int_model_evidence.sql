@@ -5,6 +5,7 @@ with decisions as (
         *,
         max(as_of) over (partition by experiment_id) as latest_as_of
     from {{ ref('fct_lift_decisions') }}
+    where as_of <= {{ as_of_date() }}
 
 ),
 

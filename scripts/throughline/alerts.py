@@ -39,6 +39,8 @@ BUSY = (429, 500, 502, 503, 504)
 KEY_HEADER = "Idempotency-Key"
 ENDS = ("closed", "withdrawn")
 """States after which nothing more is told of an alert."""
+UNDATED = "input_health"
+"""Metric whose alerts seem to open anew each day, since nobody knows since when."""
 TOLD = ("alert_key", "opened_date")
 """What of a note says which alert it is about."""
 
@@ -73,17 +75,25 @@ class Alerts:
 
 
 def of_last_build(workspace: Workspace) -> Alerts:
-    """What the published copy says, else the warehouse; raises UserError where none is built."""
+    """What the published copy says, else the warehouse.
+
+    Raises UserError where none is built, or another version built it.
+    """
     tables = scorecard.rows_of_last_build(workspace, RELATIONS, named="the list of alerts")
+    try:
+        found = sorted(tables["mart_alerts"], key=_urgency)
+    except KeyError as missing:
+        what = f"no column {missing.args[0]}, so another version built it"
+        raise refuse(what, where="mart_alerts", fix="Build again: throughline build") from None
     return Alerts(
-        open=sorted(tables["mart_alerts"], key=_urgency),
+        open=found,
         history=tables["fct_alert_history"],
         blind=[row for row in tables["mart_alert_rules"] if row["rule_state"] == "blind"],
     )
 
 
 def _urgency(row: Row) -> tuple[int, int, str, str]:
-    severity = list(STYLES).index(row["severity"])
+    severity = list(STYLES).index(row["incident_severity"])
     return severity, row["status"] != "open", str(row["opened_date"]), row["alert_key"]
 
 
@@ -132,11 +142,15 @@ def _problems(found: Alerts) -> Iterator[Text]:
 
 
 def _problem(row: Row) -> Iterator[Text]:
-    head = Text(f"{row['severity']} ", style=STYLES[row["severity"]])
+    severity = row["incident_severity"]
+    head = Text(f"{severity} ", style=STYLES[severity])
     head.append(row["alert_key"], style="bold")
     head.append(f" {row['status']} since {row['opened_date']}{_time_left(row)}")
     yield head
     yield Text(f"  {reading(row)}")
+    if row["hastened_at"] is not None:
+        since = f"{row['hastened_at']:%Y-%m-%d}"
+        yield Text(f"  {row['severity']} by itself, {severity} since {since} by what it holds")
     if row["cause_kind"]:
         kind = row["cause_kind"].replace("_", " ")
         yield Text(f"  explained by {kind} {row['cause']}, from {row['cause_date']} on")
@@ -151,7 +165,7 @@ def _problem(row: Row) -> Iterator[Text]:
 
 
 def _time_left(row: Row) -> str:
-    hours = row["hours_left"]
+    hours = row["incident_hours_left"]
     if hours is None:
         until = row["snoozed_until"]
         return f" until {until:%Y-%m-%d %H:%M}" if until else ""
@@ -225,7 +239,12 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     What was told and is no alert any more, as of a table that arrived since, is withdrawn.
     """
     keys = {row["key"] for row in told}
-    notices = [Notice(alert=row, day=_day(row)) for row in found.problems]
+    newest = {row["alert_key"]: row["status"] for row in told}
+    notices = [
+        Notice(alert=row, day=_day(row))
+        for row in found.problems
+        if not _goes_on(row, newest.get(row["alert_key"]))
+    ]
     last = {(row["alert_key"], row["opened_date"]): row for row in told}
     told_open = {key: row for key, row in last.items() if row["status"] not in ENDS}
     for row in found.history:
@@ -242,10 +261,16 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     return [notice for notice in notices if notice.key not in keys]
 
 
+def _goes_on(row: Row, told_status: str | None) -> bool:
+    """Whether an alert only seems to have opened since it was told."""
+    is_changed = row["acted_at"] is not None or row["hastened_at"] is not None
+    return row["metric"] == UNDATED and not is_changed and told_status == row["status"]
+
+
 def _day(row: Row) -> date:
-    """The day from which on an open alert is in its state."""
+    """The day from which on an open alert is in its state, and as urgent as it is."""
     day: date = row["opened_date"] if row["acted_at"] is None else row["acted_at"].date()
-    return day
+    return day if row["hastened_at"] is None else max(day, row["hastened_at"].date())
 
 
 def receiver(url: str) -> str:

@@ -22,7 +22,7 @@ from scipy import stats
 import compiled
 from building import Project, query
 from conftest import Outcome
-from throughline import alerts
+from throughline import alerts, scorecard
 from throughline.findings import UserError
 from throughline.workspace import Workspace
 
@@ -367,11 +367,12 @@ def row(key: str, **cells: Any) -> dict[str, Any]:
     return {
         **{"alert_key": key, "rule_id": key, "metric": "recall", "model_id": "m"},
         **{"segment_name": "all", "segment_value": "all", "tier": "technical", "fault": None},
-        **{"severity": "critical", "status": "open", "condition": "value < floor"},
+        **{"severity": "critical", "incident_severity": "critical", "hastened_at": None},
+        **{"status": "open", "condition": "value < floor"},
         **{"owner": "Ann", "corrective_action": "retrain", "playbook": None, "cause_kind": None},
         **{"cause": None, "cause_date": None, "parent_alert_key": None, "is_root": True},
-        **{"measured": 0.31234, "bound": 0.5, "hours_left": 4, "acted_by": None, "acted_at": None},
-        **{"last_action": None, "note": None, "snoozed_until": None},
+        **{"measured": 0.31234, "bound": 0.5, "incident_hours_left": 4, "acted_by": None},
+        **{"acted_at": None, "last_action": None, "note": None, "snoozed_until": None},
         **{"opened_date": date(2026, 6, 1), "closed_date": None},
         **cells,
     }
@@ -396,7 +397,7 @@ def test_each_state_is_told_once_and_the_end_of_what_was_told(
     assert endpoint.bodies[0]["alert"]["owner"] == "Ann"
     assert told(of(row("a"), child)) == []
     when = datetime(2026, 6, 3, 8, 30)
-    taken = row("a", status="acknowledged", acted_at=when, hours_left=None)
+    taken = row("a", status="acknowledged", acted_at=when, incident_hours_left=None)
     assert told(of(taken, child)) == ["a acknowledged 2026-06-03"]
     # the child outlives it
     ended = row("a", status="closed", closed_date=date(2026, 6, 9))
@@ -438,14 +439,75 @@ def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Wo
     assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]
 
 
+def test_a_build_of_another_version_is_named(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"mart_alerts": [{"alert_key": "a"}], "fct_alert_history": [], "mart_alert_rules": []}
+    monkeypatch.setattr(scorecard, "rows_of_last_build", lambda *_, **__: old)
+    with pytest.raises(UserError, match="so another version built it"):
+        alerts.of_last_build(place)
+
+
+def test_checks_that_go_on_failing_are_told_once(endpoint: Endpoint, place: Workspace) -> None:
+    def told(found: alerts.Alerts) -> list[str]:
+        before = len(endpoint.keys)
+        alerts.notify(place, found, url=endpoint.url, is_slack=False)
+        return endpoint.keys[before:]
+
+    def failing(day: int, **cells: Any) -> alerts.Alerts:
+        return of(row("a", metric="input_health", opened_date=date(2026, 6, day), **cells))
+
+    assert told(failing(1)) == ["a open 2026-06-01"]
+    assert told(failing(2)) == []
+    acted = {"status": "acknowledged", "acted_at": datetime(2026, 6, 2, 9)}
+    assert told(failing(3, **acted)) == ["a acknowledged 2026-06-02"]
+    assert told(failing(4, **acted)) == []
+    # once that was too long ago, and after an end
+    assert told(failing(10)) == ["a open 2026-06-10"]
+    assert told(of()) == [
+        "a withdrawn 2026-06-01",
+        "a withdrawn 2026-06-03",
+        "a withdrawn 2026-06-10",
+    ]
+    assert told(failing(12)) == ["a open 2026-06-12"]
+
+
+def test_a_problem_that_something_urgent_joins_is_told_again(
+    endpoint: Endpoint, place: Workspace
+) -> None:
+    def told(found: alerts.Alerts) -> list[str]:
+        before = len(endpoint.keys)
+        alerts.notify(place, found, url=endpoint.url, is_slack=True)
+        return endpoint.keys[before:]
+
+    slow = {"severity": "minor", "incident_severity": "minor", "incident_hours_left": 100}
+    assert told(of(row("a", **slow))) == ["a open 2026-06-01"]
+    came = {"incident_severity": "critical", "hastened_at": datetime(2026, 6, 4)}
+    urgent = row("a", **slow | came | {"incident_hours_left": 7})
+    child = row("b", is_root=False, parent_alert_key="a")
+    assert told(of(urgent, child)) == ["a open 2026-06-04"]
+    first, _, second, *_ = endpoint.bodies[-1]["text"].splitlines()
+    assert first == "critical a open since 2026-06-01, 7 h left"
+    assert second == "minor by itself, critical since 2026-06-04 by what it holds"
+    assert told(of(urgent, child)) == []
+    # what needs a hand first stands first, also where somebody had put it off
+    when = datetime(2026, 6, 2)
+    snoozed = row("a", **slow | came, status="suppressed", acted_at=when)
+    assert told(of(snoozed, child)) == ["a suppressed 2026-06-04"]
+
+
 def test_what_people_did_stands_below_what_they_did_it_about() -> None:
     when = datetime(2026, 6, 3, 8, 30)
-    acted = {"acted_at": when, "acted_by": "Bo", "note": "a late feed"}
+    acted = {"acted_at": when, "acted_by": "Bo", "note": "a late feed", "incident_hours_left": None}
     until = datetime(2026, 6, 9, 12)
     for found, head, said in (
-        (row("a", **acted, last_action="closed", hours_left=-3), ", 3 h late", "closed by Bo"),
         (
-            row("a", **acted, last_action="snoozed", hours_left=None, snoozed_until=until),
+            row("a", **acted | {"last_action": "closed", "incident_hours_left": -3}),
+            ", 3 h late",
+            "closed by Bo",
+        ),
+        (
+            row("a", **acted, last_action="snoozed", snoozed_until=until),
             " until 2026-06-09 12:00",
             "snoozed by Bo",
         ),
@@ -533,6 +595,21 @@ def test_the_command_prints_problems_with_cause_and_next_step(
     refused = demo_project.run(demo, ["throughline", "alerts", "--slack"])
     assert refused.status == 1
     shutil.rmtree(demo / "notices")
+
+
+@pytest.mark.parametrize("severity", ["none", "major", "minor"])
+def test_a_test_of_dbt_warns_of_incidents_from_a_severity_on(
+    demo_project: Project, demo: Path, severity: str
+) -> None:
+    rows = query(demo, "from mart_alerts where is_root and status = 'open'")
+    severities = {"none": [], "major": ["critical", "major"], "minor": list(alerts.STYLES)}
+    count = int(rows["incident_severity"].isin(severities[severity]).sum())
+    variables = f"{{as_of: '{AS_OF} 00:00:00', alert_severity: {severity}}}"
+    chosen = ("--select", "no_alert_of_severity_mart_alerts_", "--vars", variables)
+    run = demo_project.dbt(demo, "--no-write-json", "test", *chosen)
+    assert run.status == 0, run.output
+    told = f"Got {count} result" in run.output
+    assert (told, count > 0) == ((True, True) if severity != "none" else (False, False))
 
 
 # Noise

@@ -48,6 +48,8 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
             planned("past", **started),
             planned("small", minimum_effect=0.05),
             planned("large", minimum_effect=0.02, minimum_effect_kind="absolute"),
+            planned("hoped", owner="bob"),
+            planned("in_vain", owner="cyd"),
             planned("capped", expected_units=500.0),
             planned("worthless"),
             planned("idle"),
@@ -80,7 +82,8 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
             }
         ]
     )
-    a_year = {"small": 36500.0, "large": 36500.0, "capped": 36500.0, "worthless": 36500.0}
+    names = ["small", "large", "hoped", "in_vain", "capped", "worthless"]
+    a_year = dict.fromkeys(names, 36500.0)
     stakes = pd.DataFrame(
         [
             {
@@ -101,7 +104,18 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
             "cost_amount": [28.0, 56.0, 1000.0],
         }
     )
+    # ann's grade shows nothing, and dan has nothing planned
+    grades = pd.DataFrame(
+        {
+            "expectation_kind": ["all", "all", "release", "all", "all", "all"],
+            "holder_type": ["owner", "owner", "owner", "owner", "team", "owner"],
+            "holder": ["ann", "bob", "bob", "cyd", "ann", "dan"],
+            "bias": [-0.5, -0.25, -0.9, -1.5, -0.7, -0.1],
+            "is_optimistic": [False, True, True, True, True, True],
+        }
+    )
     given = {
+        "mart_forecast_grades": grades,
         "cfg_experiments": experiments,
         "fct_moments": moments,
         "int_experiment_stakes": stakes,
@@ -112,17 +126,20 @@ def test_the_backlog_ranks_by_stake_times_power() -> None:
     assert set(rows.index) == set(experiments.experiment_id) - {"past"}
     level, deviation = takes.mean(), takes.std(ddof=1)
     available = 36500 * 28 / 365
-    for name, effect, units in (
-        ("small", 0.05 * level, available),
-        ("large", 0.02, available),
-        ("capped", 0.1 * level, 500),
+    for name, effect, units, share in (
+        ("small", 0.05 * level, available, 1),
+        ("large", 0.02, available, 1),
+        ("hoped", 0.1 * level, available, 0.75),
+        ("in_vain", 0.1 * level, available, 0),
+        ("capped", 0.1 * level, 500, 1),
     ):
         z = effect / math.sqrt(4 * deviation**2 / units) - norm.ppf(0.975)
         needed = 4 * (deviation * (norm.ppf(0.975) + norm.ppf(0.8)) / effect) ** 2
         assert rows.chance[name] == pytest.approx(norm.cdf(z), rel=1e-6)
         assert rows.needed_units[name] == pytest.approx(math.ceil(needed), abs=1)
         assert rows.available_units[name] == pytest.approx(units, rel=1e-12)
-        stake = effect * 5 * 36500
+        stake = effect * 5 * 36500 * share
+        assert rows.owner_share[name] == pytest.approx(share)
         assert rows.value_at_stake_amount[name] == pytest.approx(stake, rel=1e-9)
         assert rows.expected_amount[name] == pytest.approx(stake * norm.cdf(z), rel=1e-6)
         assert rows.model_cost_amount[name] == pytest.approx(84 / 28 * 28)

@@ -47,11 +47,52 @@ rooted as (
 
     select
         *,
-        first_value(alert_key) over (
+        {%- for name in ['alert_key', 'status', 'acted_at'] %}
+        first_value({{ name }}) over (
             partition by incident_key order by opened_date nulls last, distance nulls last, alert_key nulls last
-        ) as root_alert_key,
-        count(*) over (partition by incident_key) as incident_count
+        ) as root_{{ name }},
+        {%- endfor %}
+        count(*) over (partition by incident_key) as incident_count,
+        {{ alert_severity('sla_hours') }} as severity,
+        -- until somebody has acted
+        case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as hours_left -- noqa: LT05
     from explained
+
+),
+
+-- who acts on the root acts on what it holds by then
+pressing as (
+
+    select
+        *,
+        case when status = 'open' and (root_status = 'open' or coalesce(raised_at > root_acted_at, true)) then sla_hours end
+            as pressing_hours
+    from rooted
+
+),
+
+-- an incident needs the haste of the most urgent alert in it that nobody acted on
+urgent as (
+
+    select
+        *,
+        min(pressing_hours) over (partition by incident_key) as least_sla_hours,
+        min(case when pressing_hours is not null then hours_left end) over (partition by incident_key) as least_hours_left
+    from pressing
+
+),
+
+hastened as (
+
+    select
+        *,
+        case
+            when alert_key = root_alert_key then {{ alert_severity('least(sla_hours, coalesce(least_sla_hours, sla_hours))') }}
+            else severity
+        end as incident_severity,
+        min(case when pressing_hours is not null and severity = {{ alert_severity('least_sla_hours') }} then raised_at end)
+            over (partition by incident_key) as hastened_at
+    from urgent
 
 ),
 
@@ -65,7 +106,8 @@ alerts as (
         segment_name,
         segment_value,
         tier,
-        {{ alert_severity('sla_hours') }} as severity,
+        severity,
+        incident_severity,
         status,
         period,
         condition,
@@ -90,17 +132,23 @@ alerts as (
         return_count,
         cast(case when alert_key = root_alert_key then incident_count - 1 else 0 end as bigint) as child_count,
         cast(sla_hours as bigint) as sla_hours,
-        -- until somebody has acted
-        cast(case when status = 'open' then sla_hours - {{ dbt.datediff('raised_at', as_of(), 'hour') }} end as bigint) as hours_left, -- noqa: LT05
+        cast(hours_left as bigint) as hours_left,
+        cast(
+            case
+                when alert_key = root_alert_key and (status = 'open' or incident_severity <> severity) then least_hours_left
+                else hours_left
+            end as bigint
+        ) as incident_hours_left,
         alert_key = root_alert_key as is_root,
         case when value_low < value_high then true end as is_beyond_noise,
         first_date,
         opened_date,
         cause_date,
         raised_at,
+        case when incident_severity <> severity then hastened_at end as hastened_at,
         acted_at,
         snoozed_until
-    from rooted
+    from hastened
 
 )
 

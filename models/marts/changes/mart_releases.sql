@@ -70,6 +70,29 @@ evidence as (
 
 ),
 
+gains as (
+
+    select * from {{ ref('int_experiment_gains') }}
+
+),
+
+-- an experiment that began while a version decided shows what that version is good for
+shown as (
+
+    select
+        releases.model_id,
+        releases.model_version,
+        min(gains.gain_date) as lift_shown_date
+    from releases
+    inner join gains
+        on releases.model_id = gains.model_id
+        and cast(releases.deployed_at as date) <= gains.start_date
+        and coalesce(cast(releases.replaced_at as date) > gains.start_date, true)
+        and coalesce(cast(releases.ended_at as date) > gains.start_date, true)
+    group by releases.model_id, releases.model_version
+
+),
+
 gated as (
 
     select
@@ -133,13 +156,18 @@ mart_releases as (
         {%- endfor %}
         stages.days_late,
         cast(releases.failed_deployment_count as bigint) as failed_deployment_count,
-        cast({{ dbt.datediff('stages.concept_date', 'gated.gate_opened_date', 'day') }} as bigint) as time_to_value_days, -- noqa: LT05
+        cast({{ dbt.datediff(
+            'stages.concept_date',
+            'least(coalesce(gated.gate_opened_date, shown.lift_shown_date), coalesce(shown.lift_shown_date, gated.gate_opened_date))',
+            'day'
+        ) }} as bigint) as time_to_value_days,
         stages.days_late <= 0 as is_on_time,
         releases.is_automated,
         differences.is_randomised,
         stages.planned_date,
         gated.gate_opened_date,
         gated.first_flagged_date as gate_flagged_date,
+        shown.lift_shown_date,
         worth.value_month_date,
         releases.concept_at,
         releases.prototype_at,
@@ -167,6 +195,9 @@ mart_releases as (
         on releases.model_id = worth.model_id
         and releases.model_version = worth.model_version
     left join evidence on releases.model_id = evidence.model_id
+    left join shown
+        on releases.model_id = shown.model_id
+        and releases.model_version = shown.model_version
 
 )
 

@@ -21,6 +21,17 @@ costs as (
 
 ),
 
+-- who has hoped for too much before is taken at what came of that
+optimists as (
+
+    select
+        holder as owner,
+        greatest(1 + bias, 0) as owner_share
+    from {{ ref('mart_forecast_grades') }}
+    where expectation_kind = 'all' and holder_type = 'owner' and is_optimistic
+
+),
+
 planned as (
 
     select
@@ -87,10 +98,12 @@ tails as (
 chances as (
 
     select
-        *,
-        case when distance < 0 then tail / 2 else 1 - tail / 2 end as chance,
-        absolute_effect * unit_value * units_per_year as value_at_stake_amount
+        tails.*,
+        case when tails.distance < 0 then tails.tail / 2 else 1 - tails.tail / 2 end as chance,
+        coalesce(optimists.owner_share, 1) as owner_share,
+        tails.absolute_effect * tails.unit_value * tails.units_per_year * coalesce(optimists.owner_share, 1) as value_at_stake_amount
     from tails
+    left join optimists on tails.owner = optimists.owner
 
 ),
 
@@ -113,6 +126,7 @@ backlog as (
         cast(chances.available_units as {{ type_double() }}) as available_units,
         cast(ceil(chances.needed_units) as {{ type_double() }}) as needed_units,
         cast(chances.chance as {{ type_double() }}) as chance,
+        cast(chances.owner_share as {{ type_double() }}) as owner_share,
         cast(chances.value_at_stake_amount as {{ type_double() }}) as value_at_stake_amount,
         cast(chances.value_at_stake_amount * chances.chance as {{ type_double() }}) as expected_amount,
         cast(costs.daily_cost_amount * chances.planned_days as {{ type_double() }}) as model_cost_amount,

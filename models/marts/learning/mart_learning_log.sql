@@ -11,6 +11,7 @@ decisions as (
         *,
         max(as_of) over (partition by experiment_id) as latest_as_of
     from {{ ref('fct_lift_decisions') }}
+    where as_of <= {{ as_of_date() }}
 
 ),
 
@@ -28,7 +29,7 @@ rollbacks as (
         reason,
         row_number() over (partition by model_id, model_version order by event_at desc, release_id asc) as place
     from {{ ref('fct_releases') }}
-    where event_type = 'rolled_back'
+    where event_type = 'rolled_back' and event_at <= {{ as_of() }}
 
 ),
 
@@ -50,7 +51,7 @@ models as (
 annotations as (
 
     select * from {{ ref('dim_annotations') }}
-    where annotation_date = cast(effective_from as date)
+    where annotation_date = cast(effective_from as date) and effective_from <= {{ as_of() }}
 
 ),
 

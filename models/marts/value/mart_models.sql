@@ -63,7 +63,8 @@ open_alerts as (
         count(*) over (partition by model_id) as open_alert_count,
         row_number() over (
             partition by model_id
-            order by is_root desc, sla_hours asc, opened_date asc, alert_key asc
+            -- critical, major and minor stand in this order in the alphabet too
+            order by is_root desc, incident_severity asc, sla_hours asc, opened_date asc, alert_key asc
         ) as place
     from {{ ref('mart_alerts') }}
 
@@ -105,7 +106,7 @@ overview as (
         coalesce(gaps.status, case when target_counts.well_count > 0 then 'on_target' else 'no_target' end) as status,
         gaps.metric as status_metric,
         open_alerts.metric as alert_metric,
-        open_alerts.severity as alert_severity,
+        open_alerts.incident_severity as alert_severity,
         case when open_alerts.playbook is not null then open_alerts.metric else gaps.metric end as next_step_metric,
         coalesce(open_alerts.playbook, gaps.next_step) as next_step,
         money.value as value_amount,
