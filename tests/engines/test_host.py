@@ -101,7 +101,8 @@ def test_a_governed_table_that_we_do_not_have_is_named(tmp_path: Path) -> None:
 
 def test_a_profile_of_our_name_is_named(tmp_path: Path) -> None:
     """By it alone dbt_project.yml knows a host, whose schemas get a prefix."""
-    host = hosts.install(tmp_path / "shop")
+    nothing_chosen = {"THROUGHLINE_WORKSPACE": "workspace", "THROUGHLINE_VARS": "{}"}
+    host = hosts.install(tmp_path / "shop", nothing_chosen)
     for name, found in (("dbt_project.yml", "profile: shop"), ("profiles.yml", "shop:")):
         file = host.folder / name
         file.write_text(file.read_text().replace(found, found.replace("shop", "throughline"), 1))
