@@ -363,7 +363,7 @@ def check_references(
                     findings.append(Finding("error", what, f"{place} {column}", fix))
             if rates.is_whole and currency and currency not in currencies:
                 what = f"no exchange rate for '{currency}' to {reporting_currency}"
-                fix = "Add it to exchange_rates."
+                fix = f"Add it to {Path(rates.where).name}."
                 findings.append(Finding("error", what, f"{place} currency", fix))
             for column, reference in specs[name].references.items():
                 names = sorted({*known[reference.kind], *reference.also})
