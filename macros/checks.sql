@@ -1,6 +1,7 @@
 {# Stops a run whose workspace cannot be read, with one line that names the fault and the fix. #}
 {% macro check_workspace() %}
     {% if execute and is_selected() and 'workspace' not in setting('checks_off') %}
+        {{ check_profile() }}
         {% if is_installed() %}{{ check_host() }}{% else %}{{ check_variables() }}{% endif %}
         {% for name in ['inputs', 'sources', 'mapping'] %}
             {% for table in setting(name) if table not in raw_tables() %}
@@ -19,6 +20,15 @@
         {% for table in setting('inputs') if not is_mapped(table) %}
             {{ check_raw_table(table) }}
         {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+{# Stops where the name of the profile, by which dbt_project.yml knows a host, says otherwise than the name of the project. #}
+{% macro check_profile() %}
+    {% if is_installed() and target.profile_name == package_name() %}
+        {{ stop("the profile of this project is called throughline, like that of Throughline's own project, so relations of ours would lie among yours: schema " ~ target.schema ~ "_marts and so on. Call it otherwise, in profiles.yml and in dbt_project.yml.") }}
+    {% elif not is_installed() and target.profile_name != package_name() %}
+        {{ stop("the profile is " ~ target.profile_name ~ ", and Throughline's own project would take itself for a package in another and leave the workspace unread. Call the profile throughline; --profiles-dir and --target choose among several.") }}
     {% endif %}
 {% endmacro %}
 
@@ -287,7 +297,7 @@
 {% macro print_rules(conditions=[]) %}
     {% do remembered().update({'condition_texts': conditions}) %}
     {% set rules = [] %}
-    {% for test in graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
+    {% for test in ours(graph.nodes) | selectattr('resource_type', 'equalto', 'test') | selectattr('test_metadata') if 'rule' in test.tags %}
         {% set seed = graph.nodes[test.attached_node].name.removeprefix('cfg_') %}
         {% set arguments = {} %}
         {% for name, value in test.test_metadata.kwargs.items() %}

@@ -22,6 +22,7 @@
         'relations': relations,
         'mapped': mapped,
         'problems': metric_problems(),
+        'metrics': metrics() | map(attribute='name') | list,
         'target': {'name': target.name, 'type': adapter.type(), 'schema': target.schema, 'path': target.get('path')},
     })) }}
 {% endmacro %}

@@ -78,8 +78,13 @@
     coalesce({{ warns }}, false) as warns,
     coalesce({{ stops }}, false) as stops,
     cast({{ example }} as {{ text }}) as example,
-    cast({{ fix }} as {{ text }}) as fix
+    {{ where_it_is_mended("cast(" ~ fix ~ " as " ~ text ~ ")") }} as fix
 {%- endmacro %}
+
+{# SQL of a fix that names the files of a workspace; in a host those are the file of its project and its governed tables. #}
+{% macro where_it_is_mended(fix) %}
+    {{- return("replace(replace(" ~ fix ~ ", 'vars.yml', 'dbt_project.yml'), '.csv', '')" if is_installed() else fix) -}}
+{% endmacro %}
 
 {# The model that a row of a checked relation names. #}
 {% macro model_of(table) %}

@@ -490,16 +490,22 @@ def sql_(metric: str, model_id: str | None, until: datetime | None) -> None:
 
 
 @cli.command(name="docs")
+@click.option("--boards-url", metavar="URL", help="Where the boards that exposures name are read.")
+@click.option("--mail-domain", metavar="DOMAIN", help="Where the owners of exposures get mail.")
 @QUIET
-def docs_(quiet: bool) -> None:
+def docs_(boards_url: str | None, mail_domain: str | None, quiet: bool) -> None:
     """Write the documentation of all tables, columns and metrics into one page, with lineage.
 
-    Example: throughline docs
+    \b
+    Examples: throughline docs
+              throughline docs --boards-url https://bi.acme.io/ml --mail-domain acme.io
     """
     current = chosen()
+    given = {"boards_url": boards_url, "mail_domain": mail_domain}
+    addresses = {name: text.rstrip("/") for name, text in given.items() if text}
     with progress.shown(current.artefacts, "docs", console=page(quiet=quiet)) as meter:
         meter.begin("dbt docs generate")
-        made = docs.generate(current)
+        made = docs.generate(current, addresses=addresses)
     click.echo(f"Open {current.shown(made)} in a browser.")
 
 

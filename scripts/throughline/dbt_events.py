@@ -61,6 +61,9 @@ class Run:
             self.inputs.append(message.removeprefix("input "))
         elif name.startswith("RunResultError") and self.faults and not self.faults[-1].fix:
             what, fix = telling(message), advised(message)
+            if self.faults[-1].where.startswith("seed ") and "sniffing file" in message:
+                what = what.partition(" It was not possible")[0]
+                fix = "Where its columns changed, make it anew: dbt seed --full-refresh"
             self.faults[-1] = replace(self.faults[-1], what=what, fix=fix)
         elif name == "SQLCompiledPath" and self.faults and not self.faults[-1].fix:
             path = message.strip().removeprefix("compiled code at ")

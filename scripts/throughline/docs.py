@@ -29,10 +29,14 @@ BOOKKEEPING = "bookkeeping"
 """A tag, by which the lineage leaves out what carries no number."""
 
 
-def generate(workspace: Workspace) -> Path:
-    """Makes the page and returns its place; raises UserError where dbt cannot."""
+def generate(workspace: Workspace, *, addresses: Mapping[str, str]) -> Path:
+    """Makes the page and returns its place; raises UserError where dbt cannot.
+
+    `addresses` are variables of dbt_project.yml that exposures have theirs from.
+    """
+    given = ("--vars", json.dumps(addresses)) if addresses else ()
     finished = subprocess.run(
-        [dbt_process.program("dbt"), "--quiet", "docs", "generate", "--static"],
+        [dbt_process.program("dbt"), "--quiet", "docs", "generate", "--static", *given],
         cwd=workspace.project,
         env=dbt_process.environment(workspace),
         stdin=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ from throughline.findings import Finding, UserError, did_you_mean
 from throughline.host import Host
 from throughline.input_checks import Seen
 from throughline.places import check_folders, lock_fault
-from throughline.seeds import SeedFile
+from throughline.seeds import Seed, SeedFile
 from throughline.settings import DEFAULTS
 from throughline.workspace import VARIABLES, Workspace
 
@@ -53,7 +53,10 @@ def check_all(workspace: Workspace) -> Report:
     Rows are judged once nothing else stops a build.
     """
     if isinstance(workspace, Host):
-        return _report(host_checks.check(workspace, is_full=True), [])
+        found = host_checks.check(workspace, is_full=True)
+        if not any(finding.severity == "error" for finding in found):
+            found += check_governed(workspace)
+        return _report(found, [])
     findings, tables = _quick(workspace, is_full=True)
     try:
         with dbt_process.scratch(workspace) as variables:
@@ -100,15 +103,48 @@ def check_metrics(workspace: Workspace, *, variables: Mapping[str, str]) -> list
     `variables` are those of a scratch.
     """
     files, findings = check_seeds(workspace)
+    specs = seeds.read_specs(workspace.project)
+    findings += check_rules(workspace, files, specs, variables=variables)
+    return sorted(findings, key=lambda finding: finding.severity)
+
+
+def check_governed(host: Host) -> list[Finding]:
+    """Faults of the rows of a host's governed tables, as the last build has them."""
+    try:
+        files, specs = host_checks.governed_rows(host), seeds.read_specs(host.package)
+        findings = [
+            fault for name, file in files.items() for fault in seeds.check_values(file, specs[name])
+        ]
+        findings += seeds.check_references(
+            files,
+            specs,
+            reporting_currency=host.settings["reporting_currency"],
+            known={
+                "metric": host.told["metrics"],
+                "segment": {*host.settings["segments"], *DEFAULTS["segments"]},
+            },
+        )
+        return findings + check_rules(host, files, specs, variables=dbt_process.environment(host))
+    except UserError as error:
+        return list(error.findings)
+
+
+def check_rules(
+    workspace: Workspace,
+    files: Mapping[str, SeedFile],
+    specs: Mapping[str, Seed],
+    *,
+    variables: Mapping[str, str],
+) -> list[Finding]:
+    """Faults of the metric cards, and of governed rows by the rules that dbt renders."""
     conditions = {
         condition.strip() for condition in seeds.values_of(files["alert_rules"], "condition")
     }
     rules = _read_rules(workspace, conditions=sorted(conditions), variables=variables)
-    findings += [Finding(**problem) for problem in rules["problems"]]
-    specs = seeds.read_specs(workspace.project)
+    findings = [Finding(**problem) for problem in rules["problems"]]
     for rule in rules["rules"]:
         findings += seeds.failing(files, specs, **rule)
-    return sorted(findings, key=lambda finding: finding.severity)
+    return findings
 
 
 def _read_rules(

@@ -8,11 +8,12 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from throughline import project, warehouse
+from throughline import project, seeds, warehouse
 from throughline.findings import Finding, UserError
 from throughline.host import Host
 from throughline.places import check_folders
 from throughline.project import PACKAGE, PROJECT_FILE
+from throughline.seeds import Row, SeedFile
 
 FLAG = "require_ref_searches_node_package_before_root"
 BLOCK = f"""\
@@ -79,6 +80,14 @@ def check_described(described: Mapping[str, Any]) -> Iterator[Finding]:
     if not (described.get("flags") or {}).get(FLAG):
         fix = f"Set flags: {FLAG}: true."
         yield Finding("error", "a model of yours may take the place of ours", PROJECT_FILE, fix)
+    if described.get("profile") == PACKAGE:
+        what = f"a profile called {PACKAGE} is that of our own project"
+        fix = "Call it otherwise, here and in profiles.yml."
+        yield Finding("error", what, f"{PROJECT_FILE}: profile", fix)
+    for place in disabled((described.get("metrics") or {}).get(PACKAGE), f"metrics: {PACKAGE}"):
+        fix = f"Take it out; metrics that you do without: vars: {PACKAGE}: metrics_off."
+        what = "saved queries and exposures of ours name the metric, so dbt could read none"
+        yield Finding("error", what, f"{PROJECT_FILE}: {place}", fix)
     name = described.get("name")
     orders = [
         entry.get("search_order") or []
@@ -89,6 +98,14 @@ def check_described(described: Mapping[str, Any]) -> Iterator[Finding]:
         order = f"[{name}, {PACKAGE}, dbt]"
         fix = f"Add to dispatch: {{macro_namespace: dbt, search_order: {order}}}."
         yield Finding("error", "dbt does not find our macros of warehouses", PROJECT_FILE, fix)
+
+
+def disabled(described: object, place: str) -> Iterator[str]:
+    """Where a block of dbt_project.yml, and those within it, say `+enabled: false`."""
+    for key, within in described.items() if isinstance(described, Mapping) else ():
+        if key in ("+enabled", "enabled") and within is False:
+            yield place
+        yield from disabled(within, f"{place}: {key}")
 
 
 def check_cards(host: Host) -> list[Finding]:
@@ -114,3 +131,22 @@ def check_mapped(host: Host) -> Iterator[Finding]:
             where = f"vars: {PACKAGE}: {entry['setting']}"
             place = f"{entry['schema']}.{entry['identifier']}"
             yield Finding("error", what, where, f"Deliver {place}, or correct the source.")
+
+
+def governed_rows(host: Host) -> dict[str, SeedFile]:
+    """The governed tables by name, as the last build has them; raises UserError.
+
+    A row is named by its key. A mapped table that is not built says nothing.
+    """
+    files = {}
+    with warehouse.connect(host) as found:
+        for name, spec in seeds.read_specs(host.package).items():
+            mapped = host.settings["governed"].get(name)
+            is_built = mapped is None or found.has("config", f"cfg_{name}")
+            read = found.texts("config", f"cfg_{name}", spec.header) if mapped and is_built else []
+            rows = tuple(
+                Row(number, values, " ".join(values[column] for column in spec.key) or "no key")
+                for number, values in enumerate(read, start=1)
+            )
+            files[name] = SeedFile(name, mapped or name, rows, is_whole=is_built)
+    return files

@@ -544,7 +544,7 @@ def text(card: Scorecard, *, page: Page) -> Iterator[Text]:
         yield from page.prose(
             f"as_of lies past the data: it is {card.as_of}, and the last prediction is of "
             f"{card.predictions_end}. The windows below end where all is known. Deliver newer "
-            "logs, or set as_of in vars.yml.",
+            "logs, or set as_of to the day after it.",
         )
         yield Text()
     yield Text(f"Scorecard as of {card.as_of}" if card.as_of else "Scorecard", style="bold")
@@ -715,8 +715,8 @@ def _steps_text(card: Scorecard, *, names: Mapping[str, str], page: Page) -> Ite
         yield Text(f"{more} more: throughline scorecard --all", style="dim")
     floored = [row for row in card.metrics if row["floor"] is not None and row["value"] is not None]
     if not floored:
-        said = "Nothing is judged: no metric has both a floor and a value. Floors stand in the "
-        yield from page.prose(f"{said}seed metric_targets.")
+        said = "Nothing is judged: no metric has both a floor and a value. Floors stand in "
+        yield from page.prose(f"{said}metric_targets.")
     elif all(row["status"] != "breached" for row in floored):
         were = "was" if len(floored) == 1 else "were"
         yield from page.prose(f"No floor is missed, of {len(floored)} that {were} judged.")

@@ -146,6 +146,12 @@ class Row:
     number: int
     """Line of the file, the header being 1, as an editor shows it."""
     values: Mapping[str, str]
+    name: str = ""
+    """What a row is called that stands in no file, and so has no line."""
+
+    @property
+    def place(self) -> str:
+        return self.name or f"row {self.number}"
 
 
 @dataclass(frozen=True)
@@ -256,7 +262,7 @@ def check_values(seed: SeedFile, spec: Seed) -> list[Finding]:
     findings = []
     for row in seed.rows:
         faults = [
-            Finding("error", what, f"{seed.where}, row {row.number}, column {column}", fix)
+            Finding("error", what, f"{seed.where}, {row.place}, column {column}", fix)
             for column, value in row.values.items()
             for what, fix in _cell_faults(value, column=column, spec=spec)
         ]
@@ -290,7 +296,7 @@ def _broken_rules(row: Row, *, seed: SeedFile, spec: Seed) -> list[Finding]:
             query = f"select ({rule}) is not false from (select {typed})"
             values = [row.values[name] for name in spec.types]
             if duckdb.execute(query, values).fetchall() != [(True,)]:
-                place = f"{seed.where}, row {row.number}, column {column}"
+                place = f"{seed.where}, {row.place}, column {column}"
                 what = f"'{row.values[column]}' breaks the rule {rule}"
                 fix = f"Correct it: {spec.descriptions[column]}"
                 findings.append(Finding("error", what, place, fix))
@@ -309,11 +315,11 @@ def _duplicates(seed: SeedFile, spec: Seed) -> list[Finding]:
             continue
         name = ", ".join(f"{column} {value}" for column, value in zip(spec.key, key, strict=True))
         relation = "valid at the same time" if spec.has_validity else "same key"
-        what = f"{relation} as row {rivals[0].number} ({name})"
+        what = f"{relation} as {rivals[0].place} ({name})"
         fix = "Keep one."
         if row.values.get("valid_from") != rivals[0].values.get("valid_from"):
             fix = "End the earlier row: valid_to is the first day on which it no longer holds."
-        findings.append(Finding("error", what, f"{seed.where}, row {row.number}", fix))
+        findings.append(Finding("error", what, f"{seed.where}, {row.place}", fix))
     return findings
 
 
@@ -347,7 +353,7 @@ def check_references(
             if files[parent.seed].is_whole
         }
         for row in seed.rows:
-            place = f"{seed.where}, row {row.number}, column"
+            place = f"{seed.where}, {row.place}, column"
             currency = row.values.get("currency")
             for column, allowed in declared.items():
                 value, parent = row.values[column], specs[name].parents[column]
@@ -357,7 +363,7 @@ def check_references(
                     findings.append(Finding("error", what, f"{place} {column}", fix))
             if rates.is_whole and currency and currency not in currencies:
                 what = f"no exchange rate for '{currency}' to {reporting_currency}"
-                fix = "Add it to exchange_rates.csv."
+                fix = f"Add it to {Path(rates.where).name}."
                 findings.append(Finding("error", what, f"{place} currency", fix))
             for column, reference in specs[name].references.items():
                 names = sorted({*known[reference.kind], *reference.also})
@@ -393,12 +399,13 @@ def failing(
         names = [described[0] for described in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     where = files[seed].where
+    places = {row.number: row.place for row in files[seed].rows}
     in_column = f", column {column}" if column else ""
     return [
         Finding(
             "error",
             row["what"],
-            f"{where}, row {row['file_row']}{in_column}" if "file_row" in row else where,
+            f"{where}, {places[row['file_row']]}{in_column}" if "file_row" in row else where,
             row["fix"],
         )
         for row in sorted(rows, key=lambda row: (row.get("file_row", 0), row["what"]))

@@ -129,6 +129,14 @@ class Warehouse:
             for name, values in zip(names, zip(*(parts or [empty]), strict=True), strict=True)
         }
 
+    def texts(self, layer: str, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+        """The rows of a small relation in the letters of a CSV file: NULL is the empty text."""
+        kind = "string" if self.kind == "spark" else "varchar"
+        cast = ", ".join(f"cast({column} as {kind}) as {column}" for column in columns)
+        found = self.columns(f"select {cast} from {self.relation(layer, name)}")
+        rows = zip(*(found[column] for column in columns), strict=True)
+        return [dict(zip(columns, (value or "" for value in row), strict=True)) for row in rows]
+
     def replace_days(
         self,
         layer: str,

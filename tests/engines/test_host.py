@@ -37,6 +37,14 @@ def test_our_relations_are_made_from_the_models_of_the_host(host: Host) -> None:
     assert schemas == {f"{hosts.OURS}_{layer}" for layer in parity.LAYERS}
 
 
+def test_dbt_says_nothing_against_our_yaml(host: Host) -> None:
+    said = host.dbt("--no-partial-parse", "parse")
+    warned = [line for line in said.splitlines() if "WARNING" in line]
+    # the shop has a time spine of its own
+    assert len(warned) == 1, said
+    assert "time spine" in warned[0]
+
+
 def test_our_unit_tests_and_seeds_stay_at_home(host: Host) -> None:
     host.dbt("parse")
     kinds = {node["resource_type"] for node in host.manifest["nodes"].values() if is_ours(node)}
@@ -89,6 +97,18 @@ def test_a_governed_table_that_we_do_not_have_is_named(tmp_path: Path) -> None:
     done = host.run("run", "--select", "cfg_model_registry")
     assert done.returncode != 0
     assert "setting governed names metric_target, which is no governed table" in done.stdout
+
+
+def test_a_profile_of_our_name_is_named(tmp_path: Path) -> None:
+    """By it alone dbt_project.yml knows a host, whose schemas get a prefix."""
+    nothing_chosen = {"THROUGHLINE_WORKSPACE": "workspace", "THROUGHLINE_VARS": "{}"}
+    host = hosts.install(tmp_path / "shop", nothing_chosen)
+    for name, found in (("dbt_project.yml", "profile: shop"), ("profiles.yml", "shop:")):
+        file = host.folder / name
+        file.write_text(file.read_text().replace(found, found.replace("shop", "throughline"), 1))
+    done = host.run("run", "--select", "cfg_unit_values")
+    assert done.returncode != 0
+    assert "the profile of this project is called throughline" in done.stdout
 
 
 def test_a_session_outside_utc_is_named(tmp_path: Path) -> None:

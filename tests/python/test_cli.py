@@ -515,7 +515,7 @@ def test_no_text_of_the_project_ends_a_script_of_the_docs_page(
     )
     (small.project / "models/above.sql").write_text(f"select '{evil}' as a", encoding="utf-8")
     assert build.run(small, arguments=[], console=printing()) == []
-    page = docs.generate(small)
+    page = docs.generate(small, addresses={})
     assert page == small.project / "target/static_index.html"
     text = page.read_text(encoding="utf-8")
     assert evil not in text
@@ -578,4 +578,22 @@ def test_a_full_disk_is_one_line() -> None:
         seen.take(json.dumps({"info": {"name": name, "msg": message}, "data": {}}))
     assert [str(finding) for finding in dbt_events.shown(seen)] == [
         "dbt build: the disk is full. Make room and build again: nothing is lost."
+    ]
+
+
+def test_a_seed_that_got_a_column_is_to_be_made_anew() -> None:
+    """By plain dbt in a host, which inserts into the table that stands."""
+    seen = dbt_events.Run()
+    said = (
+        'Invalid Input Error: Error when sniffing file "/seeds/models.csv".\n'
+        "It was not possible to automatically detect the CSV parsing dialect"
+    )
+    for name, message in (
+        ("RunResultFailure", "[ERROR]: in seed models (seeds/models.csv)"),
+        ("RunResultError", said),
+    ):
+        seen.take(json.dumps({"info": {"name": name, "msg": message}, "data": {}}))
+    assert [str(finding) for finding in dbt_events.shown(seen)] == [
+        'seed models (seeds/models.csv): Invalid Input Error: Error when sniffing file "/seeds/mo'
+        'dels.csv". Where its columns changed, make it anew: dbt seed --full-refresh'
     ]

@@ -37,7 +37,8 @@ Json = dict[str, Any]
 @pytest.fixture(scope="module")
 def target(demo_project: Project, demo: Path) -> Path:
     """The folder of the artefacts, after `throughline docs`."""
-    run = demo_project.run(demo, ["throughline", "docs"])
+    addresses = ["--boards-url", "https://bi.acme.io/ml/", "--mail-domain", "acme.io"]
+    run = demo_project.run(demo, ["throughline", "docs", *addresses])
     assert run.status == 0, run.output
     return demo_project.root / "target"
 
@@ -93,13 +94,26 @@ def test_every_metric_and_mart_is_read_by_somebody_who_can_be_asked(manifest: Js
     for exposure in manifest["exposures"].values():
         kinds = {node.split(".")[0] for node in exposure["depends_on"]["nodes"]}
         assert kinds == {"model", "metric"}, exposure["name"]
-        assert "@" in exposure["owner"]["email"]
-        assert exposure["url"].startswith("https://")
+        assert exposure["owner"]["email"].endswith("@acme.io")
+        assert exposure["url"].startswith("https://bi.acme.io/ml/")
         read |= set(exposure["depends_on"]["nodes"])
     governed = {
         key for key, node in manifest["metrics"].items() if "unit" in node["config"]["meta"]
     }
     assert governed <= read
+
+
+def test_nobody_is_sent_to_an_address_that_was_never_given(
+    demo_project: Project, demo: Path
+) -> None:
+    asked = ["--resource-type", "exposure", "--output", "json", "--output-keys", "name url owner"]
+    run = demo_project.run(demo, ["throughline", "exec", "--", "dbt", "--quiet", "ls", *asked])
+    told = [json.loads(line) for line in run.output.splitlines() if line.startswith("{")]
+    assert len(told) > 20, run.output
+    for exposure in told:
+        assert exposure["owner"]["name"]
+        assert not exposure.get("url")
+        assert not exposure["owner"].get("email")
 
 
 def test_few_nodes_stand_above_a_metric(manifest: Json) -> None:

@@ -208,6 +208,19 @@ def test_each_line_that_is_missing_is_named(key: str, line: str) -> None:
     assert findings({name: value for name, value in PROJECT.items() if name != key}) == [line]
 
 
+def test_a_profile_of_our_name_and_a_metric_that_is_disabled_are_named() -> None:
+    off: Mapping[str, Any] = {
+        "throughline": {"metrics": {"recall": {"+enabled": False}, "nps": {"+enabled": True}}}
+    }
+    assert findings({**PROJECT, "metrics": off, "profile": "throughline"}) == [
+        "dbt_project.yml: profile: a profile called throughline is that of our own project. "
+        "Call it otherwise, here and in profiles.yml.",
+        "dbt_project.yml: metrics: throughline: metrics: recall: saved queries and exposures of "
+        "ours name the metric, so dbt could read none. Take it out; metrics that you do without: "
+        "vars: throughline: metrics_off.",
+    ]
+
+
 def test_versions_that_do_not_fit_are_named(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,3 +345,22 @@ def test_the_doctor_says_what_is_not_there(built: Path, shop: Path, throughline:
         "warehouse. Deliver lake.seen, or correct the source."
     ]
     assert ended.status == 1
+
+
+def test_the_doctor_names_governed_rows_that_break_a_rule(
+    built: Path, shop: Path, throughline: Call
+) -> None:
+    table = "analytics_throughline_config.cfg_model_registry"
+    wrong = "set task = 'bynary', label_delay_days = -1 where model_id = 'lead'"
+    kept = "create table analytics.kept as select * from"
+    restored = f"truncate {table}; insert into {table} from analytics.kept"
+    with duckdb.connect(str(built / "shop.duckdb")) as connection:
+        connection.execute(f"{kept} {table}; update {table} {wrong}")
+    try:
+        ended = throughline("doctor")
+    finally:
+        with duckdb.connect(str(built / "shop.duckdb")) as connection:
+            connection.execute(f"{restored}; drop table analytics.kept")
+    assert ended.status == 1
+    found = [line for line in ended.lines if "my_registry" in line]
+    assert "error ref('my_registry'), lead, column task: 'bynary' is not allowed." in found[0]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import pytest
@@ -78,7 +79,11 @@ def run(clone: Path, commands: str) -> str:
 def test_links_resolve() -> None:
     for text, link in re.findall(r"\[([^\]]+)\]\(([^)]+)\)", TEXT):
         path, _, anchor = link.partition("#")
-        if path.startswith("https://"):
+        if "://" in path:
+            place = urlsplit(path)
+            assert place.scheme == "https", path
+            assert re.fullmatch(r"([a-z0-9-]+\.)+[a-z]+", place.netloc), path
+            assert "example" not in place.netloc, path
             continue
         page = (PAGE.parent / path).resolve() if path else PAGE
         headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
