@@ -29,6 +29,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from throughline import publish
 from throughline.files import locked, writing
 from throughline.findings import refuse
 from throughline.progress import Begin, ignored
@@ -45,6 +46,8 @@ SHOWN_DAYS = 90
 """Days of a metric that its board shows."""
 PARALLEL = 2
 """Renderers at a time: one for each processor, and no more memory than a laptop has."""
+KEYS = {"model": "model_id", "experiment": "experiment_id", "metric": "metric"}
+"""What there is a board for each of, and the value of its queries that names it."""
 MARKS, ALIKE = "_*`[]", "\u02cd\u2217\u02cb\uff3b\uff3d"
 """What a title of dbt Charts takes for emphasis, code or a link, and what looks like it."""
 HUES, TINTS = 10, ("", ".dark", ".light", ".deep")
@@ -169,20 +172,22 @@ def project(
 ) -> Iterator[tuple[Path, list[Board]]]:
     """A project of dbt Charts over the published file, in a folder for a while.
 
+    Where the warehouse is a server, a file of the marts that boards read takes its place.
+
     charts/<form>/<page>.yml are the boards; the second value has them once, without forms.
     """
     published = workspace.published
-    if not workspace.is_in_file:
-        what = f"target {workspace.target} is no file of DuckDB, and boards read the published file"
-        fix = "Draw from the marts of that target with a BI tool: docs/bi.md."
-        raise refuse(what, where="boards", fix=fix)
-    if not published.exists():
+    if workspace.is_in_file and not published.exists():
         fix = "Publish it: throughline publish. Boards read that file of DuckDB alone."
         raise refuse("does not exist", where=workspace.shown(published), fix=fix)
     templates = workspace.package / "boards"
     schema, _ = workspace.place("marts", "mart_models")
     try:
-        read = published if is_served else _held(published, scratch)
+        if not workspace.is_in_file:
+            read = scratch / published.name
+            publish.take(workspace, marts=_marts(templates), file=read)
+        else:
+            read = published if is_served else _held(published, scratch)
         with duckdb.connect(str(read), read_only=True) as marts:
             marts.execute(f'use "{schema}"')
             marts.execute(_setup(templates))
@@ -204,6 +209,14 @@ def project(
         what = f"cannot be read for boards: {told}"
         raise refuse(what, where=workspace.shown(published), fix=fix) from None
     yield root, boards
+
+
+def _marts(templates: Path) -> list[str]:
+    """The marts that boards read."""
+    queries = sorted((templates / "queries").glob("*.sql"))
+    return sorted(
+        {name for query in queries for name in re.findall(r"\bmart_\w+", query.read_text())}
+    )
 
 
 def _held(published: Path, scratch: Path) -> Path:
@@ -252,14 +265,13 @@ def plan(marts: duckdb.DuckDBPyConnection) -> list[Board]:
             "axis_format": ",.3~%" if row[3] == "share" else ",.3~f",
         },
     }
-    keys = {"model": "model_id", "experiment": "experiment_id", "metric": "metric"}
     for kind, sql in kinds.items():
         for row in marts.execute(sql).fetchall():
             boards.append(
                 Board(
                     kind=kind,
                     page=page(kind, row[0]),
-                    values={**values, keys[kind]: row[0]},
+                    values={**values, KEYS[kind]: row[0]},
                     words={
                         **common,
                         **{key: value or "" for key, value in names[kind](row).items()},
