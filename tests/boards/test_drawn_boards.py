@@ -199,16 +199,21 @@ def test_text_is_large_enough_and_stands_out(demo_pages: list[Seen]) -> None:
 def test_pages_are_as_wide_as_their_screen_and_no_text_lies_on_another(
     demo_pages: list[Seen],
 ) -> None:
-    wide, crossed = [], []
+    wide, cut, crossed = [], [], []
     for seen in demo_pages:
         form = seen.file.parent.name if seen.file.parent.name in FORMS else ""
         if seen.look["width"] > FORMS[form][0]:
             wide.append(f"{seen.file}: {seen.look['width']}")
+        cut += [
+            f"{seen.file}: {text['text'][:30]}"
+            for text in seen.look["texts"]
+            if text["x"] < 0 or text["x"] + text["w"] > FORMS[form][0]
+        ]
         crossed += [
             f"{seen.file.parent.name}/{seen.file.name}: {pair}"
             for pair in overlaps(seen.look["texts"])
         ]
-    assert (wide, crossed[:20]) == ([], [])
+    assert (wide, cut[:20], crossed[:20]) == ([], [], [])
 
 
 def overlaps(texts: list[dict[str, Any]]) -> list[str]:
