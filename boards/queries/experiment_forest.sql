@@ -1,6 +1,7 @@
 -- One row per variant, metric and role over all units, by the estimator that decides.
 select
-    format('{}, {}', coalesce(cards.label, lifts.metric), lifts.variant) as metric,
+    coalesce(cards.label, lifts.metric) as metric,
+    format('{}, {}', coalesce(cards.label, lifts.metric), lifts.variant) as metric_and_variant,
     lifts.relative_lift,
     lifts.relative_ci_low,
     lifts.relative_ci_high

@@ -7,6 +7,7 @@ and boards/setup.sql only writes numbers, words and names of pages.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from throughline import publish
 from throughline.files import locked, writing
 from throughline.findings import refuse
 from throughline.progress import Begin, ignored
@@ -44,12 +46,16 @@ SHOWN_DAYS = 90
 """Days of a metric that its board shows."""
 PARALLEL = 2
 """Renderers at a time: one for each processor, and no more memory than a laptop has."""
-PLAIN = str.maketrans({"_": " ", "*": "\u2217", "`": "'", "[": "(", "]": ")", "\n": " "})
-"""What a title of dbt Charts would take for a mark of emphasis, code or a link."""
-AXIS_FORMATS = {"share": ".0%", "currency": ",.0f", "count": ",.0f", "milliseconds": ",.0f"}
-"""How the axis of a metric reads, by its unit; others read as they stand."""
+KEYS = {"model": "model_id", "experiment": "experiment_id", "metric": "metric"}
+"""What there is a board for each of, and the value of its queries that names it."""
+MARKS, ALIKE = "_*`[]", "\u02cd\u2217\u02cb\uff3b\uff3d"
+"""What a title of dbt Charts takes for emphasis, code or a link, and what looks like it."""
+HUES, TINTS = 10, ("", ".dark", ".light", ".deep")
+"""The colours of a palette of dbt Charts, and what it makes of each."""
 SHARED = re.compile(r"@font-face\s*\{[^}]*\}|<script\b[^>]*>.{4000,}?</script>", re.DOTALL)
 """What is the same in each page and weighs most of it: fonts, and the script of the tooltips."""
+AT_FDCWD, EXCHANGE = -100, 2
+"""What Linux calls a path that is no other file's, and Linux and macOS an exchange of names."""
 RENDERED = re.compile(r"^Rendered (\S+) to ")
 FAULT = re.compile(r"^ERR-[A-Z0-9-]+")
 
@@ -65,8 +71,8 @@ class Form:
     @property
     def looks(self) -> list[str]:
         """The files of its looks, a later one over those before."""
-        own = {"style_phone.yml": self.is_phone, "style_light.yml": not self.is_dark}
-        return ["style.yml", *(name for name, is_its in own.items() if is_its)]
+        ground = "style_dark.yml" if self.is_dark else "style_light.yml"
+        return ["style.yml", *["style_phone.yml"] * self.is_phone, ground]
 
 
 FORMS = (
@@ -166,20 +172,22 @@ def project(
 ) -> Iterator[tuple[Path, list[Board]]]:
     """A project of dbt Charts over the published file, in a folder for a while.
 
+    Where the warehouse is a server, a file of the marts that boards read takes its place.
+
     charts/<form>/<page>.yml are the boards; the second value has them once, without forms.
     """
     published = workspace.published
-    if not workspace.is_in_file:
-        what = f"target {workspace.target} is no file of DuckDB, and boards read the published file"
-        fix = "Draw from the marts of that target with a BI tool: docs/bi.md."
-        raise refuse(what, where="boards", fix=fix)
-    if not published.exists():
+    if workspace.is_in_file and not published.exists():
         fix = "Publish it: throughline publish. Boards read that file of DuckDB alone."
         raise refuse("does not exist", where=workspace.shown(published), fix=fix)
     templates = workspace.package / "boards"
     schema, _ = workspace.place("marts", "mart_models")
     try:
-        read = published if is_served else _held(published, scratch)
+        if not workspace.is_in_file:
+            read = scratch / published.name
+            publish.take(workspace, marts=_marts(templates), file=read)
+        else:
+            read = published if is_served else _held(published, scratch)
         with duckdb.connect(str(read), read_only=True) as marts:
             marts.execute(f'use "{schema}"')
             marts.execute(_setup(templates))
@@ -201,6 +209,14 @@ def project(
         what = f"cannot be read for boards: {told}"
         raise refuse(what, where=workspace.shown(published), fix=fix) from None
     yield root, boards
+
+
+def _marts(templates: Path) -> list[str]:
+    """The marts that boards read."""
+    queries = sorted((templates / "queries").glob("*.sql"))
+    return sorted(
+        {name for query in queries for name in re.findall(r"\bmart_\w+", query.read_text())}
+    )
 
 
 def _held(published: Path, scratch: Path) -> Path:
@@ -246,17 +262,16 @@ def plan(marts: duckdb.DuckDBPyConnection) -> list[Board]:
         "metric": lambda row: {
             "label": row[1],
             "description": row[2],
-            "axis_format": AXIS_FORMATS.get(row[3], ",.3~f"),
+            "axis_format": ",.3~%" if row[3] == "share" else ",.3~f",
         },
     }
-    keys = {"model": "model_id", "experiment": "experiment_id", "metric": "metric"}
     for kind, sql in kinds.items():
         for row in marts.execute(sql).fetchall():
             boards.append(
                 Board(
                     kind=kind,
                     page=page(kind, row[0]),
-                    values={**values, keys[kind]: row[0]},
+                    values={**values, KEYS[kind]: row[0]},
                     words={
                         **common,
                         **{key: value or "" for key, value in names[kind](row).items()},
@@ -290,6 +305,9 @@ def compose(
     made: Yaml = _filled(_template(templates / f"{board.kind}.yml"), words)
     made["source"] = "marts"
     made["style"] = reduce(_merged, (_template(templates / look)["style"] for look in form.looks))
+    if board.kind == "metric":
+        values = {"model": {"values": _colors(marts)}}
+        made["style"] = _merged(made["style"], {"charts": {"category_colors": values}})
     if form.is_dark:
         made["theme"] = "neon"
     setup = _setup(templates)
@@ -327,11 +345,21 @@ def compose(
     return made
 
 
+def _colors(marts: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """One colour for each model on all boards; none where there are more models than colours."""
+    slots = [f"category[{hue}]{tint}" for tint in TINTS for hue in range(1, HUES + 1)]
+    models = marts.execute("select text(model_id) from mart_models order by model_id").fetchall()
+    if len(models) > len(slots):
+        return {}
+    return {name: slot for (name,), slot in zip(models, slots, strict=False)}
+
+
 def share(place: Path) -> None:
     """Moves what all pages have in common into files of their own, once each.
 
-    Every page is whole without that, but weighs a megabyte.
+    Every page is whole without that, but weighs a megabyte. What only looks like a mark becomes it.
     """
+    marks = str.maketrans(ALIKE, MARKS)
     assets = place / "assets"
     assets.mkdir()
     for file in sorted(place.rglob("*.html")):
@@ -347,7 +375,7 @@ def share(place: Path) -> None:
             body = part[part.index(">") + 1 : -len("</script>")]
             return f'<script src="{way}/{_kept(assets, body, "js")}"></script>'
 
-        text = SHARED.sub(moved, text)
+        text = SHARED.sub(moved, text).translate(marks)
         if fonts:
             name = _kept(assets, "\n".join(fonts), "css")
             text = text.replace("</head>", f'<link rel="stylesheet" href="{way}/{name}"></head>', 1)
@@ -396,7 +424,7 @@ def _filled(value: Any, words: Mapping[str, str]) -> Any:
 
 def shown(text: str) -> str:
     """A text of the workspace within a text of dbt Charts, which would read marks and Jinja."""
-    plain = text.translate(PLAIN)
+    plain = text.replace("\n", " ").translate(str.maketrans(MARKS, ALIKE))
     return (
         f"{{{{ {json.dumps(plain, ensure_ascii=False)} }}}}" if re.search("[{}]", plain) else plain
     )
@@ -422,6 +450,9 @@ def _chart(
         reason = _rows(marts, _query(templates, why), board.values) if why else []
         told = " ".join([empty, *(f"Reason: {row[0]}." for row in reason[:1] if row[0])])
         return {"type": "callout", "title": chart["title"], "message": told}
+    if isinstance(chart.get("x"), list):
+        columns = chart["x"][-1:] if is_served else chart["x"]
+        chart["x"] = _telling(columns, marts, sql, board.values)
     layers, declared = [], chart.pop("layers", [])
     for layer in declared:
         if "query" in layer:
@@ -439,6 +470,7 @@ def _chart(
     if form.is_phone:
         for column in phone.get("hide", []):
             chart["style"]["columns"][column] = {"visible": False}
+        chart["style"] = _merged(chart.get("style", {}), phone.get("style", {}))
     return chart
 
 
@@ -471,6 +503,17 @@ def _rows(
     for name in used:
         sql = sql.replace(f"'{{{{ {name} }}}}'", f"${name}")
     return marts.execute(sql, {name: values[name] for name in used}).fetchall()
+
+
+def _telling(
+    columns: list[str], marts: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, str]
+) -> str:
+    """The first of some columns of a query that tells its rows apart; else the last of them."""
+    for column in columns[:-1]:
+        cells = _rows(marts, f"select {column} from ({sql}\n)", values)
+        if len(set(cells)) == len(cells):
+            return column
+    return columns[-1]
 
 
 def _first(marts: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
@@ -549,12 +592,25 @@ def _alone(workspace: Workspace, place: Path) -> Iterator[Path]:
 
 
 def _swap(fresh: Path, place: Path) -> None:
-    """Puts a folder in the place of another, which goes only then."""
+    """Puts a folder in the place of another, which goes with the scratch or only then."""
+    if place.exists() and _exchanged(fresh, place):
+        return
     _, old = _beside(place)
     if place.exists():
         place.rename(old)
     fresh.rename(place)
     _remove(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system could give two folders each other's names at once."""
+    libc = ctypes.CDLL(None)
+    first, second = os.fsencode(one), os.fsencode(other)
+    if hasattr(libc, "renameat2"):
+        return bool(libc.renameat2(AT_FDCWD, first, AT_FDCWD, second, EXCHANGE) == 0)
+    if hasattr(libc, "renamex_np"):
+        return bool(libc.renamex_np(first, second, EXCHANGE) == 0)
+    return False
 
 
 def _beside(place: Path) -> tuple[Path, Path]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,11 @@ PACKAGE = "throughline"
 """The dbt package whose models are published."""
 ABOUT = "publication"
 """The table that says what the file holds; in schema main, where a client looks first."""
+TAKEN = """
+    header = false, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\\n',
+    max_line_size = 16000000
+"""
+"""How a file of rows from a server is read."""
 MEMORY_LIMIT = "4GB"
 """Of DuckDB where nothing else is said, as in profiles.yml."""
 FIX = "Make the folder writable and run throughline publish; the copy before this one still stands."
@@ -82,6 +88,35 @@ def publish(workspace: Workspace, *, begin: Begin = ignored) -> Publication:
     return Publication(
         path=workspace.published, relations=len(relations), size=size, seconds=seconds
     )
+
+
+def take(workspace: Workspace, *, marts: Collection[str], file: Path) -> None:
+    """Writes marts of a server into a new file of DuckDB, as the last finished build left them.
+
+    For who reads such a file alone. Raises UserError where nothing is built, where a build has
+    begun since, or where the server cannot be reached.
+    """
+    # dbt takes seconds to import, and a copy of a file does without it
+    from throughline import warehouse
+
+    rows, null = file.with_suffix(".csv"), f"no value {uuid.uuid4()}"
+    with warehouse.connect(workspace) as server, duckdb.connect(str(file)) as connection:
+        server.see_one_moment()
+        for layer, name in (("metrics", "build_starts"), *(("marts", mart) for mart in marts)):
+            if not server.has(layer, name):
+                where = f"target {workspace.target}"
+                raise refuse(f"{name} is not built yet", where=where, fix="throughline build")
+        if server.query(f"select 1 as begun from {server.relation('metrics', 'build_starts')}"):
+            raise _unfinished(workspace)
+        for mart in marts:
+            types = server.write_csv("marts", mart, rows, null=null)
+            schema, name = workspace.place("marts", mart)
+            connection.execute(f"create schema if not exists {sql.quoted(schema)}")
+            connection.execute(
+                f"create table {sql.relation(schema, name)} as from read_csv(?, columns = ?, "
+                f"nullstr = ?, {TAKEN})",
+                [str(rows), types, null],
+            )
 
 
 def notes(workspace: Workspace) -> Iterator[Finding]:
@@ -170,8 +205,12 @@ def _check_finished(connection: duckdb.DuckDBPyConnection, workspace: Workspace)
     starts = sql.relation(*workspace.place("metrics", "build_starts"))
     (begun,) = sql.one_row(connection, f"select count(*) from built.{starts}")
     if begun:
-        what = "a build was begun and not finished, or only a part was built"
-        raise refuse(what, where=workspace.name, fix="Build the whole: throughline build")
+        raise _unfinished(workspace)
+
+
+def _unfinished(workspace: Workspace) -> UserError:
+    what = "a build was begun and not finished, or only a part was built"
+    return refuse(what, where=workspace.name, fix="Build the whole: throughline build")
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:

@@ -6,7 +6,9 @@ So profiles.yml alone says where it is.
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
+import itertools
 import os
 import re
 import socket
@@ -115,13 +117,10 @@ class Warehouse:
         if self.kind == "duckdb":
             return {name: _plain(values) for name, values in cursor.fetchnumpy().items()}
         names = [column[0] for column in cursor.description]
-        blocks: Iterable[list[tuple[Any, ...]]]
-        if hasattr(cursor, "fetchmany"):
-            blocks = iter(lambda: cursor.fetchmany(BLOCK), [])
-        else:
-            blocks = [cursor.fetchall()]
         parts = [
-            [as_column(values) for values in zip(*block, strict=True)] for block in blocks if block
+            [as_column(values) for values in zip(*block, strict=True)]
+            for block in _blocks(cursor)
+            if block
         ]
         empty = [np.empty(0, dtype=object) for _ in names]
         return {
@@ -136,6 +135,45 @@ class Warehouse:
         found = self.columns(f"select {cast} from {self.relation(layer, name)}")
         rows = zip(*(found[column] for column in columns), strict=True)
         return [dict(zip(columns, (value or "" for value in row), strict=True)) for row in rows]
+
+    def see_one_moment(self) -> None:
+        """All later queries see what is there now; where the server cannot, each sees its own."""
+        if self.kind == "postgres":
+            self.handle.rollback()
+            self.handle.cursor().execute("set transaction isolation level repeatable read")
+
+    def write_csv(self, layer: str, name: str, file: Path, *, null: str) -> dict[str, str]:
+        """Writes the rows of a relation without a header, all quoted, with a text for NULL.
+
+        Returns:
+            The types of its columns as the server calls them, in order.
+        """
+        relation = self.relation(layer, name)
+        told = f"describe {relation}"
+        if self.kind == "postgres":
+            told = f"""
+                select attname, format_type(atttypid, atttypmod) from pg_attribute
+                where attrelid = to_regclass('{relation}') and attnum > 0 and not attisdropped
+                order by attnum
+            """
+        cursor = self.handle.cursor()
+        cursor.execute(told)
+        # Spark goes on with partitions, after a line without a name
+        columns = itertools.takewhile(lambda row: row[0] and row[0][0] != "#", cursor.fetchall())
+        types = {row[0]: row[1] for row in columns}
+        # Spark's own moments are in the zone of this machine
+        cells = [
+            f"cast({column} as string)" if (self.kind, kind) == ("spark", "timestamp") else column
+            for column, kind in types.items()
+        ]
+        # a cursor of Spark keeps the rows of its first query
+        cursor = self.handle.cursor()
+        cursor.execute(f"select {', '.join(cells)} from {relation}")
+        with file.open("w", encoding="utf-8", newline="") as rows:
+            writer = csv.writer(rows, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            for block in _blocks(cursor):
+                writer.writerows([null if cell is None else cell for cell in row] for row in block)
+        return types
 
     def replace_days(
         self,
@@ -228,6 +266,13 @@ class Warehouse:
     def handle(self) -> Any:
         """The driver's own connection."""
         return self.adapter.connections.get_thread_connection().handle
+
+
+def _blocks(cursor: Any) -> Iterable[list[tuple[Any, ...]]]:
+    """The rows of a query, some at a time where the driver can."""
+    if hasattr(cursor, "fetchmany"):
+        return iter(lambda: cursor.fetchmany(BLOCK), [])
+    return [cursor.fetchall()]
 
 
 def copy_to_postgres(

@@ -25,5 +25,7 @@
   return {texts: boxes, width: document.documentElement.scrollWidth, title: document.title,
     charts: [...document.querySelectorAll('[data-chart-type]')].map(c => ({id: c.dataset.chartId, type: c.dataset.chartType, label: c.getAttribute('aria-label') || '',
       text: [...c.querySelectorAll('text')].map(t => t.textContent).join(' ')})),
+    legend: [...document.querySelectorAll('.role-legend-label text')].map(t => [t.textContent,
+      t.closest('.role-legend-label').parentNode.querySelector('.role-legend-symbol path').getAttribute('fill')]),
     body: document.body.innerText};
 }

@@ -199,16 +199,21 @@ def test_text_is_large_enough_and_stands_out(demo_pages: list[Seen]) -> None:
 def test_pages_are_as_wide_as_their_screen_and_no_text_lies_on_another(
     demo_pages: list[Seen],
 ) -> None:
-    wide, crossed = [], []
+    wide, cut, crossed = [], [], []
     for seen in demo_pages:
         form = seen.file.parent.name if seen.file.parent.name in FORMS else ""
         if seen.look["width"] > FORMS[form][0]:
             wide.append(f"{seen.file}: {seen.look['width']}")
+        cut += [
+            f"{seen.file}: {text['text'][:30]}"
+            for text in seen.look["texts"]
+            if text["x"] < 0 or text["x"] + text["w"] > FORMS[form][0]
+        ]
         crossed += [
             f"{seen.file.parent.name}/{seen.file.name}: {pair}"
             for pair in overlaps(seen.look["texts"])
         ]
-    assert (wide, crossed[:20]) == ([], [])
+    assert (wide, cut[:20], crossed[:20]) == ([], [], [])
 
 
 def overlaps(texts: list[dict[str, Any]]) -> list[str]:
@@ -377,8 +382,32 @@ def test_drawn_points_are_cells_of_the_marts(demo: Path, demo_pages: list[Seen])
     """,
     )
     assert len(estimates) == 3
-    drawn = set(re.findall(r"estimate: ([+\u2212]\d+\.\d\d)", text))
-    assert drawn == {f"{cell:+.2f}".replace("-", "\u2212") for (cell,) in estimates}
+    drawn = set(re.findall(r"estimate: ([+\u2212]\d+\.\d+)", text))
+    written = (f"{cell:+.3f}".rstrip("0").replace("-", "\u2212") for (cell,) in estimates)
+    assert drawn == set(written)
+
+
+def test_a_model_has_one_colour_on_all_pages_of_metrics(demo_pages: list[Seen]) -> None:
+    colours: dict[tuple[str, str], set[str]] = {}
+    for seen in demo_pages:
+        if seen.file.name.startswith("metric_"):
+            for model, colour in seen.look["legend"]:
+                is_dark = seen.file.parent.name.endswith("dark")
+                colours.setdefault(("dark" if is_dark else "light", model), set()).add(colour)
+    of_models = {key: found for key, found in colours.items() if "_" in key[1]}
+    assert len(of_models) == 2 * 4
+    assert {key: found for key, found in of_models.items() if len(found) > 1} == {}
+    for ground in ("light", "dark"):
+        used = [next(iter(found)) for key, found in of_models.items() if key[0] == ground]
+        assert len(set(used)) == 4, used
+
+
+def test_titles_are_as_written(demo: Path, demo_pages: list[Seen]) -> None:
+    names = [name for (name,) in rows(demo, "select experiment_id from mart_experiment_decisions")]
+    for seen in demo_pages:
+        if seen.file.name.startswith("experiment_"):
+            assert seen.look["texts"][0]["text"] in names, seen.file
+            assert seen.look["title"] in names, seen.file
 
 
 def test_a_number_that_is_not_told_says_why_in_its_place(

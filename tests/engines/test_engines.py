@@ -29,7 +29,7 @@ import engines
 import late
 import parity
 from engines import ROOT, Engine
-from throughline import cli, dbt_process, simulate, warehouse
+from throughline import boards, cli, dbt_process, simulate, warehouse
 from throughline.exports import osi
 from throughline.findings import UserError
 from throughline.workspace import Workspace
@@ -119,8 +119,29 @@ def test_every_relation_equals_that_of_duckdb(engine: Engine, case: str) -> None
     assert list(parity.differences(workspace.warehouse, read)) == []
     if case == "awkward":
         assert_variance_is_exact(workspace, read)
+        assert_boards_read_what_the_server_holds(engine, workspace)
     if engine.name == "postgres":
         assert_the_planner_knows_every_table(engine)
+
+
+def assert_boards_read_what_the_server_holds(engine: Engine, workspace: Workspace) -> None:
+    """In a file of DuckDB, which is taken while they are drawn."""
+    scratch = engine.folder / "boards"
+    scratch.mkdir()
+    with (
+        dbt_process.within(engine.environment(workspace)),
+        boards.project(workspace, boards.FORMS[:1], scratch) as (_, planned),
+    ):
+        assert {board.kind for board in planned} == {*boards.KEYS, "overview", "alerts"}
+    with duckdb.connect(str(scratch / workspace.published.name)) as taken:
+        taken.execute(f"export database '{scratch / 'marts'}' (format parquet)")
+    files = {file.stem.removeprefix("main_marts_"): file for file in scratch.rglob("*.parquet")}
+    assert {"mart_models", "mart_metric_timeline", "mart_drift"} <= set(files)
+
+    def read(schema: str, name: str, _: dict[str, str]) -> str:
+        return f"read_parquet('{files[name]}')" if name in files else f"warehouse.{schema}.{name}"
+
+    assert list(parity.differences(workspace.warehouse, read)) == []
 
 
 def assert_the_planner_knows_every_table(engine: Engine) -> None:

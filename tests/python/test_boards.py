@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import signal
 import subprocess
 import sys
@@ -131,6 +132,35 @@ def test_a_number_is_written_by_its_unit(
     assert told.replace("\u2060", "") == written
 
 
+def test_a_model_has_one_colour_on_all_boards_and_no_other_has_it() -> None:
+    with duckdb.connect() as marts:
+        marts.execute((TEMPLATES / "setup.sql").read_text())
+        marts.execute(
+            "create table mart_models as select model_id from (values ('b'), ('7')) t(model_id)"
+        )
+        assert boards._colors(marts) == {"7\u2060": "category[1]", "b": "category[2]"}
+        marts.execute("insert into mart_models select 'm' || n from range(38) as r(n)")
+        assert len(set(boards._colors(marts).values())) == 40
+        marts.execute("insert into mart_models values ('one more')")
+        assert boards._colors(marts) == {}
+
+
+def test_a_row_is_named_by_the_first_column_that_tells_rows_apart() -> None:
+    sql = "-- One row.\nselect * from (values ('a', 'a, x'), ({}, 'b, y')) t(short, long)"
+    with duckdb.connect() as marts:
+        for other, column in (("'b'", "short"), ("'a'", "long")):
+            told = boards._telling(["short", "long"], marts, sql.format(other), {})
+            assert told == column
+
+
+def test_titles_are_as_written_once_drawn(tmp_path: Path) -> None:
+    written = "lead_first_hour *x* [a](b) `c`"
+    page = tmp_path / "experiment.html"
+    page.write_text(f"<html><head></head>{boards.shown(written)}</html>")
+    boards.share(tmp_path)
+    assert written in page.read_text()
+
+
 def test_texts_of_a_workspace_are_no_marks_of_the_renderer() -> None:
     assert boards.shown("offer_ranking *x* [a](b) `c`").isprintable()
     assert not set("_*`[]") & set(boards.shown("offer_ranking *x* [a](b) `c`"))
@@ -172,11 +202,18 @@ def test_lines_of_money_and_counts_stand_on_zero() -> None:
         template = yaml.safe_load((TEMPLATES / f"{kind}.yml").read_text())
         for name, chart in template["charts"].items():
             axis = chart.get("style", {}).get("axis_y", {})
-            is_whole = axis.get("labels", {}).get("format") == ",.0f"
-            if chart["type"] == "line" and is_whole and name != "threshold":
+            if chart["type"] == "line" and name in ("money", "adoption"):
                 assert axis["scale"]["continuous"]["zero"] is True, (kind, name)
                 found += 1
     assert found == 2
+
+
+def test_no_axis_rounds_its_marks_to_each_other() -> None:
+    """A mark at 0.4 that reads 0 is a wrong number; zeros at the end may go."""
+    for kind in KINDS:
+        text = (TEMPLATES / f"{kind}.yml").read_text()
+        for number_format in re.findall(r"labels: \{format: \"([^\"]*)\"", text):
+            assert number_format.endswith(("~f", "~%")), (kind, number_format)
 
 
 def test_zero_is_the_one_dark_line_of_a_forest() -> None:
@@ -199,6 +236,7 @@ with boards._alone(workspace, place) as scratch:
     fresh.mkdir()
     (fresh / "index.html").write_text("half")
     if sys.argv[2] == "between":
+        boards._exchanged = lambda one, other: False
         rename = Path.rename
         def once(self, target):
             rename(self, target)
@@ -232,6 +270,18 @@ def test_a_killed_drawing_loses_nothing_and_the_next_cleans_up(tmp_path: Path, m
         boards._swap(fresh, place)
     assert [file.name for file in tmp_path.iterdir()] == ["boards"]
     assert (place / "index.html").read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="no exchange of names there")
+def test_the_folder_is_never_away_where_the_system_exchanges_names(tmp_path: Path) -> None:
+    place, fresh = tmp_path / "boards", tmp_path / "fresh"
+    for folder in (place, fresh):
+        folder.mkdir()
+        (folder / "index.html").write_text(folder.name)
+    assert boards._exchanged(fresh, place)
+    assert (place / "index.html").read_text() == "fresh"
+    assert (fresh / "index.html").read_text() == "boards"
+    assert not boards._exchanged(fresh, tmp_path / "none")
 
 
 def test_a_build_that_ends_meanwhile_changes_no_page(tmp_path: Path) -> None:
