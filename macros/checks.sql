@@ -1,7 +1,7 @@
 {# Stops a run whose workspace cannot be read, with one line that names the fault and the fix. #}
 {% macro check_workspace() %}
+    {% if execute and is_selected() %}{{ check_profile() }}{% endif %}
     {% if execute and is_selected() and 'workspace' not in setting('checks_off') %}
-        {{ check_profile() }}
         {% if is_installed() %}{{ check_host() }}{% else %}{{ check_variables() }}{% endif %}
         {% for name in ['inputs', 'sources', 'mapping'] %}
             {% for table in setting(name) if table not in raw_tables() %}

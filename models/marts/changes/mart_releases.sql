@@ -76,20 +76,34 @@ gains as (
 
 ),
 
--- an experiment that began while a version decided shows what that version is good for
-shown as (
+-- an experiment shows what the version is good for that was deployed last when it began
+tried as (
 
     select
         releases.model_id,
         releases.model_version,
-        min(gains.gain_date) as lift_shown_date
-    from releases
-    inner join gains
-        on releases.model_id = gains.model_id
+        gains.gain_date,
+        row_number() over (
+            partition by gains.experiment_id
+            order by releases.deployed_at desc nulls last, releases.model_version desc nulls last
+        ) as place
+    from gains
+    inner join releases
+        on gains.model_id = releases.model_id
         and cast(releases.deployed_at as date) <= gains.start_date
-        and coalesce(cast(releases.replaced_at as date) > gains.start_date, true)
         and coalesce(cast(releases.ended_at as date) > gains.start_date, true)
-    group by releases.model_id, releases.model_version
+
+),
+
+shown as (
+
+    select
+        model_id,
+        model_version,
+        min(gain_date) as lift_shown_date
+    from tried
+    where place = 1
+    group by model_id, model_version
 
 ),
 
