@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -190,10 +190,13 @@ class Notice:
 
     alert: Row
     day: date
+    haste: str = ""
+    """Its severity, where the day alone was told before."""
 
     @property
     def key(self) -> str:
-        return f"{self.alert['alert_key']} {self.alert['status']} {self.day}"
+        haste = f" {self.haste}" if self.haste else ""
+        return f"{self.alert['alert_key']} {self.alert['status']} {self.day}{haste}"
 
     def as_json(self) -> Row:
         return {"key": self.key, "alert": self.alert}
@@ -236,22 +239,23 @@ def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> 
 def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     """The states that were not told: of problems, and the end of what was told as open.
 
-    What was told and is no alert any more, as of a table that arrived since, is withdrawn.
+    A state is told again only once it is more urgent than it was told last. What was told and is
+    no alert any more, as of a table that arrived since, is withdrawn.
     """
     keys = {row["key"] for row in told}
-    newest = {row["alert_key"]: row["status"] for row in told}
-    notices = [
-        Notice(alert=row, day=_day(row))
-        for row in found.problems
-        if not _goes_on(row, newest.get(row["alert_key"]))
-    ]
-    last = {(row["alert_key"], row["opened_date"]): row for row in told}
+    notices = list(_new_states(found, told, keys))
+    undated = {row["alert_key"] for row in [*found.history, *told] if row.get("metric") == UNDATED}
+
+    def which(row: Row) -> tuple[str, str | None]:
+        key = row["alert_key"]
+        return key, None if key in undated else str(row["opened_date"])
+
+    last = {which(row): row for row in told}
     told_open = {key: row for key, row in last.items() if row["status"] not in ENDS}
     for row in found.history:
-        is_told = (row["alert_key"], str(row["opened_date"])) in told_open
-        if row["status"] == "closed" and is_told:
+        if row["status"] == "closed" and which(row) in told_open:
             notices.append(Notice(alert=row, day=row["closed_date"]))
-    known = {(row["alert_key"], str(row["opened_date"])) for row in found.history}
+    known = {which(row) for row in found.history}
     # one that is open since another day goes on
     is_open = {row["alert_key"] for row in found.history if row["status"] != "closed"}
     for key, row in told_open.items():
@@ -261,10 +265,44 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     return [notice for notice in notices if notice.key not in keys]
 
 
-def _goes_on(row: Row, told_status: str | None) -> bool:
-    """Whether an alert only seems to have opened since it was told."""
-    is_changed = row["acted_at"] is not None or row["hastened_at"] is not None
-    return row["metric"] == UNDATED and not is_changed and told_status == row["status"]
+def _new_states(found: Alerts, told: Sequence[Row], keys: set[str]) -> Iterator[Notice]:
+    newest = {row["alert_key"]: row for row in told}
+    of_key = {row["key"]: row for row in told}
+    of_state = {_state(row, row.get("since")): row for row in told}
+    for row in found.problems:
+        notice = Notice(alert=row, day=_day(row))
+        since = _since(row)
+        if since is None:
+            last = newest.get(row["alert_key"])
+            before = last if last and last["status"] == row["status"] else None
+        else:
+            before = of_state.get(_state(row, since), of_key.get(notice.key))
+        is_used = notice.key in keys
+        if before is None:
+            yield notice
+        elif _is_risen(row, before, is_used=is_used):
+            yield replace(notice, haste=row["incident_severity"] if is_used else "")
+
+
+def _state(row: Row, since: str | None) -> tuple[str, str, str | None]:
+    return row["alert_key"], row["status"], since
+
+
+def _since(row: Row) -> str | None:
+    """The day from which on an alert is in its state; None where each day seems to be the first."""
+    if row.get("acted_at") is not None:
+        return str(row["acted_at"].date())
+    return None if row.get("metric") == UNDATED else str(row["opened_date"])
+
+
+def _is_risen(row: Row, told: Row, *, is_used: bool) -> bool:
+    """Whether an alert is more urgent than it was told."""
+    before = told.get("incident_severity")
+    if before is None:
+        # a note of an earlier version tells it by its key alone
+        return row["hastened_at"] is not None and not is_used
+    severities = list(STYLES)
+    return severities.index(row["incident_severity"]) < severities.index(before)
 
 
 def _day(row: Row) -> date:
@@ -346,6 +384,9 @@ def _note(workspace: Workspace, notice: Notice, *, receiver: str) -> None:
         "alert_key": notice.alert["alert_key"],
         "opened_date": str(notice.alert["opened_date"]),
         "status": notice.alert["status"],
+        "since": _since(notice.alert),
+        "metric": notice.alert.get("metric"),
+        "incident_severity": notice.alert.get("incident_severity"),
         "receiver": receiver,
         "sent_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
