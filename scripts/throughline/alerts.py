@@ -52,13 +52,16 @@ class Alerts:
     open: Sequence[Row]
     history: Sequence[Row]
     blind: Sequence[Row]
+    elsewhere: Sequence[Row] = ()
+    """Open alerts of other tiers, which may hasten these."""
 
     def of(self, tier: str) -> Alerts:
         """Those of a tier alone."""
         kept, blind = (
             [row for row in rows if row["tier"] == tier] for rows in (self.open, self.blind)
         )
-        return Alerts(open=kept, history=self.history, blind=blind)
+        others = [row for row in self.open if row["tier"] != tier]
+        return Alerts(open=kept, history=self.history, blind=blind, elsewhere=others)
 
     @property
     def problems(self) -> list[Row]:
@@ -67,6 +70,15 @@ class Alerts:
         held = [row for row in self.open if not row["is_root"]]
         roots = [row for row in self.open if row["is_root"]]
         return roots + [row for row in held if row["parent_alert_key"] not in known]
+
+    def is_hastened_undated(self, row: Row) -> bool:
+        """Whether what makes an alert more urgent seems to begin anew each day."""
+        return any(
+            child["parent_alert_key"] == row["alert_key"]
+            and child["metric"] == UNDATED
+            and child["raised_at"] == row["hastened_at"]
+            for child in (*self.open, *self.elsewhere)
+        )
 
     def as_json(self) -> str:
         """The open alerts, with the columns of mart_alerts, and the rules that are blind."""
@@ -191,7 +203,7 @@ class Notice:
     alert: Row
     day: date
     haste: str = ""
-    """Its severity, where the day alone was told before."""
+    """Its severity, where the day does not say that it rose."""
 
     @property
     def key(self) -> str:
@@ -270,7 +282,7 @@ def _new_states(found: Alerts, told: Sequence[Row], keys: set[str]) -> Iterator[
     of_key = {row["key"]: row for row in told}
     of_state = {_state(row, row.get("since")): row for row in told}
     for row in found.problems:
-        notice = Notice(alert=row, day=_day(row))
+        notice = _notice(row, is_undated=found.is_hastened_undated(row))
         since = _since(row)
         if since is None:
             last = newest.get(row["alert_key"])
@@ -281,7 +293,7 @@ def _new_states(found: Alerts, told: Sequence[Row], keys: set[str]) -> Iterator[
         if before is None:
             yield notice
         elif _is_risen(row, before, is_used=is_used):
-            yield replace(notice, haste=row["incident_severity"] if is_used else "")
+            yield replace(notice, haste=row["incident_severity"]) if is_used else notice
 
 
 def _state(row: Row, since: str | None) -> tuple[str, str, str | None]:
@@ -305,10 +317,14 @@ def _is_risen(row: Row, told: Row, *, is_used: bool) -> bool:
     return severities.index(row["incident_severity"]) < severities.index(before)
 
 
-def _day(row: Row) -> date:
-    """The day from which on an open alert is in its state, and as urgent as it is."""
+def _notice(row: Row, *, is_undated: bool) -> Notice:
+    """Of the day from which on an open alert is in its state and, if that is known, as urgent."""
     day: date = row["opened_date"] if row["acted_at"] is None else row["acted_at"].date()
-    return day if row["hastened_at"] is None else max(day, row["hastened_at"].date())
+    if row["hastened_at"] is None:
+        return Notice(alert=row, day=day)
+    if is_undated:
+        return Notice(alert=row, day=day, haste=row["incident_severity"])
+    return Notice(alert=row, day=max(day, row["hastened_at"].date()))
 
 
 def receiver(url: str) -> str:

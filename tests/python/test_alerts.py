@@ -374,6 +374,7 @@ def row(key: str, **cells: Any) -> dict[str, Any]:
         **{"measured": 0.31234, "bound": 0.5, "incident_hours_left": 4, "acted_by": None},
         **{"acted_at": None, "last_action": None, "note": None, "snoozed_until": None},
         **{"opened_date": date(2026, 6, 1), "closed_date": None},
+        **{"raised_at": datetime(2026, 6, 2)},
         **cells,
     }
 
@@ -437,6 +438,12 @@ def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Wo
     assert alerts.notify(place, found, url=endpoint.url, is_slack=False) == 1
     assert endpoint.keys == ["b open 2026-06-01"]
     assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]
+    # what another tier holds may hasten it
+    came = {"severity": "minor", "hastened_at": datetime(2026, 6, 4)}
+    checks = child | {"metric": "input_health", "raised_at": came["hastened_at"]}
+    root = of(row("a", **came), checks).of("technical")
+    assert alerts.notify(place, root, url=endpoint.url, is_slack=False) == 1
+    assert endpoint.keys[1:] == ["a open 2026-06-01 critical"]
 
 
 def test_a_build_of_another_version_is_named(
@@ -637,25 +644,26 @@ def test_who_acts_on_a_problem_acts_on_failing_checks_in_it_for_some_days(
     ]
     days = Days(monkeypatch, endpoint, place, pd.DataFrame(rules), {"a:m": "i", "b:m": "i"})
     alone, both = {"a:m": 1}, {"a:m": 1, "b:m": 1}
-    first = "a:m open 2026-06-01"
-    assert days.told(2, alone) == [first]
-    # the checks join it: once
-    assert days.told(3, both) == ["a:m open 2026-06-03"]
+    assert days.told(2, alone) == ["a:m open 2026-06-01"]
+    # the checks join it: once, by a key that moves no more than the state itself
+    began = "2026-06-01" if is_explained else "2026-06-02"
+    assert days.told(3, both) == [f"a:m open {began} critical"]
     assert [days.told(day, both) for day in (4, 5)] == [[], []]
     days.act("a:m", "acknowledged", "2026-06-05 09:00:00")
     assert days.told(6, both) == ["a:m acknowledged 2026-06-05"]
     # for three days, up to the last day that a build knows
     assert [days.told(day, both) for day in (7, 8, 9)] == [[], [], []]
-    assert days.told(10, both) == ["a:m acknowledged 2026-06-10"]
+    assert days.told(10, both) == ["a:m acknowledged 2026-06-05 critical"]
     assert [days.told(day, both) for day in (11, 12)] == [[], []]
     # put off, to its end
     days.act("a:m", "snoozed", "2026-06-12 09:00:00", until="2026-06-24 00:00:00")
     assert days.told(13, both) == ["a:m suppressed 2026-06-12"]
     assert [days.told(day, both) for day in range(14, 24)] == [[]] * 10
     # awake again: a state that is told with its haste, once
-    assert days.told(24, both) == ["a:m open 2026-06-24"]
+    began = "2026-06-12" if is_explained else "2026-06-23"
+    assert days.told(24, both) == [f"a:m open {began} critical"]
     assert [days.told(day, both) for day in (25, 26)] == [[], []]
-    # the checks hold no more, and fail again
+    # the checks fail no more, and fail again
     assert [days.told(day, since) for day, since in ((27, alone), (28, both))] == [[], []]
 
 
