@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -52,13 +52,16 @@ class Alerts:
     open: Sequence[Row]
     history: Sequence[Row]
     blind: Sequence[Row]
+    elsewhere: Sequence[Row] = ()
+    """Open alerts of other tiers, which may hasten these."""
 
     def of(self, tier: str) -> Alerts:
         """Those of a tier alone."""
         kept, blind = (
             [row for row in rows if row["tier"] == tier] for rows in (self.open, self.blind)
         )
-        return Alerts(open=kept, history=self.history, blind=blind)
+        others = [row for row in self.open if row["tier"] != tier]
+        return Alerts(open=kept, history=self.history, blind=blind, elsewhere=others)
 
     @property
     def problems(self) -> list[Row]:
@@ -67,6 +70,15 @@ class Alerts:
         held = [row for row in self.open if not row["is_root"]]
         roots = [row for row in self.open if row["is_root"]]
         return roots + [row for row in held if row["parent_alert_key"] not in known]
+
+    def is_hastened_undated(self, row: Row) -> bool:
+        """Whether what makes an alert more urgent seems to begin anew each day."""
+        return any(
+            child["parent_alert_key"] == row["alert_key"]
+            and child["metric"] == UNDATED
+            and child["raised_at"] == row["hastened_at"]
+            for child in (*self.open, *self.elsewhere)
+        )
 
     def as_json(self) -> str:
         """The open alerts, with the columns of mart_alerts, and the rules that are blind."""
@@ -190,10 +202,13 @@ class Notice:
 
     alert: Row
     day: date
+    haste: str = ""
+    """Its severity, where the day does not say that it rose."""
 
     @property
     def key(self) -> str:
-        return f"{self.alert['alert_key']} {self.alert['status']} {self.day}"
+        haste = f" {self.haste}" if self.haste else ""
+        return f"{self.alert['alert_key']} {self.alert['status']} {self.day}{haste}"
 
     def as_json(self) -> Row:
         return {"key": self.key, "alert": self.alert}
@@ -236,22 +251,23 @@ def notify(workspace: Workspace, found: Alerts, *, url: str, is_slack: bool) -> 
 def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     """The states that were not told: of problems, and the end of what was told as open.
 
-    What was told and is no alert any more, as of a table that arrived since, is withdrawn.
+    A state is told again only once it is more urgent than it was told last. What was told and is
+    no alert any more, as of a table that arrived since, is withdrawn.
     """
     keys = {row["key"] for row in told}
-    newest = {row["alert_key"]: row["status"] for row in told}
-    notices = [
-        Notice(alert=row, day=_day(row))
-        for row in found.problems
-        if not _goes_on(row, newest.get(row["alert_key"]))
-    ]
-    last = {(row["alert_key"], row["opened_date"]): row for row in told}
+    notices = list(_new_states(found, told, keys))
+    undated = {row["alert_key"] for row in [*found.history, *told] if row.get("metric") == UNDATED}
+
+    def which(row: Row) -> tuple[str, str | None]:
+        key = row["alert_key"]
+        return key, None if key in undated else str(row["opened_date"])
+
+    last = {which(row): row for row in told}
     told_open = {key: row for key, row in last.items() if row["status"] not in ENDS}
     for row in found.history:
-        is_told = (row["alert_key"], str(row["opened_date"])) in told_open
-        if row["status"] == "closed" and is_told:
+        if row["status"] == "closed" and which(row) in told_open:
             notices.append(Notice(alert=row, day=row["closed_date"]))
-    known = {(row["alert_key"], str(row["opened_date"])) for row in found.history}
+    known = {which(row) for row in found.history}
     # one that is open since another day goes on
     is_open = {row["alert_key"] for row in found.history if row["status"] != "closed"}
     for key, row in told_open.items():
@@ -261,16 +277,54 @@ def due(found: Alerts, told: Sequence[Row]) -> list[Notice]:
     return [notice for notice in notices if notice.key not in keys]
 
 
-def _goes_on(row: Row, told_status: str | None) -> bool:
-    """Whether an alert only seems to have opened since it was told."""
-    is_changed = row["acted_at"] is not None or row["hastened_at"] is not None
-    return row["metric"] == UNDATED and not is_changed and told_status == row["status"]
+def _new_states(found: Alerts, told: Sequence[Row], keys: set[str]) -> Iterator[Notice]:
+    newest = {row["alert_key"]: row for row in told}
+    of_key = {row["key"]: row for row in told}
+    of_state = {_state(row, row.get("since")): row for row in told}
+    for row in found.problems:
+        notice = _notice(row, is_undated=found.is_hastened_undated(row))
+        since = _since(row)
+        if since is None:
+            last = newest.get(row["alert_key"])
+            before = last if last and last["status"] == row["status"] else None
+        else:
+            before = of_state.get(_state(row, since), of_key.get(notice.key))
+        is_used = notice.key in keys
+        if before is None:
+            yield notice
+        elif _is_risen(row, before, is_used=is_used):
+            yield replace(notice, haste=row["incident_severity"]) if is_used else notice
 
 
-def _day(row: Row) -> date:
-    """The day from which on an open alert is in its state, and as urgent as it is."""
+def _state(row: Row, since: str | None) -> tuple[str, str, str | None]:
+    return row["alert_key"], row["status"], since
+
+
+def _since(row: Row) -> str | None:
+    """The day from which on an alert is in its state; None where each day seems to be the first."""
+    if row.get("acted_at") is not None:
+        return str(row["acted_at"].date())
+    return None if row.get("metric") == UNDATED else str(row["opened_date"])
+
+
+def _is_risen(row: Row, told: Row, *, is_used: bool) -> bool:
+    """Whether an alert is more urgent than it was told."""
+    before = told.get("incident_severity")
+    if before is None:
+        # a note of an earlier version tells it by its key alone
+        return row["hastened_at"] is not None and not is_used
+    severities = list(STYLES)
+    return severities.index(row["incident_severity"]) < severities.index(before)
+
+
+def _notice(row: Row, *, is_undated: bool) -> Notice:
+    """Of the day from which on an open alert is in its state and, if that is known, as urgent."""
     day: date = row["opened_date"] if row["acted_at"] is None else row["acted_at"].date()
-    return day if row["hastened_at"] is None else max(day, row["hastened_at"].date())
+    if row["hastened_at"] is None:
+        return Notice(alert=row, day=day)
+    if is_undated:
+        return Notice(alert=row, day=day, haste=row["incident_severity"])
+    return Notice(alert=row, day=max(day, row["hastened_at"].date()))
 
 
 def receiver(url: str) -> str:
@@ -346,6 +400,9 @@ def _note(workspace: Workspace, notice: Notice, *, receiver: str) -> None:
         "alert_key": notice.alert["alert_key"],
         "opened_date": str(notice.alert["opened_date"]),
         "status": notice.alert["status"],
+        "since": _since(notice.alert),
+        "metric": notice.alert.get("metric"),
+        "incident_severity": notice.alert.get("incident_severity"),
         "receiver": receiver,
         "sent_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }

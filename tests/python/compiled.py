@@ -25,7 +25,7 @@ MODELS = (
     *("int_metric_changes", "int_movement_parts", "int_weekly_changes", "int_metric_pairs"),
     "mart_experiment_backlog",
     *("int_version_values", "mart_release_gates", "mart_forecast_grades"),
-    "fct_alert_history",
+    *("fct_alert_history", "mart_alerts"),
 )
 # as if nothing were built yet: else the same commit compiles to other SQL by what stands there
 COMMAND = ("compile", "--full-refresh", "--select", *MODELS)

@@ -374,6 +374,7 @@ def row(key: str, **cells: Any) -> dict[str, Any]:
         **{"measured": 0.31234, "bound": 0.5, "incident_hours_left": 4, "acted_by": None},
         **{"acted_at": None, "last_action": None, "note": None, "snoozed_until": None},
         **{"opened_date": date(2026, 6, 1), "closed_date": None},
+        **{"raised_at": datetime(2026, 6, 2)},
         **cells,
     }
 
@@ -437,6 +438,12 @@ def test_a_tier_is_told_of_what_another_tier_holds(endpoint: Endpoint, place: Wo
     assert alerts.notify(place, found, url=endpoint.url, is_slack=False) == 1
     assert endpoint.keys == ["b open 2026-06-01"]
     assert [one["alert_key"] for one in of(row("a"), child).problems] == ["a"]
+    # what another tier holds may hasten it
+    came = {"severity": "minor", "hastened_at": datetime(2026, 6, 4)}
+    checks = child | {"metric": "input_health", "raised_at": came["hastened_at"]}
+    root = of(row("a", **came), checks).of("technical")
+    assert alerts.notify(place, root, url=endpoint.url, is_slack=False) == 1
+    assert endpoint.keys[1:] == ["a open 2026-06-01 critical"]
 
 
 def test_a_build_of_another_version_is_named(
@@ -462,14 +469,202 @@ def test_checks_that_go_on_failing_are_told_once(endpoint: Endpoint, place: Work
     acted = {"status": "acknowledged", "acted_at": datetime(2026, 6, 2, 9)}
     assert told(failing(3, **acted)) == ["a acknowledged 2026-06-02"]
     assert told(failing(4, **acted)) == []
-    # once that was too long ago, and after an end
+    # once that was too long ago, and after an end, which is one
     assert told(failing(10)) == ["a open 2026-06-10"]
-    assert told(of()) == [
-        "a withdrawn 2026-06-01",
-        "a withdrawn 2026-06-03",
-        "a withdrawn 2026-06-10",
-    ]
+    assert told(of()) == ["a withdrawn 2026-06-10"]
+    assert told(of()) == []
     assert told(failing(12)) == ["a open 2026-06-12"]
+    # somebody closed it: history knows it by the day of the build alone
+    for day in (13, 14):
+        by_hand = {"status": "closed", "opened_date": date(2026, 6, day)}
+        ended = row("a", metric="input_health", closed_date=date(2026, 6, 13), **by_hand)
+        assert told(of(history=(ended,))) == (["a closed 2026-06-13"] if day == 13 else [])
+    assert told(of()) == []
+    assert told(failing(20)) == ["a open 2026-06-20"]
+
+
+def test_only_what_is_more_urgent_than_was_told_is_told_again(
+    endpoint: Endpoint, place: Workspace
+) -> None:
+    def told(found: alerts.Alerts) -> list[str]:
+        before = len(endpoint.keys)
+        alerts.notify(place, found, url=endpoint.url, is_slack=False)
+        return endpoint.keys[before:]
+
+    def held(severity: str, day: int, **cells: Any) -> alerts.Alerts:
+        haste = {"incident_severity": severity, "hastened_at": datetime(2026, 6, day)}
+        return of(row("a", severity="minor", **haste, **cells))
+
+    calm = of(row("a", severity="minor", incident_severity="minor"))
+    # first told as urgent; then the earliest of two urgent ones closes, and the other
+    assert told(held("major", 4)) == ["a open 2026-06-04"]
+    assert told(held("major", 6)) == []
+    assert told(calm) == []
+    assert told(held("major", 8)) == []
+    # more urgent by one that was told of before, so on a day that was told
+    assert told(held("critical", 4)) == ["a open 2026-06-04 critical"]
+    assert told(held("critical", 4)) == []
+    assert told(held("major", 9)) == []
+    assert told(calm) == []
+    # what somebody does is told with what it leaves
+    acted = {"status": "acknowledged", "acted_at": datetime(2026, 6, 10, 9)}
+    mild = row("a", severity="minor", incident_severity="minor", **acted)
+    assert told(of(mild)) == ["a acknowledged 2026-06-10"]
+    assert told(held("critical", 12, **acted)) == ["a acknowledged 2026-06-12"]
+    assert told(held("critical", 13, **acted)) == []
+    assert told(of(mild)) == []
+    # checks of the input that hasten, here of the same metric, seem to begin each day
+    for day in (20, 21, 22):
+        moved = {"metric": "input_health", "opened_date": date(2026, 6, day)}
+        fast = {"incident_severity": "major", "hastened_at": datetime(2026, 6, day + 1)}
+        slow = row("b", severity="minor", **moved, **fast)
+        assert told(of(mild, slow)) == (["b open 2026-06-21"] if day == 20 else [])
+    fast["incident_severity"] = "critical"
+    assert told(of(mild, row("b", severity="minor", **moved, **fast))) == ["b open 2026-06-23"]
+
+
+def test_notes_of_an_earlier_version_are_understood(endpoint: Endpoint, place: Workspace) -> None:
+    def told(found: alerts.Alerts) -> list[str]:
+        before = len(endpoint.keys)
+        alerts.notify(place, found, url=endpoint.url, is_slack=False)
+        return endpoint.keys[before:]
+
+    checks = row("b", metric="input_health")
+    assert told(of(row("a"), checks)) == ["a open 2026-06-01", "b open 2026-06-01"]
+    notes = [json.loads(line) for line in place.notices.read_text().splitlines()]
+    for note in notes:
+        for name in ("since", "metric", "incident_severity"):
+            del note[name]
+    place.notices.write_text("".join(f"{json.dumps(note)}\n" for note in notes))
+    checks["opened_date"] = date(2026, 6, 2)
+    assert told(of(row("a"), checks)) == []
+    came = {"severity": "minor", "hastened_at": datetime(2026, 6, 4)}
+    urgent = [one | came for one in (row("a"), checks)]
+    assert told(of(*urgent)) == ["a open 2026-06-04", "b open 2026-06-04"]
+    assert told(of(*urgent)) == []
+
+
+ACTION = ["action_id", "alert_key", "action", "acted_by", "note", "snoozed_until", "acted_at"]
+MOMENTS = dict.fromkeys(ACTION[-2:], "datetime64[ns]")
+
+
+@dataclass
+class Days:
+    """Builds of one day after another over alerts of a few rules."""
+
+    monkeypatch: pytest.MonkeyPatch
+    endpoint: Endpoint
+    place: Workspace
+    rules: pd.DataFrame
+    incidents: dict[str, str] = field(default_factory=dict)
+    actions: list[dict[str, Any]] = field(default_factory=list)
+
+    def act(self, key: str, action: str, at: str, *, until: str | None = None) -> None:
+        self.actions.append(
+            {
+                **{"action_id": str(len(self.actions)), "alert_key": key, "action": action},
+                **{"acted_by": "Ann", "note": "", "snoozed_until": pd.Timestamp(until or at)},
+                "acted_at": pd.Timestamp(at),
+            }
+        )
+
+    def told(self, day: int, since: dict[str, int]) -> list[str]:
+        """Keys that the build of a day in June tells; of `since`, checks know the last day only."""
+        as_of = date(2026, 6, day)
+        last = as_of - timedelta(days=1)
+        values, causes = [], []
+        for rule in self.rules.to_dict("records"):
+            key = f"{rule['rule_id']}:m"
+            if key not in since:
+                continue
+            is_undated = rule["metric"] == "input_health"
+            first = last if is_undated else date(2026, 6, since[key])
+            values += [
+                {
+                    **{"alert_key": key, "rule_id": rule["rule_id"], "model_id": "m"},
+                    **{"metric": rule["metric"], "segment_name": "all", "segment_value": "all"},
+                    **{"period": "7d", "fault": "", "consecutive_days": 1, "known_after_days": 0},
+                    **{"cooldown_days": rule["cooldown_days"], "value": 1.0, "value_low": 1.0},
+                    **{"value_high": 1.0, "measured": 1.0, "bound": 0.0, "is_holding": True},
+                    "value_date": first + timedelta(days=place),
+                }
+                for place in range((last - first).days + 1)
+            ]
+            causes.append(
+                {
+                    **{"alert_key": key, "incident_key": self.incidents.get(key, f"m {key}")},
+                    **{"cause_kind": "annotation", "cause": "x", "cause_date": first},
+                    "opened_date": first,
+                }
+            )
+        given = {
+            "int_rule_values": pd.DataFrame(values),
+            "int_alert_causes": pd.DataFrame(causes),
+            "cfg_alert_rules": self.rules,
+            "stg_alert_actions": pd.DataFrame(self.actions, columns=ACTION).astype(MOMENTS),
+        }
+        texts = {
+            name: text.replace(str(AS_OF), str(as_of)) for name, text in compiled.kept().items()
+        }
+        with self.monkeypatch.context() as patched:
+            patched.setattr(compiled, "kept", lambda: texts)
+            made = compiled.run(given, "fct_alert_history", "mart_alerts")
+        rows = {name: [plain(one) for one in of.to_dict("records")] for name, of in made.items()}
+        found = alerts.Alerts(open=rows["mart_alerts"], history=rows["fct_alert_history"], blind=[])
+        before = len(self.endpoint.keys)
+        alerts.notify(self.place, found, url=self.endpoint.url, is_slack=False)
+        return self.endpoint.keys[before:]
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the warehouse gives it: days, moments and NULL of Python."""
+    cells = {name: None if pd.isna(cell) else cell for name, cell in row.items()}
+    return {
+        name: cell.date() if cell is not None and name.endswith("_date") else cell
+        for name, cell in cells.items()
+    }
+
+
+def rule(name: str, metric: str, *, sla_hours: int, cooldown_days: int) -> dict[str, Any]:
+    return {
+        **{"rule_id": name, "metric": metric, "tier": "technical", "condition": "value > 0"},
+        **{"owner": "Ann", "corrective_action": "mend", "playbook": ""},
+        **{"sla_hours": sla_hours, "cooldown_days": cooldown_days},
+    }
+
+
+@pytest.mark.parametrize("is_explained", [False, True])
+def test_who_acts_on_a_problem_acts_on_failing_checks_in_it_for_some_days(
+    endpoint: Endpoint, place: Workspace, monkeypatch: pytest.MonkeyPatch, is_explained: bool
+) -> None:
+    """Checks that fail under a root that seems new each day too, and under one with a date."""
+    rules = [
+        rule("a", "rate" if is_explained else "input_health", sla_hours=72, cooldown_days=9),
+        rule("b", "input_health", sla_hours=4, cooldown_days=3),
+    ]
+    days = Days(monkeypatch, endpoint, place, pd.DataFrame(rules), {"a:m": "i", "b:m": "i"})
+    alone, both = {"a:m": 1}, {"a:m": 1, "b:m": 1}
+    assert days.told(2, alone) == ["a:m open 2026-06-01"]
+    # the checks join it: once, by a key that moves no more than the state itself
+    began = "2026-06-01" if is_explained else "2026-06-02"
+    assert days.told(3, both) == [f"a:m open {began} critical"]
+    assert [days.told(day, both) for day in (4, 5)] == [[], []]
+    days.act("a:m", "acknowledged", "2026-06-05 09:00:00")
+    assert days.told(6, both) == ["a:m acknowledged 2026-06-05"]
+    # for three days, up to the last day that a build knows
+    assert [days.told(day, both) for day in (7, 8, 9)] == [[], [], []]
+    assert days.told(10, both) == ["a:m acknowledged 2026-06-05 critical"]
+    assert [days.told(day, both) for day in (11, 12)] == [[], []]
+    # put off, to its end
+    days.act("a:m", "snoozed", "2026-06-12 09:00:00", until="2026-06-24 00:00:00")
+    assert days.told(13, both) == ["a:m suppressed 2026-06-12"]
+    assert [days.told(day, both) for day in range(14, 24)] == [[]] * 10
+    # awake again: a state that is told with its haste, once
+    began = "2026-06-12" if is_explained else "2026-06-23"
+    assert days.told(24, both) == [f"a:m open {began} critical"]
+    assert [days.told(day, both) for day in (25, 26)] == [[], []]
+    # the checks fail no more, and fail again
+    assert [days.told(day, since) for day, since in ((27, alone), (28, both))] == [[], []]
 
 
 def test_a_problem_that_something_urgent_joins_is_told_again(

@@ -28,6 +28,7 @@ explained as (
         rules.corrective_action,
         rules.playbook,
         rules.sla_hours,
+        rules.cooldown_days,
         causes.cause_kind,
         causes.cause,
         causes.cause_date,
@@ -60,14 +61,30 @@ rooted as (
 
 ),
 
--- who acts on the root acts on what it holds by then
+-- who acts on the root acts on what it holds by then; but nobody knows since when checks of the input fail, so that they are held within
+-- their cooldown, and as long as the root is put off
+held as (
+
+    select
+        *,
+        case
+            when root_status = 'open' then false
+            when metric = 'input_health'
+                then
+                    root_status = 'suppressed'
+                    or coalesce({{ dbt.datediff('cast(root_acted_at as date)', 'opened_date', 'day') }} <= cooldown_days, false) -- noqa: LT05
+            else coalesce(raised_at <= root_acted_at, false)
+        end as is_held
+    from rooted
+
+),
+
 pressing as (
 
     select
         *,
-        case when status = 'open' and (root_status = 'open' or coalesce(raised_at > root_acted_at, true)) then sla_hours end
-            as pressing_hours
-    from rooted
+        case when status = 'open' and not is_held then sla_hours end as pressing_hours
+    from held
 
 ),
 
