@@ -144,8 +144,8 @@ class Warehouse:
         """
         if self.kind == "postgres":
             self.handle.rollback()
+            self.handle.set_session(isolation_level="repeatable read", autocommit=False)
             cursor = self.handle.cursor()
-            cursor.execute("set transaction isolation level repeatable read")
             # A name leads to what has it now, whatever the transaction sees: of a table that was
             # replaced since, to one without rows. So none may be; a lock is no query yet.
             cursor.execute(f"lock table {', '.join(relations)} in access share mode")
