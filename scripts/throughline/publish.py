@@ -93,30 +93,68 @@ def publish(workspace: Workspace, *, begin: Begin = ignored) -> Publication:
 def take(workspace: Workspace, *, marts: Collection[str], file: Path) -> None:
     """Writes marts of a server into a new file of DuckDB, as the last finished build left them.
 
-    For who reads such a file alone. Raises UserError where nothing is built, where a build has
-    begun since, or where the server cannot be reached.
+    For who reads such a file alone. Raises UserError where nothing is built or may be read, where a
+    build has begun since, or where the server cannot be reached or fails.
     """
-    # dbt takes seconds to import, and a copy of a file does without it
-    from throughline import warehouse
-
-    rows, null = file.with_suffix(".csv"), f"no value {uuid.uuid4()}"
-    with warehouse.connect(workspace) as server, duckdb.connect(str(file)) as connection:
-        server.see_one_moment()
-        for layer, name in (("metrics", "build_starts"), *(("marts", mart) for mart in marts)):
-            if not server.has(layer, name):
-                where = f"target {workspace.target}"
-                raise refuse(f"{name} is not built yet", where=where, fix="throughline build")
-        if server.query(f"select 1 as begun from {server.relation('metrics', 'build_starts')}"):
-            raise _unfinished(workspace)
+    folder, null = file.parent, f"no value {uuid.uuid4()}"
+    # all of them first: a build that replaces a mart waits for as long as the server is read
+    types = _written(workspace, marts, folder, null=null)
+    with duckdb.connect(str(file)) as connection:
         for mart in marts:
-            types = server.write_csv("marts", mart, rows, null=null)
+            rows = folder / f"{mart}.csv"
             schema, name = workspace.place("marts", mart)
             connection.execute(f"create schema if not exists {sql.quoted(schema)}")
             connection.execute(
                 f"create table {sql.relation(schema, name)} as from read_csv(?, columns = ?, "
                 f"nullstr = ?, {TAKEN})",
-                [str(rows), types, null],
+                [str(rows), types[mart], null],
             )
+            rows.unlink()
+
+
+def _written(
+    workspace: Workspace, marts: Collection[str], folder: Path, *, null: str
+) -> dict[str, dict[str, str]]:
+    """Writes marts of a server into files <mart>.csv; returns the types of their columns."""
+    # dbt takes seconds to import, and a copy of a file does without it
+    from throughline import warehouse
+
+    read = [("metrics", "build_starts"), *(("marts", mart) for mart in marts)]
+    with warehouse.connect(workspace) as server, _in_one_line(workspace):
+        for layer, name in read:
+            if not server.has(layer, name):
+                what = f"{name} is not built, or this role may not read it"
+                fix = "Build it: throughline build. Or come as a role that may read it."
+                raise refuse(what, where=f"target {workspace.target}", fix=fix)
+        starts, *_ = relations = [server.relation(layer, name) for layer, name in read]
+
+        def check_finished() -> None:
+            if server.query(f"select 1 as begun from {starts}"):
+                raise _unfinished(workspace)
+
+        server.see_one_moment(relations)
+        check_finished()
+        types = {
+            mart: server.write_csv("marts", mart, folder / f"{mart}.csv", null=null)
+            for mart in marts
+        }
+        # where each query sees its own moment, a build may have begun meanwhile
+        check_finished()
+    return types
+
+
+@contextmanager
+def _in_one_line(workspace: Workspace) -> Iterator[None]:
+    """What the driver of a server raises, of a kind of its own for each, as a UserError."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        what = dbt_events.telling(str(error)) or type(error).__name__
+        fix = dbt_events.advised(str(error)) or "Mend that on the server and try again."
+        where = f"target {workspace.target}"
+        raise refuse(f"cannot be read: {what}", where=where, fix=fix) from error
 
 
 def notes(workspace: Workspace) -> Iterator[Finding]:

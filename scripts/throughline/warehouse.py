@@ -136,17 +136,31 @@ class Warehouse:
         rows = zip(*(found[column] for column in columns), strict=True)
         return [dict(zip(columns, (value or "" for value in row), strict=True)) for row in rows]
 
-    def see_one_moment(self) -> None:
-        """All later queries see what is there now; where the server cannot, each sees its own."""
+    def see_one_moment(self, relations: Collection[str]) -> None:
+        """All later queries see these relations as they are now, and no build replaces one.
+
+        Where the server cannot, each query sees its own moment. Raises UserError that names a
+        command that writes there.
+        """
         if self.kind == "postgres":
             self.handle.rollback()
-            self.handle.cursor().execute("set transaction isolation level repeatable read")
+            self.handle.set_session(isolation_level="repeatable read", autocommit=False)
+            cursor = self.handle.cursor()
+            # A name leads to what has it now, whatever the transaction sees: of a table that was
+            # replaced since, to one without rows. So none may be; a lock is no query yet.
+            cursor.execute(f"lock table {', '.join(relations)} in access share mode")
+            holder = _holder(cursor, HOLDER_OF_LOCK, [LOCK, self.schema])
+            if holder:
+                raise _in_use(self.schema, holder)
 
     def write_csv(self, layer: str, name: str, file: Path, *, null: str) -> dict[str, str]:
         """Writes the rows of a relation without a header, all quoted, with a text for NULL.
 
         Returns:
             The types of its columns as the server calls them, in order.
+
+        Raises:
+            UserError: where the server tells of no columns.
         """
         relation = self.relation(layer, name)
         told = f"describe {relation}"
@@ -161,13 +175,16 @@ class Warehouse:
         # Spark goes on with partitions, after a line without a name
         columns = itertools.takewhile(lambda row: row[0] and row[0][0] != "#", cursor.fetchall())
         types = {row[0]: row[1] for row in columns}
+        if not types:
+            fix = "Wait until the build that replaces it ends, and try again."
+            raise refuse("has no columns", where=f"target {self.kind}, {relation}", fix=fix)
         # Spark's own moments are in the zone of this machine
         cells = [
             f"cast({column} as string)" if (self.kind, kind) == ("spark", "timestamp") else column
             for column, kind in types.items()
         ]
-        # a cursor of Spark keeps the rows of its first query
-        cursor = self.handle.cursor()
+        # one of Spark keeps the rows of its first query, one of Postgres without a name fetches all
+        cursor = self.handle.cursor(name) if self.kind == "postgres" else self.handle.cursor()
         cursor.execute(f"select {', '.join(cells)} from {relation}")
         with file.open("w", encoding="utf-8", newline="") as rows:
             writer = csv.writer(rows, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -269,7 +286,10 @@ class Warehouse:
 
 
 def _blocks(cursor: Any) -> Iterable[list[tuple[Any, ...]]]:
-    """The rows of a query, some at a time where the driver can."""
+    """The rows of a query, some at a time where the driver can.
+
+    A cursor of Postgres without a name has fetched all of them by then.
+    """
     if hasattr(cursor, "fetchmany"):
         return iter(lambda: cursor.fetchmany(BLOCK), [])
     return [cursor.fetchall()]

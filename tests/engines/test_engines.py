@@ -29,7 +29,7 @@ import engines
 import late
 import parity
 from engines import ROOT, Engine
-from throughline import boards, cli, dbt_process, simulate, warehouse
+from throughline import boards, cli, dbt_process, publish, simulate, warehouse
 from throughline.exports import osi
 from throughline.findings import UserError
 from throughline.workspace import Workspace
@@ -142,6 +142,127 @@ def assert_boards_read_what_the_server_holds(engine: Engine, workspace: Workspac
         return f"read_parquet('{files[name]}')" if name in files else f"warehouse.{schema}.{name}"
 
     assert list(parity.differences(workspace.warehouse, read)) == []
+
+
+MARTS = ("mart_one", "mart_two")
+STAND_IN = """
+    create schema taken_metrics; create schema taken_marts;
+    create table taken_metrics.build_starts (relation_name text);
+    create table taken_marts.mart_one as select 1 as number, 'a' as word, cast(null as date) as day;
+    create table taken_marts.mart_two as select 2 as number, 'b' as word, date '2026-07-01' as day;
+"""
+REPLACE = """
+    insert into taken_metrics.build_starts values ('fct_metrics');
+    create table taken_marts.fresh as select 7 as number, 'new' as word, current_date as day;
+    alter table taken_marts.mart_two rename to old;
+    alter table taken_marts.fresh rename to mart_two;
+    drop table taken_marts.old;
+"""
+
+
+@pytest.fixture
+def stand_in(engine: Engine, tmp_path: Path) -> Iterator[tuple[Workspace, Callable[[str], None]]]:
+    """A workspace whose server holds two marts, and what runs statements there beside it."""
+
+    def beside(statements: str) -> None:
+        with engines.connect(engine, user="owner") as owner, owner.cursor() as cursor:
+            cursor.execute("set lock_timeout = '100ms'")
+            cursor.execute(statements)
+
+    (tmp_path / "company").mkdir()
+    chosen = dataclasses.replace(engines.chosen(tmp_path / "company"), schema="taken")
+    beside(STAND_IN)
+    try:
+        with dbt_process.within({**engine.environment(chosen), "THROUGHLINE_SCHEMA": "taken"}):
+            yield chosen, beside
+    finally:
+        beside("drop schema taken_metrics cascade; drop schema taken_marts cascade")
+
+
+def before_the_second_mart(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Something that happens while marts of a server are taken."""
+    write_csv = warehouse.Warehouse.write_csv
+
+    def beside(server: Any, layer: str, name: str, file: Path, *, null: str) -> dict[str, str]:
+        if name == MARTS[1]:
+            act()
+        return write_csv(server, layer, name, file, null=null)
+
+    monkeypatch.setattr(warehouse.Warehouse, "write_csv", beside)
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_no_mart_is_replaced_while_a_server_is_read(
+    stand_in: tuple[Workspace, Callable[[str], None]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name leads to the table that has it now, in which an older snapshot sees no rows."""
+    import psycopg2
+
+    workspace, beside = stand_in
+    waited = []
+
+    def replace() -> None:
+        try:
+            beside(REPLACE)
+        except psycopg2.errors.LockNotAvailable:
+            waited.append(True)
+
+    before_the_second_mart(monkeypatch, replace)
+    publish.take(workspace, marts=MARTS, file=tmp_path / "taken.duckdb")
+    with duckdb.connect(str(tmp_path / "taken.duckdb")) as taken:
+        rows = "select number, word, cast(day as varchar) from taken_marts.{}"
+        assert taken.execute(rows.format("mart_one")).fetchall() == [(1, "a", None)]
+        assert taken.execute(rows.format("mart_two")).fetchall() == [(2, "b", "2026-07-01")]
+    assert waited
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["company", "taken.duckdb"]
+    # marts are built after what forgets that a build has begun
+    with (
+        warehouse.sole_writer(workspace),
+        pytest.raises(UserError, match=r"taken_\* are in use by owner \(throughline, process"),
+    ):
+        publish.take(workspace, marts=MARTS, file=tmp_path / "again.duckdb")
+    beside(REPLACE)
+    with pytest.raises(UserError, match="a build was begun and not finished"):
+        publish.take(workspace, marts=MARTS, file=tmp_path / "again.duckdb")
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_what_keeps_a_server_from_being_read_is_one_line(
+    stand_in: tuple[Workspace, Callable[[str], None]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workspace, beside = stand_in
+
+    def told() -> str:
+        with pytest.raises(UserError) as raised:
+            publish.take(workspace, marts=MARTS, file=tmp_path / "taken.duckdb")
+        (finding,) = raised.value.findings
+        return str(finding)
+
+    beside(
+        "create role of_marts login; grant select on all tables in schema taken_marts to of_marts"
+    )
+    try:
+        monkeypatch.setenv("PGUSER", "of_marts")
+        assert told().startswith(
+            "target postgres: build_starts is not built, or this role may not read it. "
+        )
+        beside("grant select on taken_metrics.build_starts to of_marts")
+        assert told().startswith(
+            "target postgres: cannot be read: permission denied for schema taken_metrics. "
+        )
+        monkeypatch.setenv("PGUSER", "owner")
+        end = (
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dbt'"
+        )
+        before_the_second_mart(monkeypatch, lambda: beside(end))
+        lost = "(terminating connection|server closed the connection) .+"
+        assert re.fullmatch(f"target postgres: cannot be read: {lost}", told())
+    finally:
+        beside("drop owned by of_marts; drop role of_marts")
 
 
 def assert_the_planner_knows_every_table(engine: Engine) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +17,7 @@ import yaml
 from sqlglot import exp
 
 from building import ROOT
-from throughline import boards
+from throughline import boards, publish, warehouse
 from throughline.findings import UserError
 from throughline.workspace import Workspace
 
@@ -210,10 +210,19 @@ def test_lines_of_money_and_counts_stand_on_zero() -> None:
 
 def test_no_axis_rounds_its_marks_to_each_other() -> None:
     """A mark at 0.4 that reads 0 is a wrong number; zeros at the end may go."""
+    found = 0
     for kind in KINDS:
-        text = (TEMPLATES / f"{kind}.yml").read_text()
-        for number_format in re.findall(r"labels: \{format: \"([^\"]*)\"", text):
-            assert number_format.endswith(("~f", "~%")), (kind, number_format)
+        template = yaml.safe_load((TEMPLATES / f"{kind}.yml").read_text())
+        for name, chart in template["charts"].items():
+            for look in (chart.get("style", {}), chart.get("phone", {}).get("style", {})):
+                for axis in ("axis_x", "axis_y"):
+                    number_format = look.get(axis, {}).get("labels", {}).get("format")
+                    if number_format:
+                        # of a metric by its unit, and so by boards.plan
+                        endings = ("~f", "~%", "$axis_format")
+                        assert number_format.endswith(endings), (kind, name, number_format)
+                        found += 1
+    assert found > 5
 
 
 def test_zero_is_the_one_dark_line_of_a_forest() -> None:
@@ -282,6 +291,103 @@ def test_the_folder_is_never_away_where_the_system_exchanges_names(tmp_path: Pat
     assert (place / "index.html").read_text() == "fresh"
     assert (fresh / "index.html").read_text() == "boards"
     assert not boards._exchanged(fresh, tmp_path / "none")
+
+
+class Server:
+    """A server on which each query sees its own moment, and a build begins after some marts."""
+
+    def __init__(self, *, begins_after: int = 3) -> None:
+        self.begins_after = begins_after
+        self.taken: list[str] = []
+
+    def has(self, layer: str, name: str) -> bool:
+        return True
+
+    def relation(self, layer: str, name: str) -> str:
+        return f"{layer}.{name}"
+
+    def see_one_moment(self, relations: list[str]) -> None:
+        assert relations == ["metrics.build_starts", "marts.mart_one", "marts.mart_two"]
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        return [{"begun": 1}] * (len(self.taken) >= self.begins_after)
+
+    def write_csv(self, layer: str, name: str, file: Path, *, null: str) -> dict[str, str]:
+        self.taken.append(name)
+        file.write_text(f'"{len(self.taken)}"\n"{null}"\n')
+        return {"number": "bigint"}
+
+
+def take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: object) -> Path:
+    monkeypatch.setattr(warehouse, "connect", lambda _: contextlib.nullcontext(server))
+    workspace = Workspace(project=ROOT, folder=tmp_path, chosen_by="test")
+    publish.take(workspace, marts=["mart_one", "mart_two"], file=tmp_path / "taken.duckdb")
+    return tmp_path / "taken.duckdb"
+
+
+@pytest.mark.parametrize("begins_after", [0, 1, 2])
+def test_marts_of_a_server_are_refused_where_a_build_begins_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins_after: int
+) -> None:
+    with pytest.raises(UserError, match="a build was begun and not finished"):
+        take(tmp_path, monkeypatch, Server(begins_after=begins_after))
+    assert not (tmp_path / "taken.duckdb").exists()
+
+
+def test_marts_of_a_server_stand_in_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server()
+    with duckdb.connect(str(take(tmp_path, monkeypatch, server))) as taken:
+        for number, name in enumerate(server.taken, start=1):
+            rows = taken.execute(f"select number from main_marts.{name}").fetchall()
+            assert rows == [(number,), (None,)]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.duckdb"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RuntimeError("Runtime Error\n  the session is gone\n  > in macro x"),
+            "the session is gone",
+        ),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_what_a_driver_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    class Lost(Server):
+        def write_csv(self, *_: Any, **__: Any) -> dict[str, str]:
+            raise error
+
+    with pytest.raises(UserError, match=f"cannot be read: {told}. Mend that") as raised:
+        take(tmp_path, monkeypatch, Lost())
+    assert "\n" not in str(raised.value)
+
+
+def test_a_mart_without_columns_is_refused(tmp_path: Path) -> None:
+    class Nothing:
+        connections = property(lambda self: self)
+        handle = property(lambda self: self)
+
+        def get_thread_connection(self) -> Nothing:
+            return self
+
+        def cursor(self) -> Nothing:
+            return self
+
+        def execute(self, sql: str) -> None:
+            pass
+
+        def fetchall(self) -> list[Any]:
+            return []
+
+    server = warehouse.Warehouse("postgres", "main", Nothing())
+    with pytest.raises(UserError, match=r"target postgres, main_marts\.mart_one: has no columns"):
+        server.write_csv("marts", "mart_one", tmp_path / "rows.csv", null="")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_build_that_ends_meanwhile_changes_no_page(tmp_path: Path) -> None:
