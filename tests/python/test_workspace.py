@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dotenv import dotenv_values
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Company, Outcome
@@ -274,8 +274,11 @@ def test_unreadable_settings_are_one_line(company: Company, content: bytes, mess
 # .env
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+# how long a draw takes says how busy the machine is
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@unhurried
 @given(st.dictionaries(texts, texts | st.lists(texts)))
 def test_settings_survive_env_file_and_yaml(values: dict[str, object]) -> None:
     """dbt reads .env by python-dotenv and the value by YAML; neither may change it."""
@@ -286,6 +289,7 @@ def test_settings_survive_env_file_and_yaml(values: dict[str, object]) -> None:
     assert dotenv_values(stream=io.StringIO(line))["THROUGHLINE_VARS"] == text
 
 
+@unhurried
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]), min_size=1))
 def test_yaml_reads_what_json_wrote(value: str) -> None:
     assert yaml.safe_load(files.as_json({"key": value})) == {"key": value}
