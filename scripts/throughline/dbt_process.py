@@ -23,7 +23,8 @@ from throughline.workspace import Workspace
 OURS = "THROUGHLINE_"
 """What our own variables begin with, which no host reads."""
 SCRATCH = {
-    "throughline": {
+    # by the name of its profile our project knows whether it is installed in another
+    profile: {
         "outputs": {
             "scratch": {
                 "type": "duckdb",
@@ -33,6 +34,7 @@ SCRATCH = {
         },
         "target": "scratch",
     }
+    for profile in (PACKAGE, "scratch")
 }
 
 
@@ -96,6 +98,7 @@ def scratch(workspace: Workspace) -> Iterator[dict[str, str]]:
         (Path(folder) / "profiles.yml").write_text(json.dumps(SCRATCH), encoding="utf-8")
         yield {
             **environment(workspace),
+            "DBT_PROFILE": PACKAGE if not workspace.is_host else "scratch",
             "DBT_PROFILES_DIR": folder,
             "DBT_TARGET_PATH": folder,
             "DBT_LOG_PATH": folder,

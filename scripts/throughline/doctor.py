@@ -124,7 +124,10 @@ def check_governed(host: Host) -> list[Finding]:
                 "segment": {*host.settings["segments"], *DEFAULTS["segments"]},
             },
         )
-        return findings + check_rules(host, files, specs, variables=dbt_process.environment(host))
+        # DuckDB reads the rules, so a host on a server has them written in its SQL
+        with dbt_process.scratch(host) as scratch:
+            variables = dbt_process.environment(host) if host.kind == "duckdb" else scratch
+            return findings + check_rules(host, files, specs, variables=variables)
     except UserError as error:
         return list(error.findings)
 
