@@ -124,7 +124,6 @@ def build(decisions: pd.DataFrame, *chain: str) -> dict[str, pd.DataFrame]:
         task="binary",
         score_is_probability=True,
         outcome_depends_on_action=False,
-        has_unit_values=True,
         reference_from=None,
         reference_to=None,
     )
@@ -146,6 +145,7 @@ def build(decisions: pd.DataFrame, *chain: str) -> dict[str, pd.DataFrame]:
         "cfg_exchange_rates": pd.DataFrame(
             {"currency": ["USD"], "rate": 1.0, "valid_from": first, "valid_to": pd.NaT}
         ),
+        "int_watermarks": models[["model_id"]].assign(source_name="amounts", known_through=last),
         "int_version_splits": pd.DataFrame(
             {
                 **{name: ["none"] for name in ("model_id", "model_version", "compared_with")},
